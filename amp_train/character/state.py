@@ -1,0 +1,48 @@
+"""`CharacterState`: the one convention for a batch of character poses and velocities that every layer passes on."""
+
+from dataclasses import dataclass, fields
+from typing import Optional
+
+from torch import Tensor
+
+
+@dataclass
+class CharacterState:
+    """The state of N characters; SI units, z up, quaternions xyzw and body to world.
+
+    Attributes:
+        root_pos: (N, 3) m, world.
+        root_rot: (N, 4) unit quaternion.
+        root_vel: (N, 3) m/s, world.
+        root_ang_vel: (N, 3) rad/s, world.
+        dof_pos: (N, num_dofs) rad; a 3-dof joint is an exponential map.
+        dof_vel: (N, num_dofs) rad/s; a 3-dof joint's angular velocity is in the child body's frame.
+        joint_rot: (N, num_joints, 4) local rotation of each joint.
+        body_pos: (N, num_bodies, 3) m, world.
+        body_rot: (N, num_bodies, 4) body to world, where somebody needs it.
+        contact_force: (N, num_bodies, 3) N, world, net per body; only a simulator knows it.
+    """
+
+    root_pos: Tensor
+    root_rot: Tensor
+    root_vel: Tensor
+    root_ang_vel: Tensor
+    dof_pos: Tensor
+    dof_vel: Tensor
+    joint_rot: Tensor
+    body_pos: Tensor
+    body_rot: Optional[Tensor] = None
+    contact_force: Optional[Tensor] = None
+
+    def __len__(self) -> int:
+        return self.root_pos.shape[0]
+
+    def __getitem__(self, index: object) -> "CharacterState":
+        """Select rows; every field is indexed alike."""
+        picked = {f.name: getattr(self, f.name) for f in fields(self)}
+        return CharacterState(**{name: None if t is None else t[index] for name, t in picked.items()})
+
+    def clone(self) -> "CharacterState":
+        """Copy every tensor."""
+        copies = {f.name: getattr(self, f.name) for f in fields(self)}
+        return CharacterState(**{name: None if t is None else t.clone() for name, t in copies.items()})

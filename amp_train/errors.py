@@ -1,0 +1,48 @@
+"""The project's exceptions. A `UserError` is shown as one line (exit code 2), never as a traceback."""
+
+import difflib
+from typing import Iterable
+
+
+class AmpTrainError(Exception):
+    """Base of every error the project raises on purpose."""
+
+
+class UserError(AmpTrainError):
+    """Something the user gave is wrong; the message says what, what is allowed and what to do."""
+
+
+class ConfigError(UserError):
+    """A bad configuration key or value."""
+
+
+class MotionError(UserError):
+    """A motion clip or data set that cannot be used."""
+
+
+class CharacterError(UserError):
+    """An MJCF character that cannot be used."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, broken or of another kind."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """An optional package that is not installed."""
+
+
+class SimulationError(AmpTrainError):
+    """Physics that diverged beyond what a reset can repair."""
+
+
+def unknown_choice(kind: str, given: str, allowed: Iterable[str]) -> ConfigError:
+    """Build the error for a name that is not among the allowed ones, with the nearest one as a hint.
+
+    >>> str(unknown_choice("simulator", "mujocowarp", ["mujoco", "mujoco_warp"]))
+    "Unknown simulator 'mujocowarp'. Choose one of: mujoco, mujoco_warp. Did you mean 'mujoco_warp'?"
+    """
+    names = sorted(allowed)
+    near = difflib.get_close_matches(given, names, n=1)
+    hint = " Did you mean '{}'?".format(near[0]) if near else ""
+    return ConfigError("Unknown {} '{}'. Choose one of: {}.{}".format(kind, given, ", ".join(names), hint))

@@ -1,0 +1,15 @@
+"""Where the bundled files lie: package data when installed, the checkout's top level when not."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _bundled(name: str) -> Path:
+    packaged = _PACKAGE / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name
+
+
+CONF_DIR = _bundled("conf")
+MOTIONS_DIR = _bundled("motions")
+ASSETS_DIR = _PACKAGE / "character" / "assets"
