@@ -1,0 +1,55 @@
+"""What every simulator backend offers: N copies of one character on a floor, driven by PD targets.
+
+The environment above knows only this; a backend knows nothing of rewards, resets or motion clips."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from amp_train.character import CharacterSpec, CharacterState
+
+
+class Simulator(ABC):
+    """N independent worlds with one character each.
+
+    Attributes:
+        spec: the character.
+        num_envs: N.
+        device: where `state()` and PD targets live.
+        physics_dt_s, control_dt_s: control_dt_s = decimation * physics_dt_s.
+    """
+
+    spec: CharacterSpec
+    num_envs: int
+    device: torch.device
+    physics_dt_s: float
+    control_dt_s: float
+
+    @abstractmethod
+    def step(self, pd_target: Tensor) -> None:
+        """Advance every world by control_dt_s with constant PD targets (N, num_dofs), rad."""
+
+    @abstractmethod
+    def state(self) -> CharacterState:
+        """Return the current state of all worlds. Positions and velocities are of the new instant; contact_force (N, num_bodies, 3)
+        is that of the last physics step. The tensors are the caller's to read until the next `step` or `set_state`."""
+
+    @abstractmethod
+    def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
+        """Put worlds `env_ids` (K,) long into the K given states, at rest memory-wise: no warm start, no old contact force."""
+
+    @abstractmethod
+    def diverged(self) -> Tensor:
+        """Return (N,) bool: worlds whose last step left the finite numbers. They need `set_state` before they go on."""
+
+    @abstractmethod
+    def get_full_state(self) -> "dict[str, Tensor]":
+        """Return everything a bit-identical continuation needs, as plain CPU tensors."""
+
+    @abstractmethod
+    def set_full_state(self, full_state: "dict[str, Tensor]") -> None:
+        """Continue from `get_full_state`."""
+
+    def close(self) -> None:
+        """Release threads and device memory."""

@@ -1,0 +1,212 @@
+"""What every simulator backend must do, whatever its engine. A backend that is missing on this machine skips and says why."""
+
+import math
+from types import SimpleNamespace
+from typing import Callable, Iterator
+
+import pytest
+import torch
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.errors import MissingPackageError
+from amp_train.sim import Simulator, make_simulator
+
+BACKENDS = ("mujoco",)
+GRAVITY = 9.81
+CONTROL_DT_S = 1.0 / 30.0
+
+Make = Callable[..., Simulator]
+
+
+@pytest.fixture(params=BACKENDS)
+def make(request: pytest.FixtureRequest, humanoid: CharacterSpec) -> Iterator[Make]:
+    made = []
+
+    def build(num_envs: int = 3, decimation: int = 4, num_threads: int = 2) -> Simulator:
+        env = SimpleNamespace(control_frequency_hz=30)
+        sim = SimpleNamespace(name=request.param, decimation=decimation)
+        cfg = SimpleNamespace(task=SimpleNamespace(env=env), sim=sim, num_envs=num_envs, num_threads=num_threads)
+        try:
+            made.append(make_simulator(cfg, humanoid))
+        except MissingPackageError as error:
+            pytest.skip(str(error))
+        return made[-1]
+
+    yield build
+    for simulator in made:
+        simulator.close()
+
+
+def random_state(kinematics: Kinematics, num: int, height: float = 3.0) -> CharacterState:
+    state = kinematics.default_state(num)
+    state.root_pos = torch.randn(num, 3) + torch.tensor([0.0, 0.0, height])
+    state.root_rot = rotations.normalize(torch.randn(num, 4))
+    state.root_vel, state.root_ang_vel = torch.randn(num, 3), torch.randn(num, 3)
+    state.dof_pos = 0.4 * torch.randn(num, kinematics.spec.num_dofs)
+    hinges = kinematics.spec.joint_dofs(1)[1].reshape(-1)
+    middle = (kinematics.spec.dof_lower + kinematics.spec.dof_upper) / 2
+    state.dof_pos[:, hinges] = middle[hinges]
+    state.dof_vel = torch.randn(num, kinematics.spec.num_dofs)
+    state.joint_rot = kinematics.joint_rot(state.dof_pos)
+    state.body_pos, state.body_rot = kinematics.forward(state.root_pos, state.root_rot, state.joint_rot)
+    return state
+
+
+def test_state_comes_back_as_it_was_set(make: Make, kinematics: Kinematics) -> None:
+    simulator = make()
+    given = random_state(kinematics, 3)
+    simulator.set_state(torch.arange(3), given)
+    got = simulator.state()
+    for name in ("root_pos", "root_vel", "root_ang_vel", "dof_pos", "dof_vel", "body_pos"):
+        torch.testing.assert_close(getattr(got, name), getattr(given, name), atol=1e-5, rtol=1e-5, msg=name)
+    torch.testing.assert_close((got.root_rot * given.root_rot).sum(-1).abs(), torch.ones(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close((got.joint_rot * given.joint_rot).sum(-1).abs(), torch.ones(3, 12), atol=1e-6, rtol=0)
+
+
+def test_root_angular_velocity_is_in_the_world_frame(make: Make, kinematics: Kinematics) -> None:
+    simulator = make(1)
+    state = kinematics.default_state(1)
+    state.root_pos[:, 2] = 5.0
+    lying = rotations.quat_from_angle_axis(torch.tensor([math.pi / 2]), torch.tensor([[0.0, 1.0, 0.0]]))
+    state.root_rot = lying
+    state.root_ang_vel = torch.tensor([[0.0, 0.0, 2.0]])
+    simulator.set_state(torch.arange(1), state)
+    simulator.step(state.dof_pos)
+    turned = rotations.quat_mul(simulator.state().root_rot, rotations.quat_conjugate(lying))
+    # 2 rad/s about world z for 1/30 s; limp limbs disturb it by a little.
+    expected = torch.tensor([[0.0, 0.0, 2.0 * CONTROL_DT_S]])
+    torch.testing.assert_close(rotations.quat_to_exp_map(turned), expected, atol=6e-3, rtol=0)
+
+
+def test_free_fall_follows_gravity(make: Make, kinematics: Kinematics) -> None:
+    simulator = make(1)
+    state = kinematics.default_state(1)
+    state.root_pos[:, 2] = 10.0
+    simulator.set_state(torch.arange(1), state)
+    for _ in range(15):
+        simulator.step(state.dof_pos)
+    fallen = simulator.state()
+    time_s = 15 * CONTROL_DT_S
+    assert float(fallen.root_vel[0, 2]) == pytest.approx(-GRAVITY * time_s, rel=1e-3)
+    # Semi-implicit Euler falls g t dt / 2 further than the parabola.
+    further = GRAVITY * time_s * simulator.physics_dt_s / 2
+    assert float(fallen.root_pos[0, 2]) == pytest.approx(10.0 - GRAVITY * time_s**2 / 2 - further, abs=2e-3)
+    assert float(fallen.contact_force.abs().max()) == 0.0
+
+
+def test_pd_drive_follows_its_target_as_an_overdamped_joint(make: Make, kinematics: Kinematics) -> None:
+    spec = kinematics.spec
+    simulator = make(1)
+    state = kinematics.default_state(1)
+    state.root_pos[:, 2] = 50.0
+    simulator.set_state(torch.arange(1), state)
+    wrist_side = spec.dof_offsets[spec.joint_names.index("right_elbow")]
+    target = state.dof_pos.clone()
+    target[0, wrist_side] = -0.2
+    angles = []
+    for _ in range(30):
+        simulator.step(target)
+        angles.append(float(simulator.state().dof_pos[0, wrist_side]))
+    # kp = 150, kd = 15 and little inertia: first order with time constant kd / kp = 0.1 s, reached to 5 % after 3 of them.
+    assert angles[2] == pytest.approx(-0.2 * (1 - math.exp(-1.0)), abs=0.02)
+    assert angles[9] == pytest.approx(-0.2, abs=0.02)
+    assert max(abs(a) for a in angles) < 0.21
+
+
+def test_pd_target_of_a_ball_joint_is_an_exponential_map(make: Make, kinematics: Kinematics) -> None:
+    spec = kinematics.spec
+    simulator = make(1)
+    state = kinematics.default_state(1)
+    state.root_pos[:, 2] = 100.0
+    simulator.set_state(torch.arange(1), state)
+    dof = spec.dof_offsets[spec.joint_names.index("neck")]
+    target = state.dof_pos.clone()
+    target[0, dof : dof + 3] = torch.tensor([0.5, -0.4, 0.3])
+    for _ in range(60):
+        simulator.step(target)
+    torch.testing.assert_close(simulator.state().dof_pos[0, dof : dof + 3], target[0, dof : dof + 3], atol=0.02, rtol=0)
+
+
+def test_resting_contact_force_equals_weight_and_points_up(make: Make, kinematics: Kinematics) -> None:
+    simulator = make(1)
+    state = kinematics.default_state(1)
+    simulator.set_state(torch.arange(1), state)
+    for _ in range(20):
+        simulator.step(state.dof_pos)
+    got = simulator.state()
+    weight = GRAVITY * float(kinematics.spec.body_mass.sum())
+    feet = [kinematics.spec.body_names.index(f) for f in ("left_foot", "right_foot")]
+    assert float(got.contact_force[0, feet, 2].sum()) == pytest.approx(weight, rel=0.05)
+    others = [b for b in range(kinematics.spec.num_bodies) if b not in feet]
+    assert float(got.contact_force[0, others].abs().max()) == 0.0
+
+
+def test_friction_holds_below_the_cone_and_slides_above(make: Make, kinematics: Kinematics) -> None:
+    simulator = make(2)
+    state = kinematics.default_state(2)
+    simulator.set_state(torch.arange(2), state)
+    for _ in range(5):
+        simulator.step(state.dof_pos)
+    pushed = simulator.state().clone()
+    pushed.root_vel[1, 0] = 3.0
+    simulator.set_state(torch.arange(2), pushed)
+    largest = 0.0
+    for _ in range(3):
+        simulator.step(state.dof_pos)
+        force = simulator.state().contact_force.sum(1)
+        largest = max(largest, float(force[1, :2].norm() / force[1, 2].clamp(min=1.0)))
+    # Friction coefficient 1, pyramidal cone: at most sqrt(2) along a diagonal.
+    assert 0.3 < largest < math.sqrt(2.0)
+    assert float(simulator.state().root_vel[0, :2].norm()) < 0.1
+
+
+def test_reset_touches_only_its_environments(make: Make, kinematics: Kinematics) -> None:
+    simulator = make(4)
+    simulator.set_state(torch.arange(4), random_state(kinematics, 4))
+    simulator.step(torch.zeros(4, kinematics.spec.num_dofs))
+    before = simulator.state().clone()
+    simulator.set_state(torch.tensor([1, 3]), random_state(kinematics, 2))
+    after = simulator.state()
+    torch.testing.assert_close(after.dof_pos[[0, 2]], before.dof_pos[[0, 2]], atol=0, rtol=0)
+    torch.testing.assert_close(after.body_pos[[0, 2]], before.body_pos[[0, 2]], atol=0, rtol=0)
+    assert bool((after.root_pos[[1, 3]] != before.root_pos[[1, 3]]).all())
+
+
+def test_same_inputs_give_the_same_bits_whatever_the_threads(make: Make, kinematics: Kinematics) -> None:
+    runs = []
+    for threads in (1, 2):
+        torch.manual_seed(5)
+        simulator = make(4, num_threads=threads)
+        simulator.set_state(torch.arange(4), random_state(kinematics, 4, height=1.0))
+        for _ in range(10):
+            simulator.step(0.3 * torch.randn(4, kinematics.spec.num_dofs))
+        runs.append(simulator.state())
+    assert torch.equal(runs[0].dof_pos, runs[1].dof_pos) and torch.equal(runs[0].body_pos, runs[1].body_pos)
+
+
+def test_full_state_continues_bit_for_bit(make: Make, kinematics: Kinematics) -> None:
+    simulator, other = make(3), make(3)
+    simulator.set_state(torch.arange(3), random_state(kinematics, 3, height=0.8))
+    targets = 0.3 * torch.randn(10, 3, kinematics.spec.num_dofs)
+    for target in targets[:5]:
+        simulator.step(target)
+    other.set_full_state(simulator.get_full_state())
+    for target in targets[5:]:
+        simulator.step(target)
+        other.step(target)
+    assert torch.equal(simulator.state().dof_pos, other.state().dof_pos)
+    assert torch.equal(simulator.state().contact_force, other.state().contact_force)
+
+
+def test_a_diverged_world_is_reported_and_can_be_reset(make: Make, kinematics: Kinematics) -> None:
+    simulator = make(3)
+    state = random_state(kinematics, 3)
+    state.dof_vel[1] = 1e12
+    simulator.set_state(torch.arange(3), state)
+    simulator.step(torch.zeros(3, kinematics.spec.num_dofs))
+    assert simulator.diverged().tolist() == [False, True, False]
+    simulator.set_state(torch.tensor([1]), kinematics.default_state(1))
+    simulator.step(torch.zeros(3, kinematics.spec.num_dofs))
+    assert simulator.diverged().tolist() == [False, False, False]
+    assert bool(torch.isfinite(simulator.state().dof_pos).all())
