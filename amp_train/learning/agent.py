@@ -1,0 +1,307 @@
+"""Adversarial Motion Priors on rl_games: PPO whose reward is a discriminator's opinion.
+
+One epoch (Peng et al. 2021, Algorithm 1), each step a method of `AMPAgent`:
+
+    play_steps        act for `horizon_length` steps; note AMP observations and the value at time limits  (env_step)
+    discount_values   style reward of the whole rollout, combined with the task's; advantages
+    prepare_dataset   fresh demonstrations; statistics of the normalisers moved once, then frozen
+    calc_gradients    a minibatch: PPO losses + discriminator loss on agent, replayed and demonstrated rows
+    train_epoch       the above, mini epoch by mini epoch; then the rollout is stored for replay
+"""
+
+from typing import Any, Dict, List, Tuple
+
+import torch
+from rl_games.algos_torch import torch_ext
+from rl_games.common.common_losses import critic_loss
+from torch import Tensor, optim
+
+from amp_train.errors import ConfigError
+from amp_train.learning.advantages import gae, next_values_of
+from amp_train.learning.amp_streams import AmpStreams
+from amp_train.learning.epoch_stats import TENSORBOARD_TAGS, MinibatchStats
+from amp_train.learning.losses import bound_loss, disc_accuracies, disc_objective, gradient_penalty, sum_of_squares
+from amp_train.learning.minibatches import ShuffledMinibatches
+from amp_train.learning.model import NormalizedObs
+from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
+from amp_train.learning.ppo_agent import PPOAgent, logger
+from amp_train.learning.settings import AmpSettings, check_batch_sizes, check_supported
+from amp_train.learning.style_reward import combine_rewards
+
+UPDATE_KEYS = ("obs", "actions", "mu", "sigma", "old_logp_actions", "old_values", "advantages", "returns")
+
+
+class AMPAgent(PPOAgent):
+    """Train a policy and a discriminator together; registered with rl_games as `amp_continuous`.
+
+    The vec env gives, beyond rl_games' interface: observations before any reset from `step`, `infos['amp_obs']`,
+    `infos['terminate']`, `reset_done()`, `fetch_amp_obs_demo(n)` and `env_info['amp_observation_space']`.
+
+    Attributes:
+        epoch_stats: means over the last epoch, plain floats, from `disc_loss` to `lr`.
+    """
+
+    def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
+        config = params["config"]
+        check_supported(params)
+        check_batch_sizes(config)
+        self.settings = AmpSettings.from_config(config)
+        self.epoch_stats: Dict[str, float] = {}
+        super().__init__(base_name, params)
+
+        self._check_env()
+        self.value_bootstrap = False  # rl_games' approximate one; AMP bootstraps time limits exactly, and once
+        self.objective = disc_objective(self.settings.disc_loss)
+        self.dataset = ShuffledMinibatches(
+            self.batch_size, self.minibatch_size, self.settings.amp_minibatch_size, self.ppo_device
+        )
+        amp_obs_dim = self.env_info["amp_observation_space"].shape[0]
+        self.streams = AmpStreams(self.settings, amp_obs_dim, self.ppo_device, self.vec_env.fetch_amp_obs_demo)
+        self._minibatch_stats = MinibatchStats()
+        if self.settings.disc_learning_rate is not None:
+            self.optimizer = self._two_rate_optimizer(self.settings.disc_learning_rate)
+
+    def load_networks(self, params: Dict[str, Any]) -> None:
+        """Let rl_games find the model, and tell it the AMP observation's shape when it is built."""
+        super().load_networks(params)
+        self.config["network"] = NetworkWithAmpObs(self.config["network"], self)
+
+    def _check_env(self) -> None:
+        lacking = [name for name in ("reset_done", "fetch_amp_obs_demo") if not hasattr(self.vec_env, name)]
+        if lacking:
+            raise ConfigError(
+                f"Environment '{self.env_name}' cannot be used for AMP: its vec env lacks {' and '.join(lacking)}."
+            )
+        if self.value_size != 1 or self.num_agents != 1:
+            raise ConfigError("AMP trains one agent per environment with one reward (agents: 1, value_size: 1).")
+
+    def _two_rate_optimizer(self, disc_learning_rate: float) -> optim.Optimizer:
+        disc = self.bare_model.a2c_network.disc_parameters()
+        disc_ids = {id(parameter) for parameter in disc}
+        policy = [parameter for parameter in self.bare_model.parameters() if id(parameter) not in disc_ids]
+        groups = [{"params": policy, "lr": self.last_lr}, {"params": disc, "lr": disc_learning_rate}]
+        return optim.Adam(groups, eps=1e-08, weight_decay=self.weight_decay, fused=True)
+
+    def update_lr(self, lr: float) -> None:
+        """Set the learning rate; a discriminator with a rate of its own keeps it."""
+        super().update_lr(lr)
+        if self.settings.disc_learning_rate is not None:
+            self.optimizer.param_groups[1]["lr"] = self.settings.disc_learning_rate
+
+    # Rollout
+
+    def init_tensors(self) -> None:
+        """Allocate the rollout and fill the demonstration buffer."""
+        super().init_tensors()
+        buffer = self.experience_buffer
+        shape = buffer.obs_base_shape
+        amp_obs_shape = self.env_info["amp_observation_space"].shape
+        buffer.tensor_dict["amp_obs"] = torch.zeros(shape + amp_obs_shape, device=self.ppo_device)
+        buffer.tensor_dict["timeout_values"] = torch.zeros_like(buffer.tensor_dict["values"])
+        self.tensor_list = self.tensor_list + ["amp_obs"]
+        self.streams.fill_demos()
+
+    def play_steps(self) -> Dict[str, Any]:
+        """Act for `horizon_length` steps and return the rollout, flat and with returns."""
+        self._step = 0
+        return super().play_steps()
+
+    def play_steps_rnn(self) -> Dict[str, Any]:
+        """Refuse recurrent policies."""
+        raise ConfigError("AMP does not support recurrent policies. Remove network.rnn.")
+
+    def env_step(self, actions: Tensor) -> Tuple[Dict[str, Tensor], Tensor, Tensor, Dict[str, Any]]:
+        """Step the environments, note what AMP needs of the states reached, and only then reset those done."""
+        obs, rewards, dones, infos = super().env_step(actions)
+        if "amp_obs" not in infos or "terminate" not in infos:
+            raise ConfigError(f"Environment '{self.env_name}' cannot be used for AMP: infos lack 'amp_obs' or 'terminate'.")
+        self.experience_buffer.update_data("amp_obs", self._step, infos["amp_obs"])
+        self._note_timeout_values(obs, dones, torch.as_tensor(infos["terminate"], device=self.ppo_device))
+        self._step += 1
+        return self.obs_to_tensors(self.vec_env.reset_done()), rewards, dones, infos
+
+    def _note_timeout_values(self, obs: Dict[str, Tensor], dones: Tensor, terminated: Tensor) -> None:
+        """Evaluate the states that a time limit cut off: their episodes would have gone on."""
+        values = self.experience_buffer.tensor_dict["timeout_values"][self._step].zero_()
+        timed_out = (dones.bool() & ~terminated.bool()).nonzero().squeeze(-1)
+        if len(timed_out) > 0:
+            values[timed_out] = self.get_values({"obs": obs["obs"][timed_out]})
+
+    def get_values(self, obs: Dict[str, Tensor]) -> Tensor:
+        """Return the critic's values (N, 1) in reward units, without evaluating the policy."""
+        with torch.no_grad():
+            return self.bare_model.eval_critic(self._preproc_obs(obs["obs"]))
+
+    def discount_values(
+        self, fdones: Tensor, last_extrinsic_values: Tensor, mb_fdones: Tensor, mb_extrinsic_values: Tensor, mb_rewards: Tensor
+    ) -> Tensor:
+        """Return advantages (T, N, 1) of task and style reward together.
+
+        rl_games notes `dones` before each step; the ones after it are those of the next, and `fdones` after the last.
+        """
+        style = self._style_reward(self.experience_buffer.tensor_dict["amp_obs"])
+        rewards = combine_rewards(mb_rewards, style, self.settings.task_reward_w, self.settings.disc_reward_w)
+        done = torch.cat((mb_fdones[1:], fdones.unsqueeze(0))).unsqueeze(-1)
+        timeout_values = self.experience_buffer.tensor_dict["timeout_values"]
+        next_values = next_values_of(mb_extrinsic_values, last_extrinsic_values, done, timeout_values)
+        self._style_std_mean = torch.std_mean(style)
+        return gae(rewards, mb_extrinsic_values, next_values, done, self.gamma, self.tau)
+
+    def _style_reward(self, amp_obs: Tensor) -> Tensor:
+        """Return the style reward (..., 1) of AMP observations (..., amp_obs_dim)."""
+        with torch.no_grad():
+            logit = self.bare_model.a2c_network.eval_disc(self.streams.normalize(amp_obs))
+            return self.objective.reward(logit, self.settings.disc_reward_scale)
+
+    # Update
+
+    def prepare_dataset(self, batch_dict: Dict[str, Any]) -> None:
+        """Turn a rollout into minibatches; all running statistics move here, once an epoch, and nowhere else."""
+        super().prepare_dataset(batch_dict)
+        values = self.dataset.values_dict
+        if self.settings.advantage_clip is not None:
+            values["advantages"].clamp_(-self.settings.advantage_clip, self.settings.advantage_clip)
+        values["obs"] = self._normalize_rollout_obs(values["obs"])
+
+        self._amp_obs = batch_dict["amp_obs"]
+        self.streams.add_demos(self.settings.amp_batch_size)
+        rows_of_a_mini_epoch = len(self.dataset) * self.settings.amp_minibatch_size
+        chosen = torch.randperm(self.batch_size, device=self.ppo_device)[:rows_of_a_mini_epoch]
+        self.streams.update_normalizer(self._amp_obs.index_select(0, chosen))
+
+        self.dataset.update_values_dict({key: values[key] for key in UPDATE_KEYS})
+        self.dataset.values_dict["amp_obs"] = self._amp_obs
+
+    def _normalize_rollout_obs(self, obs: Tensor) -> Tensor:
+        """Take the rollout's observations into the running statistics and normalise them by these.
+
+        Taken in `mini_epochs` times, the statistics end where rl_games' do, which sees the rollout in every mini epoch.
+        """
+        repeats = self.mini_epochs_num if self.settings.normalize_obs_every_mini_epoch else 1
+        with torch.no_grad():
+            for _ in range(repeats):
+                normalized = self.bare_model.norm_obs(self._preproc_obs(obs))
+        if self.normalize_input:
+            self.bare_model.running_mean_std.eval()
+        return normalized
+
+    def calc_gradients(self, minibatch: Dict[str, Tensor]) -> None:
+        """Make one Adam step on PPO's and the discriminator's losses; leave the scalars in `train_result`."""
+        disc_rows = self.streams.disc_batch(minibatch["amp_obs"])
+        result = self.model(
+            {
+                "is_train": True,
+                "obs": NormalizedObs(minibatch["obs"]),
+                "prev_actions": minibatch["actions"],
+                "amp_obs": disc_rows.agent,
+                "amp_obs_replay": disc_rows.replay,
+                "amp_obs_demo": disc_rows.demo,
+            }
+        )
+        ppo_loss, ppo = self._ppo_loss(result, minibatch)
+        disc_loss, disc = self._disc_loss(result, disc_rows.demo)
+        loss = ppo_loss + self.settings.disc_coef * disc_loss
+
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.trancate_gradients_and_step()
+
+        mu, sigma = result["mus"].detach(), result["sigmas"].detach()
+        with torch.no_grad():
+            kl = torch_ext.policy_kl(mu, sigma, minibatch["mu"], minibatch["sigma"])
+        self._minibatch_stats.add(kl=kl, **ppo, **disc)
+        losses = {name: ppo[name].detach() for name in ("a_loss", "c_loss", "entropy", "b_loss")}
+        self.train_result = (
+            losses["a_loss"], losses["c_loss"], losses["entropy"], kl, self.last_lr, 1.0, mu, sigma, losses["b_loss"]
+        )  # fmt: skip
+
+    def _ppo_loss(self, result: Dict[str, Tensor], minibatch: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Return PPO's loss, weighted as IsaacGymEnvs does (no 0.5 before the critic's), and its parts."""
+        old_neglogp, neglogp = minibatch["old_logp_actions"], result["prev_neglogp"]
+        a_loss = self.actor_loss_func(old_neglogp, neglogp, minibatch["advantages"], self.ppo, self.e_clip).mean()
+        c_loss = critic_loss(
+            self.model, minibatch["old_values"], result["values"], self.e_clip, minibatch["returns"], self.clip_value
+        ).mean()
+        entropy = result["entropy"].mean()
+        b_loss = bound_loss(result["mus"])
+        loss = a_loss + self.critic_coef * c_loss - self.entropy_coef * entropy
+        if self.bounds_loss_coef is not None:
+            loss = loss + self.bounds_loss_coef * b_loss
+        with torch.no_grad():
+            clip_frac = ((torch.exp(old_neglogp - neglogp) - 1.0).abs() > self.e_clip).float().mean()
+        return loss, {"a_loss": a_loss, "c_loss": c_loss, "b_loss": b_loss, "entropy": entropy, "clip_frac": clip_frac}
+
+    def _disc_loss(self, result: Dict[str, Tensor], amp_obs_demo: Tensor) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Return the discriminator's loss with its regularisers, and what to log of it."""
+        agent_logit = torch.cat((result["disc_agent_logit"], result["disc_agent_replay_logit"]))
+        demo_logit = result["disc_demo_logit"]
+        network, settings = self.bare_model.a2c_network, self.settings
+        penalty = gradient_penalty(demo_logit, amp_obs_demo)
+        logit_loss = sum_of_squares([network.disc_logit_weights()])
+        loss = (
+            self.objective.prediction_loss(agent_logit, demo_logit)
+            + settings.disc_grad_penalty * penalty
+            + settings.disc_logit_reg * logit_loss
+            + settings.disc_weight_decay * sum_of_squares(network.disc_weights())
+        )
+        with torch.no_grad():
+            agent_acc, demo_acc = disc_accuracies(agent_logit, demo_logit)
+        return loss, {
+            "disc_loss": loss,
+            "disc_grad_penalty": penalty,
+            "disc_logit_loss": logit_loss,
+            "disc_agent_acc": agent_acc,
+            "disc_demo_acc": demo_acc,
+            "disc_agent_logit": agent_logit.mean(),
+            "disc_demo_logit": demo_logit.mean(),
+        }
+
+    def train_epoch(self) -> List[Any]:
+        """Run one epoch; afterwards its rollout is replay, and its means are in `epoch_stats`."""
+        timings_and_losses = super().train_epoch()
+        self.streams.remember(self._amp_obs)
+        std, mean = self._style_std_mean
+        self.epoch_stats = self._minibatch_stats.pop_means()
+        self.epoch_stats.update(style_reward_mean=mean.item(), style_reward_std=std.item(), lr=float(self.last_lr))
+        return timings_and_losses
+
+    # Logging and checkpoints
+
+    def write_stats(
+        self, total_time, epoch_num, step_time, play_time, update_time, a_losses, c_losses, entropies, kls, last_lr, lr_mul,
+        frame, *times: Any
+    ) -> None:  # fmt: skip
+        """Write the discriminator's scalars, then rl_games' own."""
+        for name, tag in TENSORBOARD_TAGS.items():
+            self.writer.add_scalar(tag, self.epoch_stats[name], frame)
+        super().write_stats(
+            total_time, epoch_num, step_time, play_time, update_time, a_losses, c_losses, entropies, kls, last_lr, lr_mul,
+            frame, *times
+        )  # fmt: skip
+
+    def get_stats_weights(self, model_stats: bool = False) -> Dict[str, Any]:
+        """Return the statistics outside the model; `amp_input_mean_std` is where IsaacGymEnvs has it."""
+        state = super().get_stats_weights(model_stats)
+        if self.settings.normalize_amp_input:
+            state["amp_input_mean_std"] = self.streams.normalizer.state_dict()
+        return state
+
+    def set_stats_weights(self, weights: Dict[str, Any]) -> None:
+        """Load the statistics outside the model."""
+        super().set_stats_weights(weights)
+        if not self.settings.normalize_amp_input:
+            return
+        if "amp_input_mean_std" in weights:
+            self.streams.normalizer.load_state_dict(weights["amp_input_mean_std"])
+        else:
+            logger.warning("The checkpoint has no amp_input_mean_std: AMP observation statistics start anew.")
+
+    def get_full_state_weights(self) -> Dict[str, Any]:
+        """Return what a checkpoint holds, with the run's own description if the config gives one.
+
+        Replay and demonstrations are not part of it: a resumed run refills them.
+        """
+        state = super().get_full_state_weights()
+        if self.config.get("checkpoint_extra") is not None:
+            state["amp_train"] = self.config["checkpoint_extra"]
+        return state

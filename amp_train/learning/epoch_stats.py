@@ -1,0 +1,39 @@
+"""Statistics of an epoch, gathered on the device and read back once."""
+
+from typing import Dict, List, Tuple
+
+import torch
+from torch import Tensor
+
+# epoch_stats key -> tensorboard tag of IsaacGymEnvs; rl_games itself writes the PPO losses, KL and learning rate.
+TENSORBOARD_TAGS = {
+    "disc_loss": "losses/disc_loss",
+    "disc_agent_acc": "info/disc_agent_acc",
+    "disc_demo_acc": "info/disc_demo_acc",
+    "disc_agent_logit": "info/disc_agent_logit",
+    "disc_demo_logit": "info/disc_demo_logit",
+    "disc_grad_penalty": "info/disc_grad_penalty",
+    "disc_logit_loss": "info/disc_logit_loss",
+    "style_reward_mean": "info/disc_reward_mean",
+    "style_reward_std": "info/disc_reward_std",
+    "clip_frac": "info/clip_frac",
+}
+
+
+class MinibatchStats:
+    """Average named scalars over minibatches without waiting for the device."""
+
+    def __init__(self) -> None:
+        self._names: Tuple[str, ...] = ()
+        self._rows: List[Tensor] = []
+
+    def add(self, **scalars: Tensor) -> None:
+        """Note one minibatch: 0-d tensors, always of the same names."""
+        self._names = tuple(scalars)
+        self._rows.append(torch.stack([scalar.detach() for scalar in scalars.values()]))
+
+    def pop_means(self) -> Dict[str, float]:
+        """Return the means since the last call and start anew."""
+        means = dict(zip(self._names, torch.stack(self._rows).mean(dim=0).tolist()))
+        self._rows = []
+        return means

@@ -1,0 +1,111 @@
+"""The actor-critic network of rl_games with the AMP discriminator beside it.
+
+Parameter names and their order are those of IsaacGymEnvs, so that its model and optimizer states load: keep the
+discriminator registered last, as `_disc_mlp` and `_disc_logits`.
+"""
+
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from rl_games.algos_torch.network_builder import A2CBuilder
+from torch import Tensor, nn
+
+from amp_train.errors import ConfigError, unknown_choice
+
+DISC_LOGIT_INIT_SCALE = 1.0
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "selu", "swish", "gelu", "softplus", "None")
+
+
+class AMPBuilder(A2CBuilder):
+    """Build the networks that `params.network` (name: amp) describes."""
+
+    class Network(A2CBuilder.Network):
+        """Actor, critic and discriminator; `eval_disc` is the only way into the discriminator."""
+
+        def __init__(self, params: Dict[str, Any], **kwargs: Any) -> None:
+            amp_input_shape = kwargs.pop("amp_input_shape", None)
+            check_network_params(params, amp_input_shape)
+            super().__init__(params, **kwargs)
+            if self.fixed_sigma and not self.space_config.get("learn_sigma", True):
+                self.sigma.requires_grad_(False)
+            self._build_disc(amp_input_shape[0], params["disc"])
+
+        def _build_disc(self, amp_obs_dim: int, disc: Dict[str, Any]) -> None:
+            layers: List[nn.Module] = []
+            in_size = amp_obs_dim
+            for units in disc["units"]:
+                layers += [nn.Linear(in_size, units), self.activations_factory.create(disc["activation"])]
+                in_size = units
+            self._disc_mlp = nn.Sequential(*layers)
+            self._disc_logits = nn.Linear(in_size, 1)
+
+            init_weight = self.init_factory.create(**disc["initializer"])
+            for layer in self._disc_linear_layers():
+                init_weight(layer.weight)
+                nn.init.zeros_(layer.bias)
+            nn.init.uniform_(self._disc_logits.weight, -DISC_LOGIT_INIT_SCALE, DISC_LOGIT_INIT_SCALE)
+            nn.init.zeros_(self._disc_logits.bias)
+
+        def _disc_linear_layers(self) -> List[nn.Linear]:
+            return [layer for layer in self._disc_mlp if isinstance(layer, nn.Linear)]
+
+        def eval_critic(self, obs: Tensor) -> Tensor:
+            """Return the normalised value (B, value_size) of normalised observations (B, obs_dim)."""
+            features = self.critic_mlp(obs) if self.separate else self.actor_mlp(obs)
+            return self.value_act(self.value(features))
+
+        @torch.compiler.disable
+        def eval_disc(self, amp_obs: Tensor) -> Tensor:
+            """Return the logit (B, 1) of normalised AMP observations (B, amp_obs_dim); positive means "from the clip".
+
+            Never compiled: the gradient penalty differentiates it twice, which torch.compile cannot.
+            """
+            return self._disc_logits(self._disc_mlp(amp_obs))
+
+        def disc_logit_weights(self) -> Tensor:
+            """Return the weights of the discriminator's last layer, flat."""
+            return self._disc_logits.weight.flatten()
+
+        def disc_weights(self) -> List[Tensor]:
+            """Return every weight matrix (no bias) of the discriminator, flat, first layer first."""
+            return [layer.weight.flatten() for layer in self._disc_linear_layers()] + [self.disc_logit_weights()]
+
+        def disc_parameters(self) -> List[nn.Parameter]:
+            """Return the discriminator's parameters, the last ones of the whole network."""
+            return list(self._disc_mlp.parameters()) + list(self._disc_logits.parameters())
+
+    def build(self, name: str, **kwargs: Any) -> nn.Module:
+        """Build the network; rl_games passes the model's name, which is not used."""
+        return AMPBuilder.Network(self.params, **kwargs)
+
+
+def check_network_params(params: Dict[str, Any], amp_input_shape: Optional[Sequence[int]]) -> None:
+    """Refuse a `params.network` that AMP cannot train, or a missing AMP observation shape.
+
+    Raises:
+        ConfigError: in one line, what to change.
+    """
+    for kind in ("rnn", "cnn"):
+        if kind in params:
+            raise ConfigError(f"network.{kind} is not supported by AMP. Remove it: actor and critic must be plain MLPs.")
+    continuous = (params.get("space") or {}).get("continuous")
+    if continuous is None:
+        raise ConfigError("AMP needs continuous actions: give network.space.continuous (discrete ones are not supported).")
+    if not continuous.get("fixed_sigma", True) and not continuous.get("learn_sigma", True):
+        raise ConfigError("learn_sigma: False needs fixed_sigma: True in network.space.continuous.")
+    _check_disc_params(params.get("disc"))
+    if amp_input_shape is None or len(amp_input_shape) != 1:
+        raise ConfigError(
+            f"amp_input_shape must be the shape of a flat AMP observation, e.g. (210,), not {amp_input_shape}."
+            " The environment gives it as env_info['amp_observation_space']."
+        )
+
+
+def _check_disc_params(disc: Optional[Dict[str, Any]]) -> None:
+    missing = {"units", "activation", "initializer"} - set(disc or {})
+    if missing:
+        raise ConfigError(f"network.disc lacks {', '.join(sorted(missing))}: AMP needs units, activation and initializer.")
+    if not disc["units"] or any(int(units) <= 0 for units in disc["units"]):
+        raise ConfigError(f"network.disc.units must be a list of positive layer widths, not {disc['units']}.")
+    if str(disc["activation"]) not in ACTIVATIONS:
+        raise unknown_choice("discriminator activation", str(disc["activation"]), ACTIVATIONS)

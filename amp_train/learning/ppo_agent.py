@@ -1,0 +1,117 @@
+"""rl_games' PPO agent with its own defects repaired; nothing here knows of AMP.
+
+Written against rl_games 1.6.5. Each repair names the defect.
+"""
+
+import logging
+import os
+from typing import Any, Dict
+
+import torch
+from rl_games.algos_torch.a2c_continuous import A2CAgent
+from rl_games.common.schedulers import IdentityScheduler, RLScheduler
+from torch import nn
+
+from amp_train.checkpoint.load import load_model_state, safe_load
+from amp_train.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+
+class PPOAgent(A2CAgent):
+    """A2CAgent that resumes exactly, writes plain checkpoints and reads them safely."""
+
+    def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
+        # Runner compiles unless told otherwise; AMP's gradient penalty needs a double backward, which cannot be compiled.
+        params["config"].setdefault("torch_compile", False)
+        self._best_reward = -float("inf")
+        super().__init__(base_name, params)
+        if self.linear_lr:
+            self.scheduler = _TrueFrameScheduler(self.scheduler, self)
+        if isinstance(self.scheduler, IdentityScheduler) and not self.multi_gpu:
+            self.schedule_type = "standard"  # 'legacy' would read KL back from the device after every minibatch, for nothing
+
+    @property
+    def bare_model(self) -> nn.Module:
+        """The model without torch.compile's wrapper."""
+        return getattr(self.model, "_orig_mod", self.model)
+
+    def env_reset(self) -> Dict[str, torch.Tensor]:
+        """Reset the environments; keep the best reward of before a resume.
+
+        train() forgets it just before its reset, and would replace the best checkpoint by a worse one.
+        """
+        self.last_mean_rewards = max(self.last_mean_rewards, self._best_reward)
+        return super().env_reset()
+
+    def train_actor_critic(self, input_dict: Dict[str, Any], opt_step: bool = True) -> Any:
+        """Make one optimizer step.
+
+        rl_games also puts the observation normaliser back into training here, so that it takes every rollout in once per
+        mini epoch, and re-applies a learning rate that other ranks do not share.
+        """
+        self.calc_gradients(input_dict)
+        return self.train_result
+
+    def save(self, fn: str) -> None:
+        """Write `fn`.pth; a crash meanwhile leaves the former file whole."""
+        partial = f"{fn}.pth.partial"
+        torch.save(self.get_full_state_weights(), partial)
+        os.replace(partial, f"{fn}.pth")
+
+    def restore(self, fn: str, set_epoch: bool = True) -> None:
+        """Continue from a checkpoint of ours or of IsaacGymEnvs."""
+        self.set_full_state_weights(safe_load(fn, map_location=self.ppo_device), set_epoch)
+
+    def get_full_state_weights(self) -> Dict[str, Any]:
+        """Return what a checkpoint holds: tensors and plain Python values only, so that it loads with weights_only."""
+        state = super().get_full_state_weights()
+        state["last_mean_rewards"] = float(self.last_mean_rewards)
+        state["epoch"], state["frame"] = int(self.epoch_num), int(self.frame)
+        return state
+
+    def set_full_state_weights(self, weights: Dict[str, Any], set_epoch: bool = True) -> None:
+        """Continue from a checkpoint's content; an adaptive learning rate goes on where it was."""
+        missing = {"epoch", "frame", "optimizer"} - set(weights)
+        if missing:
+            raise CheckpointError(f"The checkpoint cannot be continued from: it lacks {', '.join(sorted(missing))}.")
+        weights = dict(weights, optimizer=self._fitted_optimizer_state(weights["optimizer"]))
+        super().set_full_state_weights(weights, set_epoch)
+        self._best_reward = self.last_mean_rewards = float(self.last_mean_rewards)
+        self.last_lr = self.optimizer.param_groups[0]["lr"]
+
+    def _fitted_optimizer_state(self, saved: Dict[str, Any]) -> Dict[str, Any]:
+        """Put the saved moments under this run's parameter groups.
+
+        Parameters are numbered through all groups in the same order, whether the discriminator has its own or not. This
+        run's hyperparameters win, except an adaptive learning rate.
+        """
+        current = self.optimizer.state_dict()["param_groups"]
+        if sum(len(g["params"]) for g in saved["param_groups"]) != sum(len(g["params"]) for g in current):
+            raise CheckpointError("The checkpoint's optimizer state has another number of parameters than this network.")
+        if self.is_adaptive_lr:
+            current[0]["lr"] = float(saved["param_groups"][0]["lr"])
+        return {"state": saved["state"], "param_groups": current}
+
+    def get_weights(self) -> Dict[str, Any]:
+        """Return the model and the statistics outside it, without torch.compile's prefix in the names."""
+        state = self.get_stats_weights()
+        state["model"] = self.bare_model.state_dict()
+        return state
+
+    def set_weights(self, weights: Dict[str, Any]) -> None:
+        """Load the model and the statistics outside it."""
+        load_model_state(self.bare_model, weights["model"])
+        self.set_stats_weights(weights)
+
+
+class _TrueFrameScheduler(RLScheduler):
+    """Tell a scheduler the frames trained on: rl_games' training loop says 0, and a linear schedule never decays."""
+
+    def __init__(self, scheduler: RLScheduler, agent: A2CAgent) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+        self._agent = agent
+
+    def update(self, current_lr: float, entropy_coef: float, epoch: int, frames: int, kl_dist: float, **kwargs: Any) -> Any:
+        return self._scheduler.update(current_lr, entropy_coef, epoch, self._agent.frame, kl_dist, **kwargs)

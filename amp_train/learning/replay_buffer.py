@@ -1,0 +1,63 @@
+"""A ring buffer of rows on the training device, for past AMP observations and for demonstrations."""
+
+from typing import Any, Dict, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from amp_train.errors import ConfigError
+
+
+class ReplayBuffer:
+    """Keep the newest `capacity` rows and draw uniformly among them, with replacement.
+
+    Everything happens on `device`; neither storing nor sampling waits for it.
+    """
+
+    def __init__(self, capacity: int, row_shape: Tuple[int, ...], device: Union[str, torch.device]) -> None:
+        if capacity <= 0:
+            raise ConfigError(f"A replay buffer needs room for at least one row, not {capacity}.")
+        self._rows = torch.zeros((capacity,) + tuple(row_shape), device=device)
+        self._next = 0
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def capacity(self) -> int:
+        """The largest number of rows held."""
+        return len(self._rows)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next row stored replaces the oldest."""
+        return self._size == self.capacity
+
+    def store(self, rows: Tensor) -> None:
+        """Append rows (n, ...), replacing the oldest; of more rows than fit, the last ones stay."""
+        rows = rows[-self.capacity :]
+        until_end = min(len(rows), self.capacity - self._next)
+        self._rows[self._next : self._next + until_end] = rows[:until_end]
+        self._rows[: len(rows) - until_end] = rows[until_end:]
+        self._next = (self._next + len(rows)) % self.capacity
+        self._size = min(self.capacity, self._size + len(rows))
+
+    def sample(self, n: int) -> Tensor:
+        """Return a copy (n, ...) of uniformly drawn rows."""
+        if self._size == 0:
+            raise RuntimeError("Cannot sample from an empty replay buffer: store rows first.")
+        return self._rows.index_select(0, torch.randint(self._size, (n,), device=self._rows.device))
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Return the rows held and the write position, as plain containers."""
+        return {"rows": self._rows[: self._size].clone(), "next": self._next}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue from `state_dict()` of a buffer of the same row shape and capacity at least its size."""
+        rows = state["rows"]
+        if rows.shape[1:] != self._rows.shape[1:] or len(rows) > self.capacity:
+            raise ConfigError(f"Rows {tuple(rows.shape)} do not fit a replay buffer of {tuple(self._rows.shape)}.")
+        self._rows[: len(rows)] = rows
+        self._size = len(rows)
+        self._next = int(state["next"]) % self.capacity

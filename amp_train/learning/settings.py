@@ -1,0 +1,121 @@
+"""What AMP reads from `params.config`, checked once before anything heavy starts.
+
+The keys are those of IsaacGymEnvs; the few of our own default to its behaviour.
+"""
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Dict, Optional
+
+from amp_train.errors import ConfigError
+from amp_train.learning.losses import disc_objective
+
+
+@dataclass(frozen=True)
+class AmpSettings:
+    """The AMP part of `params.config`."""
+
+    task_reward_w: float
+    disc_reward_w: float
+    disc_coef: float
+    disc_logit_reg: float
+    disc_grad_penalty: float
+    disc_weight_decay: float
+    disc_reward_scale: float
+    amp_obs_demo_buffer_size: int
+    amp_replay_buffer_size: int
+    amp_replay_keep_prob: float
+    amp_batch_size: int  # demonstrations fetched each epoch
+    amp_minibatch_size: int  # rows of each stream in a minibatch
+    normalize_amp_input: bool = True
+    disc_loss: str = "bce"
+    # None: one Adam group for everything, as IsaacGymEnvs; a number: the discriminator's own constant rate.
+    disc_learning_rate: Optional[float] = None
+    advantage_clip: Optional[float] = None
+    # True: rl_games' observation statistics, which take the same rollout in again in every mini epoch.
+    normalize_obs_every_mini_epoch: bool = False
+
+    @classmethod
+    def from_config(cls, config: Dict[str, Any]) -> "AmpSettings":
+        """Read and check the AMP keys of `params.config`.
+
+        Raises:
+            ConfigError: for a missing key or a value that cannot be, in one line.
+        """
+        missing = [f.name for f in fields(cls) if f.default is MISSING and config.get(f.name) is None]
+        if missing:
+            raise ConfigError(f"params.config lacks {', '.join(missing)}: AMP needs them (see train/HumanoidAMPPPO.yaml).")
+        settings = cls(**{f.name: _convert(f.name, f.type, config[f.name]) for f in fields(cls) if f.name in config})
+        settings._check_ranges()
+        return settings
+
+    def _check_ranges(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and value <= 0:
+                raise ConfigError(f"{field.name} must be at least 1, not {value}.")
+            if field.type is float and value < 0:
+                raise ConfigError(f"{field.name} must not be negative: {value}.")
+        if self.amp_replay_keep_prob > 1:
+            raise ConfigError(f"amp_replay_keep_prob is a probability, between 0 and 1, not {self.amp_replay_keep_prob}.")
+        for name in ("disc_learning_rate", "advantage_clip"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"{name} must be positive, or null for none, not {value}.")
+        disc_objective(self.disc_loss)
+
+
+def _convert(name: str, kind: Any, value: Any) -> Any:
+    """Convert a YAML value; PyYAML reads 5e-5 as a string."""
+    if kind == Optional[float]:
+        return None if value is None else _convert(name, float, value)
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name} must be a number, not {value!r}.") from None
+
+
+def check_batch_sizes(config: Dict[str, Any]) -> None:
+    """Check that `params.config` cuts a rollout into whole minibatches, without starting anything.
+
+    Raises:
+        ConfigError: with the numbers and the nearest size that works.
+    """
+    num_actors, horizon = int(config["num_actors"]), int(config["horizon_length"])
+    minibatch = int(config.get("minibatch_size") or num_actors * int(config.get("minibatch_size_per_env") or 0))
+    batch = num_actors * horizon
+    if minibatch <= 0:
+        raise ConfigError("params.config needs a positive minibatch_size (or minibatch_size_per_env).")
+    if batch % minibatch:
+        raise ConfigError(
+            f"The batch of {num_actors} environments x horizon_length {horizon} = {batch} samples is not a multiple of"
+            f" minibatch_size {minibatch}. Nearest that fits: {_nearest_divisor(batch, minibatch)}."
+        )
+    amp_minibatch = int(config["amp_minibatch_size"])
+    if amp_minibatch > minibatch:
+        raise ConfigError(
+            f"amp_minibatch_size {amp_minibatch} exceeds minibatch_size {minibatch}: the discriminator's agent rows"
+            f" come from the minibatch. Give at most {minibatch}."
+        )
+
+
+def _nearest_divisor(batch: int, wanted: int) -> int:
+    return min((d for d in range(1, batch + 1) if batch % d == 0), key=lambda d: abs(d - wanted))
+
+
+def check_supported(params: Dict[str, Any]) -> None:
+    """Refuse rl_games features that AMP does not go with, or that rl_games 1.6.5 gets wrong.
+
+    Raises:
+        ConfigError: in one line, what to change.
+    """
+    config = params["config"]
+    refused = {
+        "central_value_config": "AMP bootstraps from the policy's own critic",
+        "normalize_rms_advantage": "it crashes rl_games 1.6.5; use normalize_advantage",
+        "max_steps": "it crashes rl_games 1.6.5; use max_frames",
+        "self_play_config": "AMP has no opponents",
+        "use_action_masks": "AMP actions are continuous",
+    }
+    for key, why in refused.items():
+        if config.get(key):
+            raise ConfigError(f"params.config.{key} is not supported: {why}. Remove the key.")

@@ -1,0 +1,87 @@
+"""A point mass on a plane as a vec env: real dynamics, cheap, and a style that can be learned in seconds.
+
+The "clip" moves at a steady (1, 0) m/s. An AMP observation is the velocity now and one step before.
+"""
+
+from typing import Any, Dict, Tuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+DT_S = 0.1
+MAX_SPEED = 4.0  # m/s; faster terminates
+DEMO_VELOCITY = (1.0, 0.0)
+
+
+class PointMassVecEnv:
+    """Deferred resets: `step` returns the state reached, `reset_done` resets what ended. Buffers are live, as in IsaacGymEnvs."""
+
+    def __init__(self, num_envs: int, episode_length: int = 20, seed: int = 0) -> None:
+        self.num_envs = num_envs
+        self.episode_length = episode_length
+        self._generator = torch.Generator().manual_seed(seed)
+        self.pos = torch.zeros(num_envs, 2)
+        self.vel = torch.zeros(num_envs, 2)
+        self.last_vel = torch.zeros(num_envs, 2)
+        self.steps = torch.zeros(num_envs, dtype=torch.long)
+        self.done = torch.ones(num_envs, dtype=torch.bool)
+        self._obs = torch.zeros(num_envs, 4)
+        self.train_info_frames = []
+        self.env_state = None
+
+    def get_env_info(self) -> Dict[str, Any]:
+        def box(size: int) -> gym.spaces.Box:
+            return gym.spaces.Box(-np.inf, np.inf, (size,), dtype=np.float32)
+
+        return {
+            "action_space": gym.spaces.Box(-1.0, 1.0, (2,), dtype=np.float32),
+            "observation_space": box(4),
+            "amp_observation_space": box(4),
+        }
+
+    def fetch_amp_obs_demo(self, n: int) -> Tensor:
+        vel = torch.tensor(DEMO_VELOCITY) + 0.05 * torch.randn(n, 2, generator=self._generator)
+        return torch.cat((vel, vel), dim=-1)
+
+    def reset(self) -> Tensor:
+        self.done[:] = True
+        return self.reset_done()
+
+    def reset_done(self) -> Tensor:
+        n = int(self.done.sum())
+        self.pos[self.done] = 0.0
+        self.vel[self.done] = torch.randn(n, 2, generator=self._generator)
+        self.last_vel[self.done] = self.vel[self.done]
+        self.steps[self.done] = 0
+        self.done[:] = False
+        return self._observe()
+
+    def step(self, actions: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Any]]:
+        self.last_vel = self.vel
+        self.vel = self.vel + 5.0 * DT_S * actions
+        self.pos = self.pos + DT_S * self.vel
+        self.steps += 1
+        terminate = self.vel.norm(dim=-1) > MAX_SPEED
+        time_outs = (self.steps >= self.episode_length) & ~terminate
+        self.done = terminate | time_outs
+        infos = {"amp_obs": torch.cat((self.vel, self.last_vel), dim=-1), "terminate": terminate, "time_outs": time_outs}
+        return self._observe(), torch.ones(self.num_envs), self.done.clone(), infos
+
+    def _observe(self) -> Tensor:
+        self._obs[:, :2] = self.pos
+        self._obs[:, 2:] = self.vel
+        return self._obs
+
+    def set_train_info(self, env_frames: int, *_: Any) -> None:
+        self.train_info_frames.append(env_frames)
+
+    def get_env_state(self) -> Any:
+        return self.env_state
+
+    def set_env_state(self, env_state: Any) -> None:
+        self.env_state = env_state
+
+    def get_number_of_agents(self) -> int:
+        return 1
