@@ -1,0 +1,95 @@
+"""The schema of everything that can be configured, registered with Hydra: a key or a type that is not here fails at compose time.
+
+Keys that IsaacGymEnvs and rl_games users already type keep their names; the keys under `train.params` are in `train_schema`.
+"""
+
+from dataclasses import dataclass, field
+from typing import List, Optional
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from amp_train.config.train_schema import TrainConfig
+
+
+@dataclass
+class EnvConfig:
+    """What an episode is."""
+
+    episode_length: int = 300  # control steps
+    control_frequency_hz: int = 30
+    num_amp_obs_steps: int = 2
+    local_root_obs: bool = False
+    state_init: str = "Random"  # Default | Start | Random | Hybrid
+    hybrid_init_prob: float = 0.5
+    early_termination: bool = True
+    termination_height: float = 0.5  # m
+    fall_height_ratio: float = 0.0  # share of each body's lowest height in the clip; 0 is off
+
+
+@dataclass
+class TaskConfig:
+    name: str = MISSING
+    env: EnvConfig = field(default_factory=EnvConfig)
+
+
+@dataclass
+class SimConfig:
+    name: str = MISSING
+    decimation: int = 4  # physics steps in a control step
+
+
+@dataclass
+class CharacterConfig:
+    name: str = MISSING
+    mjcf: str = MISSING
+    key_bodies: List[str] = MISSING
+    contact_bodies: List[str] = MISSING
+
+
+@dataclass
+class MotionConfig:
+    name: str = MISSING
+    file: str = MISSING  # a clip or a weighted data set (YAML): a path, or a bundled name
+    contact_bodies: Optional[List[str]] = None  # bodies that may touch the ground; null: the character's; [all]: any
+    termination_height: Optional[float] = None  # m; null: the task's
+
+
+@dataclass
+class Config:
+    """The composed configuration of a training."""
+
+    task: TaskConfig = field(default_factory=TaskConfig)
+    sim: SimConfig = field(default_factory=SimConfig)
+    character: CharacterConfig = field(default_factory=CharacterConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    experiment: Optional[str] = None
+    train_dir: str = "runs"
+    num_envs: Optional[int] = None
+    seed: int = 42
+    max_iterations: Optional[int] = None
+    checkpoint: Optional[str] = None
+    test: bool = False
+    video: bool = True
+    sigma: Optional[float] = None
+
+    sim_device: str = "cpu"
+    rl_device: Optional[str] = None
+    num_threads: Optional[int] = None
+    multi_gpu: bool = False
+    torch_deterministic: bool = False
+    headless: bool = True
+
+    wandb_activate: bool = False
+    wandb_project: str = "amp_train"
+    wandb_entity: Optional[str] = None
+    wandb_group: Optional[str] = None
+    wandb_name: Optional[str] = None
+    wandb_tags: List[str] = field(default_factory=list)
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra under the name that `conf/config.yaml` starts from."""
+    ConfigStore.instance().store(name="amp_train_schema", node=Config, provider="amp_train")

@@ -1,0 +1,161 @@
+"""The schema of `train.params`: rl_games' parameter tree with rl_games' and IsaacGymEnvs' own key names.
+
+A null value means "not given": the key is left out of what rl_games receives, which then uses its own default.
+"""
+
+from dataclasses import dataclass, field
+from typing import List, Optional
+
+from omegaconf import MISSING
+
+
+@dataclass
+class NamedConfig:
+    name: str = MISSING
+
+
+@dataclass
+class InitializerConfig:
+    name: str = "default"
+    val: Optional[float] = None
+    gain: Optional[float] = None
+    scale: Optional[float] = None
+    a: Optional[float] = None
+    b: Optional[float] = None
+
+
+@dataclass
+class RegularizerConfig:
+    name: str = "None"
+
+
+@dataclass
+class ContinuousSpaceConfig:
+    mu_activation: str = "None"
+    sigma_activation: str = "None"
+    mu_init: InitializerConfig = field(default_factory=InitializerConfig)
+    sigma_init: InitializerConfig = field(default_factory=InitializerConfig)
+    fixed_sigma: bool = True
+    learn_sigma: bool = False
+
+
+@dataclass
+class SpaceConfig:
+    continuous: ContinuousSpaceConfig = field(default_factory=ContinuousSpaceConfig)
+
+
+@dataclass
+class MlpConfig:
+    units: List[int] = MISSING
+    activation: str = "relu"
+    d2rl: bool = False
+    initializer: InitializerConfig = field(default_factory=InitializerConfig)
+    regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
+
+
+@dataclass
+class DiscConfig:
+    units: List[int] = MISSING
+    activation: str = "relu"
+    initializer: InitializerConfig = field(default_factory=InitializerConfig)
+
+
+@dataclass
+class NetworkConfig:
+    name: str = "amp"
+    separate: bool = True
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    mlp: MlpConfig = field(default_factory=MlpConfig)
+    disc: DiscConfig = field(default_factory=DiscConfig)
+
+
+@dataclass
+class RewardShaperConfig:
+    scale_value: float = 1.0
+    shift_value: float = 0.0
+
+
+@dataclass
+class AgentConfig:
+    """`train.params.config`: PPO, then the discriminator."""
+
+    name: str = MISSING
+    full_experiment_name: Optional[str] = None
+    env_name: str = "amp_train"
+    device: str = "cpu"
+    device_name: str = "cpu"
+    multi_gpu: bool = False
+    num_actors: int = MISSING
+    train_dir: str = "runs"
+
+    ppo: bool = True
+    mixed_precision: bool = False
+    torch_compile: bool = False
+    use_diagnostics: bool = False
+    normalize_input: bool = True
+    normalize_value: bool = True
+    normalize_advantage: bool = True
+    normalize_obs_every_mini_epoch: bool = False
+    reward_shaper: RewardShaperConfig = field(default_factory=RewardShaperConfig)
+    gamma: float = MISSING
+    tau: float = MISSING
+    learning_rate: float = MISSING
+    lr_schedule: str = "constant"
+    schedule_type: str = "legacy"
+    kl_threshold: float = 0.008
+    score_to_win: float = 20000.0
+    max_epochs: int = -1
+    max_frames: int = -1
+    save_best_after: int = 100
+    save_frequency: int = 50
+    save_intermediate: bool = True
+    print_stats: bool = False
+    games_to_track: int = 100
+    entropy_coef: float = 0.0
+    truncate_grads: bool = False
+    grad_norm: float = 1.0
+    weight_decay: float = 0.0
+    e_clip: float = MISSING
+    clip_value: bool = False
+    clip_actions: bool = True
+    use_smooth_clamp: bool = False
+    advantage_clip: Optional[float] = None
+    horizon_length: int = MISSING
+    minibatch_size: int = MISSING
+    mini_epochs: int = MISSING
+    critic_coef: float = MISSING
+    bounds_loss_coef: Optional[float] = None
+
+    amp_obs_demo_buffer_size: int = MISSING
+    amp_replay_buffer_size: int = MISSING
+    amp_replay_keep_prob: float = MISSING
+    amp_batch_size: int = MISSING
+    amp_minibatch_size: int = MISSING
+    disc_loss: str = "bce"
+    disc_learning_rate: Optional[float] = None
+    disc_coef: float = MISSING
+    disc_logit_reg: float = MISSING
+    disc_grad_penalty: float = MISSING
+    disc_reward_scale: float = MISSING
+    disc_weight_decay: float = MISSING
+    normalize_amp_input: bool = True
+    task_reward_w: float = MISSING
+    disc_reward_w: float = MISSING
+
+
+@dataclass
+class ParamsConfig:
+    seed: int = 42
+    torch_threads: int = 0
+    algo: NamedConfig = field(default_factory=NamedConfig)
+    model: NamedConfig = field(default_factory=NamedConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    load_checkpoint: bool = False
+    load_path: Optional[str] = None
+    config: AgentConfig = field(default_factory=AgentConfig)
+
+
+@dataclass
+class TrainConfig:
+    name: str = MISSING
+    params: ParamsConfig = field(default_factory=ParamsConfig)
