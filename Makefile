@@ -1,0 +1,48 @@
+# The commands of the README. The only thing needed beforehand is a Python: `make train PYTHON=python3.12` picks another one.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PACKAGING := setup.cfg setup.py pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: setup train test lint bench wheel clean help
+
+help:
+	@echo "make train [ARGS=\"motion=run\"]   train, then write a checkpoint, curves and a video"
+	@echo "make test  [ARGS=\"-k motion\"]    run the tests"
+	@echo "make setup | lint | bench | wheel | clean"
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: $(PACKAGING)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing amp_train into $(VENV) (about two minutes the first time) ..."
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(INSTALL) -e ".[test,lint]" build
+	@touch $@
+
+train: $(VENV)/.installed
+	$(BIN)/amp-train task=HumanoidAMP $(ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/vermin --quiet --no-tips --target=3.8- --violations amp_train scripts setup.py
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+bench: $(VENV)/.installed
+	$(BIN)/python scripts/bench.py $(ARGS)
+
+wheel: $(VENV)/.installed-dev
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
