@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 import torch
 
+from amp_train.character.geometry import ContactGeoms
 from amp_train.character.spec import CharacterSpec
 from amp_train.errors import CharacterError
 from amp_train.paths import ASSETS_DIR
@@ -76,6 +77,7 @@ def _read_model(model: Any, path: Path) -> CharacterSpec:
         dof_damping=per_dof(model.dof_damping.reshape(model.nv, -1)[6:, 0][dof_ids]),
         dof_effort=per_dof(gains["effort"][dof_ids]),
         dof_armature=per_dof(model.dof_armature[6:][dof_ids]),
+        geoms=_read_geoms(model, mujoco),
     )
 
 
@@ -115,6 +117,29 @@ def _hinge_range(model: Any, joint: int) -> Tuple[float, float]:
         return -math.pi, math.pi
     lower, upper = model.jnt_range[joint]
     return float(lower), float(upper)
+
+
+def _read_geoms(model: Any, mujoco: Any) -> ContactGeoms:
+    """Describe the colliding geoms; a kind other than sphere, capsule and box by its bounding box."""
+    geoms = np.flatnonzero((model.geom_bodyid > 0) & ((model.geom_contype > 0) | (model.geom_conaffinity > 0)))
+    pos, half_size, radius = model.geom_pos[geoms].copy(), np.zeros((len(geoms), 3)), np.zeros(len(geoms))
+    for k, geom in enumerate(geoms):
+        kind, size = model.geom_type[geom], model.geom_size[geom]
+        if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
+            radius[k] = size[0]
+        elif kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
+            radius[k], half_size[k, 2] = size[0], size[1]
+        else:
+            centre = np.zeros(3)
+            mujoco.mju_rotVecQuat(centre, model.geom_aabb[geom, :3], model.geom_quat[geom])
+            pos[k] += centre
+            half_size[k] = model.geom_aabb[geom, 3:]
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32)
+
+    rot = tensor(model.geom_quat[geoms][:, [1, 2, 3, 0]])
+    return ContactGeoms(torch.tensor(model.geom_bodyid[geoms] - 1).long(), tensor(pos), rot, tensor(half_size), tensor(radius))
 
 
 def _actuation(model: Any, mujoco: Any) -> Dict[str, np.ndarray]:

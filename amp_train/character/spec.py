@@ -1,16 +1,17 @@
 """`CharacterSpec`: what a character is made of, read once from its MJCF and shared by every backend, the motion library and
 the environment. Bodies and joints are in depth-first MJCF order; the world is not a body."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Sequence, Tuple
 
 import torch
 from torch import Tensor
 
+from amp_train.character.geometry import ContactGeoms
 from amp_train.errors import CharacterError, unknown_choice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CharacterSpec:
     """Bodies, joints and actuation of one character.
 
@@ -31,6 +32,7 @@ class CharacterSpec:
         dof_armature: (num_dofs,) kg m^2, added inertia.
         key_body_ids: bodies whose positions are observed.
         contact_body_ids: bodies that may touch the ground.
+        geoms: the colliding geometry.
     """
 
     name: str
@@ -52,6 +54,7 @@ class CharacterSpec:
     dof_armature: Tensor
     key_body_ids: Tuple[int, ...] = ()
     contact_body_ids: Tuple[int, ...] = ()
+    geoms: ContactGeoms = field(default_factory=ContactGeoms.none)
 
     @property
     def num_bodies(self) -> int:

@@ -1,0 +1,167 @@
+"""`MotionClip`: one mocap clip, checked once when it is built, so that nothing behind it needs to doubt it.
+
+Frames are equally spaced; frame k is at k / fps seconds, so F frames last (F - 1) / fps. A "wrap" clip is one cycle whose last frame is
+its first pose again, moved along the ground and turned about the vertical (DeepMimic's convention); a "clamp" clip stops at its ends."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amp_train.errors import MotionError
+
+SCHEMA_VERSION = 1
+LOOP_MODES = ("clamp", "wrap")
+MAX_FRAMES = 200_000
+MAX_JOINTS = 256
+MIN_FPS, MAX_FPS = 1.0, 1000.0
+MAX_POSITION_M = 1.0e4
+MAX_TEXT = 2000
+# Text formats print quaternions with few digits: they are scaled to unit length, but a length this far off is no rounding.
+_QUAT_LENGTH_TOLERANCE = 0.1
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]")
+
+
+@dataclass(frozen=True, eq=False)
+class MotionClip:
+    """One motion of one character; SI units, z up, quaternions xyzw.
+
+    Building one checks it: arrays of any float type are copied to float32 CPU tensors, quaternions scaled to unit length and given
+    signs that are continuous in time. The joints' order is the file's; `MotionLibrary` maps them to the character by name.
+
+    Attributes:
+        name: what messages call it.
+        fps: frames per second.
+        root_pos: (F, 3) m, world.
+        root_rot: (F, 4) root body to world.
+        joint_rot: (F, J, 4) local rotation of each joint: the child's frame in the parent's, identity in the rest pose.
+        joint_names: one per joint.
+        loop: "wrap" or "clamp".
+        source: where the motion comes from.
+        licence: under which terms.
+        version: of the schema (see `storage`).
+
+    Raises:
+        MotionError: not finite, wrong shape or size, a quaternion that is none, an impossible frame rate.
+    """
+
+    name: str
+    fps: float
+    root_pos: Tensor
+    root_rot: Tensor
+    joint_rot: Tensor
+    joint_names: Tuple[str, ...]
+    loop: str = "clamp"
+    source: str = ""
+    licence: str = ""
+    version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        for field in ("name", "source", "licence"):
+            _set(self, field, _text(self, field))
+        _set(self, "joint_names", _joint_names(self))
+        _set(self, "fps", _fps(self))
+        if self.loop not in LOOP_MODES:
+            raise _bad(self, "loop is {!r:.40}; it must be one of: {}".format(self.loop, ", ".join(LOOP_MODES)))
+        if self.version != SCHEMA_VERSION:
+            message = "version {!r:.40} of the clip format is not known; this program reads version {}"
+            raise _bad(self, message.format(self.version, SCHEMA_VERSION))
+        root_pos = _array(self, "root_pos", (None, 3))
+        num_frames = len(root_pos)
+        if not 2 <= num_frames <= MAX_FRAMES:
+            raise _bad(self, "it has {} frames; 2 to {} are allowed".format(num_frames, MAX_FRAMES))
+        if np.abs(root_pos).max() > MAX_POSITION_M:
+            raise _bad(self, "root_pos leaves +-{:g} m; positions must be in metres".format(MAX_POSITION_M))
+        root_rot = _array(self, "root_rot", (num_frames, 4))
+        joint_rot = _array(self, "joint_rot", (num_frames, len(self.joint_names), 4))
+        _set(self, "root_pos", torch.tensor(root_pos, dtype=torch.float32))
+        _set(self, "root_rot", continuous(_unit(self, "root_rot", root_rot)))
+        _set(self, "joint_rot", continuous(_unit(self, "joint_rot", joint_rot)))
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.root_pos)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, from the first frame to the last."""
+        return (self.num_frames - 1) / self.fps
+
+
+def continuous(rot: Tensor) -> Tensor:
+    """Choose the sign of each quaternion (F, ..., 4) so that neighbouring frames lie on the same side; the first keeps w >= 0."""
+    first = torch.where(rot[:1, ..., 3:] < 0, -1.0, 1.0)
+    flips = torch.where((rot[1:] * rot[:-1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+    return rot * torch.cumprod(torch.cat((first, flips)), dim=0)
+
+
+def printable(text: str) -> str:
+    """Make text from a file safe for one line of a terminal or log: control characters out, length bounded."""
+    return _UNPRINTABLE.sub("?", text)[:MAX_TEXT]
+
+
+def _set(clip: MotionClip, field: str, value: Any) -> None:
+    object.__setattr__(clip, field, value)
+
+
+def _bad(clip: MotionClip, what: str) -> MotionError:
+    return MotionError("Motion clip '{}' cannot be used: {}.".format(clip.name, what))
+
+
+def _text(clip: MotionClip, field: str) -> str:
+    value = getattr(clip, field)
+    if not isinstance(value, str):
+        raise MotionError("Motion clip: {} must be text, it is {}.".format(field, type(value).__name__))
+    return printable(value)
+
+
+def _joint_names(clip: MotionClip) -> Tuple[str, ...]:
+    names = clip.joint_names
+    if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+        raise _bad(clip, "joint_names must be a list of texts")
+    if not 1 <= len(names) <= MAX_JOINTS:
+        raise _bad(clip, "it has {} joints; 1 to {} are allowed".format(len(names), MAX_JOINTS))
+    if len(set(names)) != len(names):
+        raise _bad(clip, "a joint name occurs twice")
+    return tuple(printable(n) for n in names)
+
+
+def _fps(clip: MotionClip) -> float:
+    try:
+        fps = float(clip.fps)
+    except (TypeError, ValueError, OverflowError):
+        fps = math.nan
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise _bad(clip, "fps is {!r:.40}; {:g} to {:g} are allowed".format(clip.fps, MIN_FPS, MAX_FPS))
+    return fps
+
+
+def _array(clip: MotionClip, field: str, shape: Tuple[Any, ...]) -> np.ndarray:
+    """Return the field as a finite float64 array of the shape asked for (None: any length)."""
+    try:
+        array = np.array(getattr(clip, field), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise _bad(clip, "{} is not an array of numbers".format(field)) from None
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
+        wanted = "({})".format(", ".join("frames" if n is None else str(n) for n in shape))
+        raise _bad(clip, "{} has shape {}, expected {}".format(field, array.shape, wanted))
+    if not np.isfinite(array).all():
+        raise _bad(clip, "{} holds NaN or infinity in frame {}".format(field, _first_frame(~np.isfinite(array))))
+    return array
+
+
+def _unit(clip: MotionClip, field: str, rot: np.ndarray) -> Tensor:
+    length = np.linalg.norm(rot, axis=-1, keepdims=True)
+    wrong = np.abs(length - 1.0) > _QUAT_LENGTH_TOLERANCE
+    if wrong.any():
+        message = "{} holds a quaternion of length {:.3g} in frame {}; it must be 1"
+        raise _bad(clip, message.format(field, float(length[wrong][0]), _first_frame(wrong)))
+    return torch.tensor(rot / length, dtype=torch.float32)
+
+
+def _first_frame(wrong: np.ndarray) -> int:
+    return int(np.argmax(wrong.reshape(len(wrong), -1).any(axis=1)))

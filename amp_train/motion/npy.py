@@ -1,0 +1,84 @@
+"""Files and arrays that a stranger may have written: sizes are checked before anything is allocated, and nothing is unpickled."""
+
+import ast
+import math
+import struct
+from pathlib import Path
+from typing import Any, Tuple
+
+import numpy as np
+
+from amp_train.errors import MotionError
+from amp_train.motion.clip import printable
+
+NPY_MAGIC = b"\x93NUMPY"
+MAX_FILE_BYTES = 64 * 1024 * 1024
+_MAX_HEADER_BYTES = 4096
+_MAX_DIMS = 4
+
+
+def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Read a regular file of at most `max_bytes`."""
+    try:
+        if not path.is_file():
+            raise MotionError("Motion file '{}' does not exist or is not a file.".format(path))
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise MotionError("Motion file '{}' cannot be read: {}.".format(printable(str(path)), error)) from None
+    if len(data) > max_bytes:
+        raise MotionError("Motion file '{}' is larger than the {} MiB allowed.".format(path, max_bytes // 2**20))
+    return data
+
+
+def parse_npy(data: bytes, what: str) -> np.ndarray:
+    """Return the array of numbers or text in the bytes of a `.npy` file.
+
+    Raises:
+        MotionError: not such a file, an array of objects, or a declared shape that is not what the file holds.
+    """
+    dtype, shape, fortran_order, start = parse_npy_header(data, what)
+    if dtype.kind not in "biufU":
+        raise MotionError("{} holds {} where numbers or text belong.".format(what, _kind(dtype)))
+    return build_array(dtype, shape, fortran_order, data[start:], what)
+
+
+def parse_npy_header(data: bytes, what: str) -> Tuple[np.dtype, Tuple[int, ...], bool, int]:
+    """Return (dtype, shape, fortran_order, start of the data) declared by the bytes of a `.npy` file."""
+    broken = MotionError("{} is not a valid .npy array, or was cut off.".format(what))
+    if data[:6] != NPY_MAGIC or len(data) < 12 or data[6] not in (1, 2, 3):
+        raise broken
+    start, form = (10, "<H") if data[6] == 1 else (12, "<I")
+    (length,) = struct.unpack(form, data[8:start])
+    if length > min(_MAX_HEADER_BYTES, len(data) - start):
+        raise broken
+    try:
+        header = ast.literal_eval(data[start : start + length].decode("latin1").strip())
+        shape, dtype = header["shape"], parse_dtype(header["descr"], what)
+        fortran_order = bool(header["fortran_order"])
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
+        raise broken from None
+    return dtype, shape, fortran_order, start + length
+
+
+def parse_dtype(descr: Any, what: str) -> np.dtype:
+    """Build a plain dtype from its description; structured ones are refused."""
+    if not isinstance(descr, str) or len(descr) > 16 or "," in descr:
+        raise MotionError("{} holds a structured array where plain numbers belong.".format(what))
+    try:
+        return np.dtype(descr)
+    except (TypeError, ValueError, OverflowError):
+        raise MotionError("{} holds an array of unknown type {!r}.".format(what, printable(descr))) from None
+
+
+def build_array(dtype: np.dtype, shape: Any, fortran_order: bool, data: bytes, what: str) -> np.ndarray:
+    """View `data` as an array, if the shape declared is exactly what the bytes hold."""
+    whole = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
+    if not whole or len(shape) > _MAX_DIMS or dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != len(data):
+        text = printable(repr(shape)[:80]) if whole else "of an unexpected kind"
+        raise MotionError("{} declares an array of shape {}, but holds {} bytes of data.".format(what, text, len(data)))
+    return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _kind(dtype: np.dtype) -> str:
+    return "pickled Python objects" if dtype.hasobject else "values of type {}".format(dtype)

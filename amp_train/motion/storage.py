@@ -1,0 +1,70 @@
+"""Find and load clips: any supported format, recognised by what the file holds, never executing any of it."""
+
+from pathlib import Path
+from typing import List, Optional, Union
+
+from amp_train.character import CharacterSpec
+from amp_train.errors import MotionError
+from amp_train.motion.clip import MotionClip
+from amp_train.motion.fit import bundled_humanoid, match_joints, place_on_ground
+from amp_train.motion.importers import parse_deepmimic
+from amp_train.motion.npy import read_file
+from amp_train.motion.npz import ZIP_MAGIC, parse_npz
+from amp_train.paths import MOTIONS_DIR
+
+CLIP_SUFFIX = ".npz"
+DATASET_SUFFIXES = (".yaml", ".yml")
+
+
+def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_ground: bool = True) -> MotionClip:
+    """Load one clip.
+
+    Args:
+        path: a file of the project's `.npz` format, a DeepMimic text clip, a poselib `.npy` (IsaacGymEnvs, ASE) or a MimicKit `.pkl`.
+        spec: the character it is for; without one, the bundled humanoid.
+        fit_ground: whether to move an imported clip vertically so that its feet just touch the ground. The project's own clips
+            are left where they are.
+
+    Returns:
+        The clip, its joints in the character's order.
+
+    Raises:
+        MotionError: missing, cut off, of no known format, or for another character.
+    """
+    path, spec = Path(path).expanduser(), spec or bundled_humanoid()
+    data = read_file(path)
+    if data.startswith(ZIP_MAGIC):
+        return match_joints(parse_npz(data, "Clip '{}'".format(path)), spec)
+    clip = match_joints(_import(data, path, spec), spec)
+    return place_on_ground(clip, spec) if fit_ground else clip
+
+
+def _import(data: bytes, path: Path, spec: CharacterSpec) -> MotionClip:
+    if data.lstrip()[:1] == b"{":
+        return parse_deepmimic(data, path.stem)
+    raise MotionError(
+        "'{}' is not a motion clip of a known format. Supported: the project's .npz, DeepMimic text, poselib .npy "
+        "(IsaacGymEnvs, ASE), MimicKit .pkl.".format(path)
+    )
+
+
+def find_motion(name: Union[str, Path]) -> Path:
+    """Return the path of a user's clip or data set, or of a bundled one by its name ("walk").
+
+    Raises:
+        MotionError: there is none; the message lists the bundled ones.
+    """
+    given = Path(name).expanduser()
+    candidates = [given] + [MOTIONS_DIR / (given.name + suffix) for suffix in ("", CLIP_SUFFIX) + DATASET_SUFFIXES]
+    bundled = len(given.parts) == 1
+    for path in candidates if bundled else candidates[:1]:
+        if path.is_file():
+            return path.resolve()
+    raise MotionError(
+        "Motion '{}' not found. Give the path of a clip or of a data set, or one of: {}.".format(name, ", ".join(bundled_motions()))
+    )
+
+
+def bundled_motions() -> List[str]:
+    """Return the names of the clips and data sets that come with the program."""
+    return sorted(p.stem for p in MOTIONS_DIR.glob("*") if p.suffix in (CLIP_SUFFIX,) + DATASET_SUFFIXES)

@@ -1,0 +1,56 @@
+"""Make the clips of `motions/` from the DeepMimic clips that PyPI's `pybullet` package carries.
+
+    pip install pybullet        # needed by this script only
+    python scripts/import_deepmimic.py
+
+Writes one `.npz` a clip; `motions/PROVENANCE.md` says what is known of their source and licence."""
+
+import argparse
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from amp_train.errors import UserError
+from amp_train.motion import MotionClip, load_clip, save_clip
+from amp_train.paths import MOTIONS_DIR
+
+CLIPS = (
+    "walk run jump backflip cartwheel spinkick spin roll crawl dance_a dance_b kick punch getup_faceup getup_facedown".split()
+)
+SOURCE = "DeepMimic (github.com/xbpeng/DeepMimic), data/motions/humanoid3d_{}.txt, as shipped in PyPI pybullet's pybullet_data"
+LICENCE = "MIT, Copyright (c) 2018 Xue Bin Peng (DeepMimic); redistributed by pybullet (zlib)"
+
+
+def deepmimic_folder() -> Path:
+    """Return where the installed pybullet keeps the clips, without importing it."""
+    package = find_spec("pybullet_data")
+    if package is None or package.origin is None:
+        raise UserError("The package pybullet is not installed: pip install pybullet")
+    return Path(package.origin).parent / "data" / "motions"
+
+
+def convert(folder: Path, name: str) -> MotionClip:
+    """Import one clip: z up, on the ground, with its source written into it."""
+    clip = load_clip(folder / "humanoid3d_{}.txt".format(name))
+    return replace(clip, name=name, source=SOURCE.format(name), licence=LICENCE)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=MOTIONS_DIR, help="folder to write to (default: the bundled motions)")
+    out = parser.parse_args().out
+    try:
+        folder = deepmimic_folder()
+        for name in CLIPS:
+            clip = convert(folder, name)
+            save_clip(clip, out / (name + ".npz"))
+            sys.stdout.write("{:15s} {:4d} frames at {:g}/s, {}\n".format(name, clip.num_frames, clip.fps, clip.loop))
+    except UserError as error:
+        sys.stderr.write("{}\n".format(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
