@@ -1,19 +1,98 @@
 """Composing the configuration from `conf/` and command-line overrides."""
 
-from typing import Sequence, cast
+import contextlib
+from typing import Any, Dict, Iterator, List, Optional, Sequence, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from amp_train.config.schema import Config, register_schema
+from amp_train.config.overrides import check_overrides, parse_overrides
+from amp_train.config.schema import GROUPS, Config, register_schema
+from amp_train.errors import ConfigError
 from amp_train.paths import CONF_DIR
 
 
-def compose(overrides: Sequence[str] = ()) -> Config:
+def compose(overrides: Sequence[str] = (), config_dir: Optional[str] = None) -> Config:
     """Compose the configuration: the same result as `amp-train` with these overrides, derived values not yet filled in.
 
-    The result is an OmegaConf node with the attributes of `Config`.
+    Args:
+        overrides: `key=value` or `group=option`, as on the command line.
+        config_dir: a further folder of config groups.
+
+    Returns:
+        An OmegaConf node with the attributes of `Config`.
+
+    Raises:
+        ConfigError: an unknown key or option, or a value of the wrong type, in one line.
     """
+    with _hydra(config_dir) as search_path:
+        check_overrides(parse_overrides(overrides), _group_options)
+        with _one_line_errors():
+            return cast(Config, hydra_compose("config", overrides=search_path + list(overrides)))
+
+
+def check_sweep(overrides: Sequence[str], config_dir: Optional[str] = None) -> None:
+    """Check the overrides of a sweep by composing each alternative of each of them once.
+
+    Raises:
+        ConfigError: as `compose`.
+    """
+    with _hydra(config_dir) as search_path:
+        parsed = parse_overrides(overrides)
+        check_overrides(parsed, _group_options)
+        fixed = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
+        swept = [o for o in parsed if o.is_sweep_override()]
+        alternatives = [["{}={}".format(o.get_key_element(), text)] for o in swept for text in o.sweep_string_iterator()]
+        for alternative in alternatives or [[]]:
+            with _one_line_errors():
+                hydra_compose("config", overrides=search_path + fixed + alternative)
+
+
+def with_overrides(stored: Dict[str, Any], overrides: Sequence[str]) -> Config:
+    """Return a stored configuration, e.g. a checkpoint's, with overrides on top.
+
+    Raises:
+        ConfigError: as `compose`, and for stored keys that this version does not know.
+    """
+    defaults = cast(DictConfig, compose(overrides))
+    parsed = parse_overrides(overrides)
+    with _one_line_errors():
+        config = OmegaConf.merge(OmegaConf.structured(Config), stored)
+        for key in [o.key_or_group for o in parsed]:
+            if key == "recipe":
+                raise ConfigError("recipe= cannot be put on top of a stored configuration. Override single keys instead.")
+            OmegaConf.update(config, key, OmegaConf.select(defaults, key), merge=key not in GROUPS)
+    OmegaConf.set_struct(config, True)
+    return cast(Config, config)
+
+
+@contextlib.contextmanager
+def _hydra(config_dir: Optional[str]) -> Iterator[List[str]]:
+    """Open Hydra on `conf/`; gives the overrides that add a further folder."""
     register_schema()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return cast(Config, hydra_compose("config", overrides=list(overrides)))
+        yield ["hydra.searchpath=['file://{}']".format(config_dir)] if config_dir else []
+
+
+def _group_options(key: str) -> List[str]:
+    loader = GlobalHydra.instance().config_loader()
+    return loader.get_group_options(key, results_filter=ObjectType.CONFIG) if key in GROUPS else []
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise into one line; the innermost cause says it best."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        message = str(cause).splitlines()[0].rstrip(".")
+        key = getattr(cause, "full_key", None)
+        raise ConfigError("{}{}.".format("Config key '{}': ".format(key) if key else "", message)) from error

@@ -12,6 +12,9 @@ from omegaconf import MISSING
 from amp_train.config.train_schema import TrainConfig
 
 
+GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
+
+
 @dataclass
 class EnvConfig:
     """What an episode is."""
@@ -44,7 +47,8 @@ class CharacterConfig:
     name: str = MISSING
     mjcf: str = MISSING
     key_bodies: List[str] = MISSING
-    contact_bodies: List[str] = MISSING
+    contact_bodies: List[str] = MISSING  # may touch the ground
+    fall_bodies: List[str] = MISSING  # what fall_height_ratio watches
 
 
 @dataclass

@@ -1,0 +1,154 @@
+"""Command-line overrides, checked before Hydra composes them, so that a slip gets one line and the right name."""
+
+import difflib
+import re
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from amp_train.config.schema import Config
+from amp_train.errors import ConfigError, unknown_choice
+
+# Keys of IsaacGymEnvs that lie elsewhere here; a mere camelCase spelling needs no entry.
+MOVED_KEYS = {
+    "task.env.numEnvs": "num_envs",
+    "task.env.motion_file": "motion.file",
+    "task.env.contactBodies": "motion.contact_bodies",
+    "task.env.enableEarlyTermination": "task.env.early_termination",
+    "task.env.controlFrequencyInv": "task.env.control_frequency_hz",
+    "task.env.asset.assetFileName": "character.mjcf",
+    "task.sim.substeps": "sim.decimation",
+    "train.params.config.train_dir": "train_dir",
+    "train.params.load_checkpoint": "checkpoint",
+    "full_experiment_name": "experiment",
+    "motion_file": "motion.file",
+    "capture_video": "video",
+}
+# Keys of IsaacGymEnvs that have nothing to do here.
+NEEDLESS_KEYS = {
+    "pipeline": "tensors stay on sim_device",
+    "graphics_device_id": "videos are rendered off screen",
+    "physics_engine": "choose the simulator with sim=",
+    "force_render": "runs are headless",
+    "num_subscenes": "it is a setting of PhysX",
+    "solver_type": "it is a setting of PhysX",
+    "train.params.config.value_bootstrap": "AMP bootstraps time limits exactly",
+    "train.params.config.seq_len": "AMP has no recurrent policy",
+}
+
+
+def parse_overrides(overrides: Sequence[str]) -> List[Override]:
+    """Parse `key=value` arguments.
+
+    Raises:
+        ConfigError: for one that cannot be read.
+    """
+    return [_parse(text) for text in overrides]
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError("Cannot read the argument '{}': {}. Write key=value.".format(text, reason)) from error
+
+
+def check_overrides(overrides: Sequence[Override], group_options: Callable[[str], List[str]]) -> None:
+    """Check that every override names a key of the schema or an option of a group; Hydra's own are left to Hydra.
+
+    Args:
+        overrides: parsed arguments.
+        group_options: the options of a config group, empty when there is no such group.
+
+    Raises:
+        ConfigError: naming the nearest key or the allowed options.
+    """
+    schema = OmegaConf.structured(Config)
+    for override in overrides:
+        key = override.key_or_group
+        if key == "hydra" or key.startswith(("hydra.", "hydra/")):
+            continue
+        if override.is_delete():
+            raise ConfigError("'~{}' would delete a key that is needed. Give it another value instead.".format(key))
+        if key in NEEDLESS_KEYS:
+            raise ConfigError("Key '{}' is not needed here: {}. Remove it.".format(key, NEEDLESS_KEYS[key]))
+        options = group_options(key)
+        if options:
+            _check_options(key, override, options)
+        elif not _has_key(schema, key):
+            raise _unknown_key(schema, key)
+
+
+def _check_options(group: str, override: Override, options: List[str]) -> None:
+    for value in _values(override):
+        if not isinstance(value, str) or value not in options:
+            error = unknown_choice(group, str(value), options)
+            own = " For a clip of your own: motion.file={}".format(value)
+            is_file = group == "motion" and re.search(r"[/.]", str(value))
+            raise ConfigError(str(error) + own) if is_file else error
+
+
+def _values(override: Override) -> Iterable[Any]:
+    if override.is_sweep_override():
+        return [_parse("x=" + text).value() for text in override.sweep_string_iterator()]
+    return [override.value()]
+
+
+def _has_key(schema: DictConfig, key: str) -> bool:
+    node: Any = schema
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in node.keys():
+            return False
+        node = node._get_node(part)
+    return True
+
+
+def _unknown_key(schema: DictConfig, key: str) -> ConfigError:
+    renamed = MOVED_KEYS.get(key) or _snake_case_key(schema, key)
+    if renamed:
+        return ConfigError("Unknown key '{}': it is called {} here.".format(key, renamed))
+    near = _nearest_key(list(_all_keys(schema)), key)
+    if near:
+        return ConfigError("Unknown key '{}'. Did you mean '{}'?".format(key, near))
+    parent = _deepest_known(schema, key)
+    children = ", ".join(sorted(str(name) for name in parent.keys()))
+    return ConfigError("Unknown key '{}'. Choose one of: {}.".format(key, children))
+
+
+def _snake_case_key(schema: DictConfig, key: str) -> Optional[str]:
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower()
+    return snake if snake != key and _has_key(schema, snake) else None
+
+
+def _all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in node.keys():
+        yield prefix + str(name)
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none():
+            yield from _all_keys(child, prefix + str(name) + ".")
+
+
+def _nearest_key(keys: List[str], key: str) -> Optional[str]:
+    """Return the key most like `key`: a slip in its last part, else the same last part elsewhere."""
+    parent, _, last = key.rpartition(".")
+    by_last_part = {k.rpartition(".")[2]: k for k in reversed(keys)}
+    siblings = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == parent}
+    for names, cutoff in ((siblings, 0.6), (by_last_part, 0.8)):
+        near = difflib.get_close_matches(last, list(names), n=1, cutoff=cutoff)
+        if near:
+            return names[near[0]]
+    return None
+
+
+def _deepest_known(schema: DictConfig, key: str) -> DictConfig:
+    node = schema
+    for part in key.split("."):
+        child = node._get_node(part) if part in node.keys() else None
+        if not isinstance(child, DictConfig):
+            return node
+        node = child
+    return node
