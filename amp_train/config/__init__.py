@@ -1,6 +1,8 @@
 """Configuration: the schema (a typo fails at compose time), composing it, and the values derived from it."""
 
-from amp_train.config.compose import compose
+from amp_train.config.compose import check_sweep, compose, with_overrides
+from amp_train.config.resolve import resolve, rl_games_params, stored_form
+from amp_train.config.run_dir import make_run_dir
 from amp_train.config.schema import Config
 
-__all__ = ["Config", "compose"]
+__all__ = ["Config", "check_sweep", "compose", "make_run_dir", "resolve", "rl_games_params", "stored_form", "with_overrides"]

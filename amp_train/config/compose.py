@@ -3,6 +3,7 @@
 import contextlib
 from typing import Any, Dict, Iterator, List, Optional, Sequence, cast
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -89,6 +90,8 @@ def _one_line_errors() -> Iterator[None]:
     """Turn what Hydra and OmegaConf raise into one line; the innermost cause says it best."""
     try:
         yield
+    except yaml.YAMLError as error:
+        raise ConfigError("A config file cannot be read: {}.".format(" ".join(str(error).split()))) from error
     except (HydraException, OmegaConfBaseException) as error:
         cause: BaseException = error
         while cause.__cause__ is not None:

@@ -27,7 +27,7 @@ class EnvConfig:
     hybrid_init_prob: float = 0.5
     early_termination: bool = True
     termination_height: float = 0.5  # m
-    fall_height_ratio: float = 0.0  # share of each body's lowest height in the clip; 0 is off
+    fall_height_ratio: float = 0.0  # share of each fall body's lowest height in the clip; 0 is off
 
 
 @dataclass

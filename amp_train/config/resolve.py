@@ -1,0 +1,149 @@
+"""Values derived from others, all in one place: environments, threads, devices, iterations, and the tree that rl_games reads."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, Dict, Optional, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from amp_train.config.schema import Config
+from amp_train.errors import ConfigError
+
+ENVS_PER_CORE = 512
+MIN_AUTO_ENVS, MAX_AUTO_ENVS = 512, 4096
+CPU_SIMULATORS = ("mujoco",)
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def resolve(cfg: Config) -> Config:
+    """Return the configuration with every "fit it to the machine" replaced by a value, and values checked that need no file.
+
+    Raises:
+        ConfigError: a value out of range, or a device that is not there.
+    """
+    cfg = cast(Config, cast(DictConfig, cfg).copy())
+    _check_positive(cfg)
+    cfg.checkpoint = cfg.checkpoint or None
+    cfg.num_threads = available_cores() if cfg.num_threads is None else cfg.num_threads
+    cfg.rl_device = _default_rl_device() if cfg.rl_device is None else cfg.rl_device
+    agent = cfg.train.params.config
+    if cfg.num_envs is None:
+        cfg.num_envs = auto_num_envs(available_cores(), agent.horizon_length, agent.minibatch_size)
+    agent.max_epochs = _iterations(cfg)
+    agent.max_frames = -1
+    cfg.max_iterations = agent.max_epochs
+    cfg.train.params.load_checkpoint = cfg.checkpoint is not None
+    _check_unsupported(cfg)
+    check_device("sim_device", cfg.sim_device)
+    check_device("rl_device", cfg.rl_device)
+    return cfg
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use: its affinity, and its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup version 2, or a quota of "max"
+        return cores
+
+
+def auto_num_envs(cores: int, horizon_length: int, minibatch_size: int) -> int:
+    """Return a power of two near 512 a core, or as many more as make a whole number of minibatches.
+
+    >>> auto_num_envs(2, 16, 2048), auto_num_envs(2, 16, 32768), auto_num_envs(64, 16, 2048)
+    (1024, 2048, 4096)
+    """
+    wanted = min(max(ENVS_PER_CORE * cores, MIN_AUTO_ENVS), MAX_AUTO_ENVS)
+    power = 2 ** int(math.log2(wanted))
+    unit = minibatch_size // math.gcd(minibatch_size, horizon_length)
+    return math.ceil(power / unit) * unit
+
+
+def check_device(key: str, name: str) -> None:
+    """Check that a torch device exists.
+
+    Raises:
+        ConfigError: naming the devices that do.
+    """
+    import torch
+
+    present = ["cpu"] + ["cuda:{}".format(i) for i in range(torch.cuda.device_count())]
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError("{}='{}' is not a device. Here there are: {}.".format(key, name, ", ".join(present))) from error
+    if device.type != "cpu" and "{}:{}".format(device.type, device.index or 0) not in present:
+        raise ConfigError("{}='{}' is not there. Here there are: {}.".format(key, name, ", ".join(present)))
+
+
+def rl_games_params(cfg: Config) -> Dict[str, Any]:
+    """Return `params` as rl_games reads it: interpolations resolved, keys without a value left out.
+
+    Raises:
+        ConfigError: a mandatory key without a value.
+    """
+    try:
+        params = OmegaConf.to_container(cast(DictConfig, cfg.train.params), resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError("train.params: {}.".format(str(error).splitlines()[0].rstrip("."))) from error
+    return cast(Dict[str, Any], _without_nulls(params))
+
+
+def stored_form(cfg: Config) -> Dict[str, Any]:
+    """Return the configuration as plain containers, for a checkpoint or a file; interpolations stay, for overrides to act on."""
+    return cast(Dict[str, Any], OmegaConf.to_container(cast(DictConfig, cfg), resolve=False))
+
+
+def _default_rl_device() -> str:
+    import torch
+
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def _iterations(cfg: Config) -> int:
+    """Return the iterations to train: max_iterations, else the first limit of max_epochs and max_frames that is set."""
+    agent = cfg.train.params.config
+    if cfg.max_iterations is not None:
+        return cfg.max_iterations
+    limits = [agent.max_epochs] if agent.max_epochs > 0 else []
+    if agent.max_frames > 0:
+        limits.append(math.ceil(agent.max_frames / (cast(int, cfg.num_envs) * agent.horizon_length)))
+    if not limits:
+        raise ConfigError("Nothing ends this training: give max_iterations=, or train.params.config.max_frames=.")
+    return min(limits)
+
+
+def _check_positive(cfg: Config) -> None:
+    env, agent = cfg.task.env, cfg.train.params.config
+    values: Dict[str, Optional[float]] = {
+        "num_envs": cfg.num_envs,
+        "max_iterations": cfg.max_iterations,
+        "num_threads": cfg.num_threads,
+        "sim.decimation": cfg.sim.decimation,
+        "task.env.episode_length": env.episode_length,
+        "task.env.control_frequency_hz": env.control_frequency_hz,
+        "task.env.num_amp_obs_steps": env.num_amp_obs_steps,
+        "train.params.config.horizon_length": agent.horizon_length,
+        "train.params.config.minibatch_size": agent.minibatch_size,
+        "train.params.config.mini_epochs": agent.mini_epochs,
+    }
+    for key, value in values.items():
+        if value is not None and value < 1:
+            raise ConfigError("{} must be at least 1, not {}.".format(key, value))
+    if not 0 <= cfg.seed < 2**32:
+        raise ConfigError("seed must be between 0 and 4294967295, not {}.".format(cfg.seed))
+    if not 0.0 <= env.hybrid_init_prob <= 1.0:
+        raise ConfigError("task.env.hybrid_init_prob is a probability, not {}.".format(env.hybrid_init_prob))
+
+
+def _check_unsupported(cfg: Config) -> None:
+    if cfg.multi_gpu:
+        raise ConfigError("multi_gpu=True is not supported yet. Train on one device: multi_gpu=False.")
+    if not cfg.headless:
+        raise ConfigError("There is no live window yet, only videos (video=True, amp-play). Leave headless=True.")
+    if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
+        raise ConfigError("sim={} runs on the CPU: set sim_device=cpu, not {}.".format(cfg.sim.name, cfg.sim_device))
