@@ -123,6 +123,17 @@ def heading_rot_inv(q: Tensor) -> Tensor:
     return yaw_quat(-heading(q))
 
 
+def rotate_to_heading(q: Tensor, v: Tensor) -> Tensor:
+    """Turn world vectors v (N, K, 3) into the heading frames of q (N, 4): `quat_rotate(heading_rot_inv(q), v)` without trigonometry."""
+    x, y, z, w = q.unbind(-1)
+    facing = torch.stack((1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)), dim=-1)
+    # A vertical x axis has no heading: atan2(0, 0) = 0, the x direction.
+    facing = facing / facing.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    cos, sin = facing[:, :1], facing[:, 1:]
+    cos = torch.where((cos == 0) & (sin == 0), torch.ones_like(cos), cos)
+    return torch.stack((cos * v[..., 0] + sin * v[..., 1], cos * v[..., 1] - sin * v[..., 0], v[..., 2]), dim=-1)
+
+
 def xyzw_to_wxyz(q: Tensor) -> Tensor:
     """Reorder to MuJoCo's layout."""
     return torch.cat((q[..., 3:], q[..., :3]), dim=-1)

@@ -41,7 +41,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def diverged(self) -> Tensor:
-        """Return (N,) bool: worlds whose last step left the finite numbers. They need `set_state` before they go on."""
+        """Return (N,) bool: worlds whose velocities are not finite or beyond anything physical. They need `set_state` before they go on."""
 
     @abstractmethod
     def get_full_state(self) -> "dict[str, Tensor]":

@@ -26,10 +26,8 @@ class MujocoState:
         self._hinge_axis = spec.joint_axis.to(device)[self._hinge_joints]
         self._xyzw, self._scatter = _orders(balls, hinges, device)
 
-    def from_mujoco(
-        self, qpos: Tensor, qvel: Tensor, body_pos: Tensor, contact_force: Optional[Tensor] = None
-    ) -> CharacterState:
-        """Read N characters from qpos (N, nq) and qvel (N, nv); `body_pos` (N, num_bodies, 3) is taken as it is."""
+    def from_mujoco(self, qpos: Tensor, qvel: Tensor, contact_force: Optional[Tensor] = None) -> CharacterState:
+        """Read N characters from qpos (N, nq) and qvel (N, nv), and place their bodies."""
         ordered = qpos[:, self._xyzw].float()
         root_rot = ordered[:, 3:7]
         ball_rot = ordered[:, 7 : 7 + 4 * self._num_balls].unflatten(-1, (self._num_balls, 4))
@@ -41,6 +39,7 @@ class MujocoState:
         dof_pos = ordered.new_empty(len(qpos), spec.num_dofs)
         dof_pos[:, self._ball_dofs] = rotations.quat_to_exp_map(ball_rot)
         dof_pos[:, self._hinge_dofs] = angle
+        body_pos, body_rot = self.kinematics.forward(ordered[:, :3], root_rot, joint_rot)
         return CharacterState(
             root_pos=ordered[:, :3],
             root_rot=root_rot,
@@ -50,6 +49,7 @@ class MujocoState:
             dof_vel=velocity[:, 6:],
             joint_rot=joint_rot,
             body_pos=body_pos,
+            body_rot=body_rot,
             contact_force=contact_force,
         )
 

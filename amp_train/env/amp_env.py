@@ -1,0 +1,152 @@
+"""`AmpEnv`: the vectorised humanoid environment. It only orchestrates; each rule lives in its own file."""
+
+from dataclasses import replace
+from typing import Any, Dict, Tuple
+
+import torch
+from torch import Tensor
+
+from amp_train.character import CharacterState, Kinematics, load_character
+from amp_train.env.actions import PdActionMap
+from amp_train.env.amp_history import AmpHistory
+from amp_train.env.resets import DemoSampler, ResetPlanner
+from amp_train.env.termination import FallDetector
+from amp_train.motion import MotionLibrary, load_motions
+from amp_train.sim import Simulator, make_simulator
+
+_CARRIED = ("_obs", "_progress", "_done", "_num_diverged")
+
+
+class AmpEnv:
+    """N humanoids on a simulator, with deferred resets: `step` leaves failed episodes as they ended, `reset_done` restarts them."""
+
+    def __init__(
+        self, cfg: Any, simulator: Simulator, motion_library: MotionLibrary, generator: torch.Generator
+    ) -> None:
+        """Assemble the environment.
+
+        Args:
+            cfg: `task.env` (see conf/task), `motion`, `character`.
+            simulator: the worlds.
+            motion_library: the clips, on the simulator's device.
+            generator: the library's source of randomness, and the environment's.
+        """
+        env, spec, device = cfg.task.env, simulator.spec, simulator.device
+        self.simulator, self.motion_library, self.spec, self.device = simulator, motion_library, spec, device
+        self.num_envs, self.control_dt_s = simulator.num_envs, simulator.control_dt_s
+        self.obs_size, self.num_actions = spec.obs_size, spec.num_dofs
+        self.amp_obs_size = env.num_amp_obs_steps * spec.obs_size
+        self._num_diverged = torch.zeros((), dtype=torch.long, device=device)
+        self._episode_length = env.episode_length
+        self._generator = generator
+        self._demos = DemoSampler(motion_library, spec, env.num_amp_obs_steps, self.control_dt_s, env.local_root_obs)
+        self._resets = ResetPlanner(
+            self._demos, env.state_init, env.hybrid_init_prob, Kinematics(spec, device), self._generator
+        )
+        self._pd_target = PdActionMap(spec, device)
+        self._falls = make_fall_detector(cfg, simulator, motion_library) if env.early_termination else None
+        self._history = AmpHistory(self.num_envs, env.num_amp_obs_steps, spec.obs_size, device)
+        self._obs = torch.zeros(self.num_envs, self.obs_size, device=device)
+        self._progress = torch.zeros(self.num_envs, dtype=torch.long, device=device)
+        self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
+        self._task_reward = torch.ones(self.num_envs, device=device)
+
+    @property
+    def num_diverged(self) -> int:
+        """How often a world left the finite numbers and was reset."""
+        return int(self._num_diverged)
+
+    @property
+    def state(self) -> CharacterState:
+        """All characters now."""
+        return self.simulator.state()
+
+    def reset(self) -> Tensor:
+        """Restart every episode; return obs (N, obs_size)."""
+        self._done.fill_(True)
+        return self.reset_done()
+
+    def reset_done(self) -> Tensor:
+        """Restart the finished episodes; return obs (N, obs_size) of all environments."""
+        env_ids = self._done.nonzero().squeeze(-1)
+        if len(env_ids):
+            state, history = self._resets.plan(len(env_ids))
+            self.simulator.set_state(env_ids, state)
+            self._history.fill(env_ids, history)
+            self._obs = self._obs.index_copy(0, env_ids, history[:, 0])
+            self._progress[env_ids] = 0
+            self._done = torch.zeros_like(self._done)
+        return self._obs
+
+    def step(self, action: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Tensor]]:
+        """Apply actions (N, num_actions) for one control step.
+
+        Returns:
+            obs (N, obs_size) before any reset; task reward (N,), 1 a step as in IsaacGymEnvs; done (N,) bool; infos with `amp_obs`
+            (N, amp_obs_size), `terminate` (N,) bool (failed: the next value is zero) and `time_outs` (N,) bool.
+        """
+        self.simulator.step(self._pd_target(action))
+        self._progress += 1
+        state, diverged = self.simulator.state(), self.simulator.diverged()
+        # A diverged character keeps its last finite frame; the episode ends below.
+        self._obs = torch.where(diverged.unsqueeze(-1), self._obs, self._demos.observe(state))
+        self._history.push(self._obs)
+        terminated = diverged if self._falls is None else diverged | self._falls.fallen(state, self._progress)
+        timed_out = (self._progress >= self._episode_length - 1) & ~terminated
+        self._done = terminated | timed_out
+        self._num_diverged += diverged.sum()
+        infos = {"amp_obs": self._history.amp_obs, "terminate": terminated, "time_outs": timed_out}
+        return self._obs, self._task_reward, self._done, infos
+
+    def fetch_amp_obs_demo(self, n: int) -> Tensor:
+        """Draw n demonstrations from the clips, (n, amp_obs_size), a fresh tensor."""
+        return self._demos.sample(n)
+
+    def get_state(self) -> Dict[str, Any]:
+        """Return everything that a bit-identical continuation needs, as plain containers of CPU tensors and numbers."""
+        tensors = {name: getattr(self, name).cpu().clone() for name in _CARRIED}
+        return {
+            "simulator": self.simulator.get_full_state(),
+            "history": self._history.frames.cpu().clone(),
+            "generator": self._generator.get_state(),
+            **tensors,
+        }
+
+    def set_state(self, saved: Dict[str, Any]) -> None:
+        """Continue from `get_state`."""
+        self.simulator.set_full_state(saved["simulator"])
+        self._history.frames = saved["history"].to(self.device)
+        self._generator.set_state(saved["generator"])
+        for name in _CARRIED:
+            setattr(self, name, saved[name].to(self.device))
+
+    def close(self) -> None:
+        """Release the simulator."""
+        self.simulator.close()
+
+
+def make_fall_detector(cfg: Any, simulator: Simulator, motion_library: MotionLibrary) -> FallDetector:
+    """Build the rule from the task's settings; a clip's own preset goes first."""
+    env, motion, spec = cfg.task.env, cfg.motion, simulator.spec
+    height = env.termination_height if motion.termination_height is None else motion.termination_height
+    min_height = torch.zeros(spec.num_bodies)
+    trunk = list(spec.body_ids(cfg.character.fall_bodies))
+    min_height[trunk] = env.fall_height_ratio * motion_library.min_body_height.amin(0).cpu()[trunk]
+    return FallDetector(spec, height, min_height, simulator.device)
+
+
+def make_env(cfg: Any) -> AmpEnv:
+    """Build the environment of a composed configuration.
+
+    Raises:
+        UserError: an unknown name, a bad clip or character, a missing package.
+    """
+    allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
+    spec = load_character(cfg.character.mjcf, cfg.character.key_bodies)
+    spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
+    simulator = make_simulator(cfg, spec)
+    history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
+    generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
+    clips, weights = load_motions(cfg.motion.file, spec)
+    library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)
+    return AmpEnv(cfg, simulator, library, generator)

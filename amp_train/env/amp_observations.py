@@ -1,0 +1,61 @@
+"""One observation frame of a character, as IsaacGymEnvs' HumanoidAMP lays it out. The policy sees the newest frame; the
+discriminator sees the newest `num_amp_obs_steps` of them."""
+
+from functools import lru_cache
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec, CharacterState
+
+
+def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bool) -> Tensor:
+    """Observe N characters, all but the height independent of where they stand and, if local, of where they face.
+
+    Layout (IsaacGymEnvs `build_amp_observations`): root height 1, root rotation 6 (tangent and normal), root velocity 3, root
+    angular velocity 3 (both in the heading frame), joints in dof order (spherical: 6, hinge: its angle), dof_vel, key body
+    positions relative to the root in the heading frame.
+
+    Args:
+        state: needs everything but body_rot and contact_force.
+        spec: the character.
+        local_root_obs: whether the root rotation too is seen from the heading frame.
+
+    Returns:
+        (N, spec.obs_size), 105 for the humanoid.
+    """
+    layout, key_bodies, balls, hinge_dofs = _layout(spec, state.root_pos.device)
+    root_axes = rotations.quat_to_tan_norm(state.root_rot).unflatten(-1, (2, 3))
+    reach = state.body_pos[:, key_bodies] - state.root_pos.unsqueeze(1)
+    vectors = torch.cat((root_axes, state.root_vel.unsqueeze(1), state.root_ang_vel.unsqueeze(1), reach), dim=1)
+    local = rotations.rotate_to_heading(state.root_rot, vectors)
+    if not local_root_obs:
+        local[:, :2] = root_axes
+    joints = rotations.quat_to_tan_norm(state.joint_rot[:, balls]).flatten(1)
+    parts = (state.root_pos[:, 2:3], local.flatten(1), joints, state.dof_pos[:, hinge_dofs], state.dof_vel)
+    return torch.cat(parts, dim=-1)[:, layout]
+
+
+@lru_cache(maxsize=None)
+def _layout(spec: CharacterSpec, device: torch.device) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Where each observed number stands among the computed parts; key bodies, ball joints and hinge dofs."""
+    balls, hinge_dofs = spec.joint_dofs(3)[0], spec.joint_dofs(1)[1].reshape(-1)
+    root_size, key_size = 13, 3 * len(spec.key_body_ids)
+    ball_start = root_size + key_size
+    hinge_start = ball_start + 6 * len(balls)
+    order, ball, hinge = list(range(root_size)), 0, 0
+    for size in spec.joint_sizes:
+        if size == 3:
+            order += range(ball_start + 6 * ball, ball_start + 6 * (ball + 1))
+            ball += 1
+        else:
+            order.append(hinge_start + hinge)
+            hinge += 1
+    dof_vel_start = hinge_start + len(hinge_dofs)
+    order += range(dof_vel_start, dof_vel_start + spec.num_dofs)
+    order += range(root_size, root_size + key_size)
+    key_bodies = torch.tensor(spec.key_body_ids, dtype=torch.long)
+    layout = torch.tensor(order, dtype=torch.long)
+    return layout.to(device), key_bodies.to(device), balls.to(device), hinge_dofs.to(device)

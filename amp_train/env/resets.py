@@ -1,0 +1,81 @@
+"""Reference state initialisation: where an episode starts, and the history it starts with (Peng et al. 2018, section 6.1)."""
+
+from typing import Any, Tuple
+
+import torch
+from torch import Tensor
+
+from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.env.amp_observations import amp_obs_frame
+from amp_train.errors import unknown_choice
+
+STATE_INITS = ("Default", "Start", "Random", "Hybrid")
+
+
+class DemoSampler:
+    """Samples states and observation histories of the clips.
+
+    Args:
+        motion_library: `sample_clips`, `sample_times`, `state_at`.
+        num_steps: frames in a history.
+        step_dt_s: s between two frames.
+    """
+
+    def __init__(
+        self, motion_library: Any, spec: CharacterSpec, num_steps: int, step_dt_s: float, local_root_obs: bool
+    ) -> None:
+        self.library, self._spec, self._num_steps, self._local_root_obs = motion_library, spec, num_steps, local_root_obs
+        self._ages_s = step_dt_s * torch.arange(num_steps, device=motion_library.device)
+
+    def history_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Observe the clips at `times_s` (n,) and the control steps before, (n, num_steps, frame_size), newest first."""
+        times = (times_s.unsqueeze(1) - self._ages_s).flatten()
+        state = self.library.state_at(clip_ids.repeat_interleave(self._num_steps), times)
+        return self.observe(state).unflatten(0, (-1, self._num_steps))
+
+    def sample(self, n: int) -> Tensor:
+        """Draw n demonstrations, (n, num_steps * frame_size)."""
+        clip_ids = self.library.sample_clips(n)
+        return self.history_at(clip_ids, self.library.sample_times(clip_ids)).flatten(1)
+
+    def observe(self, state: CharacterState) -> Tensor:
+        return amp_obs_frame(state, self._spec, self._local_root_obs)
+
+
+class ResetPlanner:
+    """Chooses the state and the AMP history in which each reset environment starts.
+
+    `Default`: the MJCF's pose, at rest. `Start`: the clip's first frame. `Random`: any time of the clip. `Hybrid`: `Random` with
+    probability `hybrid_init_prob`, else `Default`.
+    """
+
+    def __init__(
+        self, sampler: DemoSampler, state_init: str, hybrid_init_prob: float, kinematics: Kinematics, generator: torch.Generator
+    ) -> None:
+        if state_init not in STATE_INITS:
+            raise unknown_choice("task.env.state_init", state_init, STATE_INITS)
+        self._sampler, self._state_init, self._generator = sampler, state_init, generator
+        self._clip_share = {"Default": 0.0, "Hybrid": hybrid_init_prob}.get(state_init, 1.0)
+        self._default = kinematics.default_state(1)
+
+    def plan(self, num: int) -> Tuple[CharacterState, Tensor]:
+        """Return `num` initial states and their histories (num, num_steps, frame_size)."""
+        library = self._sampler.library
+        clip_ids = library.sample_clips(num)
+        times = library.sample_times(clip_ids)
+        if self._state_init == "Start":
+            times = torch.zeros_like(times)
+        state, history = library.state_at(clip_ids, times), self._sampler.history_at(clip_ids, times)
+        if self._clip_share < 1.0:
+            chance = torch.rand(num, generator=self._generator, device=times.device)
+            self._put_default(state, history, chance >= self._clip_share)
+        return state, history
+
+    def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> None:
+        default = self._default
+        for name in ("root_pos", "root_rot", "root_vel", "root_ang_vel", "dof_pos", "dof_vel", "joint_rot", "body_pos", "body_rot"):
+            field, rest = getattr(state, name), getattr(default, name)
+            if field is not None:
+                mask = chosen.view((-1,) + (1,) * (field.dim() - 1))
+                setattr(state, name, torch.where(mask, rest, field))
+        history[chosen] = self._sampler.observe(default).unsqueeze(1)

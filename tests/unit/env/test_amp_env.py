@@ -1,0 +1,201 @@
+"""`AmpEnv` on the real simulator and a bundled clip."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from amp_train.env import AmpEnv, make_env
+from amp_train.errors import UserError
+
+NUM_ENVS = 6
+
+
+def config(**changes: Any) -> SimpleNamespace:
+    """The configuration keys that the environment reads; the real composed one is tested in tests/e2e."""
+    env = dict(
+        episode_length=300,
+        num_amp_obs_steps=2,
+        local_root_obs=True,
+        state_init="Random",
+        hybrid_init_prob=0.5,
+        early_termination=True,
+        termination_height=0.5,
+        fall_height_ratio=0.7,
+        control_frequency_hz=30,
+    )
+    motion = dict(file=changes.pop("file", "walk.npz"), contact_bodies=changes.pop("contact_bodies", None), termination_height=None)
+    character = dict(
+        mjcf="humanoid.xml",
+        key_bodies=["right_hand", "left_hand", "right_foot", "left_foot"],
+        contact_bodies=["right_foot", "left_foot"],
+        fall_bodies=["pelvis", "torso", "head"],
+    )
+    num_envs, seed = changes.pop("num_envs", NUM_ENVS), changes.pop("seed", 3)
+    env.update(changes)
+    return SimpleNamespace(
+        task=SimpleNamespace(env=SimpleNamespace(**env)),
+        motion=SimpleNamespace(**motion),
+        character=SimpleNamespace(**character),
+        sim=SimpleNamespace(name="mujoco", decimation=4),
+        num_envs=num_envs,
+        num_threads=1,
+        seed=seed,
+    )
+
+
+def hold(env: AmpEnv) -> torch.Tensor:
+    """The action whose PD target is the present pose."""
+    return ((env.state.dof_pos - env._pd_target.offset) / env._pd_target.scale).clamp(-1, 1)
+
+
+def lay_down(env: AmpEnv, env_id: int) -> None:
+    """Put one character on its back in the air, half a metre up."""
+    state = env.state[torch.tensor([env_id])].clone()
+    state.root_pos[:, 2] = 0.5
+    state.root_rot[:] = torch.tensor([0.0, -0.5**0.5, 0.0, 0.5**0.5])
+    env.simulator.set_state(torch.tensor([env_id]), state)
+
+
+def test_sizes_are_those_of_the_humanoid_task() -> None:
+    env = make_env(config(num_amp_obs_steps=10))
+    assert (env.obs_size, env.amp_obs_size, env.num_actions) == (105, 1050, 28)
+    assert env.reset().shape == (NUM_ENVS, 105)
+    assert env.fetch_amp_obs_demo(7).shape == (7, 1050)
+
+
+def test_newest_amp_frame_is_the_observation_and_the_next_one_the_observation_before() -> None:
+    env = make_env(config())
+    before = env.reset().clone()
+    obs, _, _, infos = env.step(hold(env))
+    assert torch.equal(infos["amp_obs"][:, :105], obs)
+    assert torch.equal(infos["amp_obs"][:, 105:], before)
+
+
+def test_reset_observation_is_what_the_simulator_shows() -> None:
+    env = make_env(config())
+    obs = env.reset()
+    # float32 clip state against the float64 simulator.
+    torch.testing.assert_close(env._demos.observe(env.state), obs, atol=2e-4, rtol=0)
+
+
+def test_random_init_starts_all_over_the_clip_and_start_at_its_first_frame() -> None:
+    assert float(make_env(config(num_envs=64)).reset().std(0).max()) > 0.1
+    assert float(make_env(config(num_envs=64, state_init="Start")).reset().std(0).max()) < 1e-5
+
+
+def test_hybrid_init_mixes_clip_and_default_pose_and_the_default_is_at_rest() -> None:
+    env = make_env(config(num_envs=200, state_init="Hybrid", hybrid_init_prob=0.25))
+    env.reset()
+    at_rest = (env.state.dof_vel.abs().amax(-1) == 0) & (env.state.root_vel.abs().amax(-1) == 0)
+    # Binomial(200, 0.75): five standard deviations are 31.
+    assert 119 <= int(at_rest.sum()) <= 181
+    assert int(make_default_at_rest()) == NUM_ENVS
+    frames = env._history.frames[at_rest]
+    assert torch.equal(frames[:, 0], frames[:, 1])
+
+
+def make_default_at_rest() -> int:
+    env = make_env(config(state_init="Default"))
+    env.reset()
+    return int((env.state.dof_pos.abs().amax(-1) == 0).sum())
+
+
+def test_initial_history_is_the_clip_one_control_step_earlier() -> None:
+    env = make_env(config(state_init="Start"))
+    env.reset()
+    library, zeros = env.motion_library, torch.zeros(1, dtype=torch.long)
+    earlier = env._demos.observe(library.state_at(zeros, torch.tensor([-env.control_dt_s])))
+    torch.testing.assert_close(env._history.frames[0, 1:], earlier, atol=1e-6, rtol=0)
+
+
+def test_time_limit_ends_an_episode_without_calling_it_a_failure() -> None:
+    env = make_env(config(episode_length=4, early_termination=False))
+    env.reset()
+    for _ in range(2):
+        _, _, done, _ = env.step(hold(env))
+        assert not bool(done.any())
+    _, _, done, infos = env.step(hold(env))
+    assert bool(done.all()) and bool(infos["time_outs"].all()) and not bool(infos["terminate"].any())
+
+
+def test_a_fall_terminates_and_only_fallen_environments_restart() -> None:
+    env = make_env(config(state_init="Default"))
+    env.reset()
+    lay_down(env, 2)
+    obs, _, done, infos = env.step(hold(env))
+    assert done.tolist() == infos["terminate"].tolist() == [False, False, True, False, False, False]
+    kept = obs.clone()
+    restarted = env.reset_done()
+    assert torch.equal(obs, kept), "the observation handed out before the reset must not change"
+    assert torch.equal(restarted[[0, 1, 3, 4, 5]], kept[[0, 1, 3, 4, 5]])
+    assert float(restarted[2, 0]) == pytest.approx(0.89, abs=1e-4)
+    assert env._progress.tolist() == [1, 1, 0, 1, 1, 1]
+
+
+def test_a_failure_on_the_last_step_is_a_failure() -> None:
+    env = make_env(config(state_init="Default", episode_length=2))
+    env.reset()
+    lay_down(env, 0)
+    _, _, done, infos = env.step(hold(env))
+    assert bool(done.all()) and infos["terminate"].tolist() == [True] + [False] * 5
+    assert infos["time_outs"].tolist() == [False] + [True] * 5
+
+
+def test_a_clip_that_allows_every_body_is_never_ended_by_contact() -> None:
+    lying = config(contact_bodies=["all"], fall_height_ratio=0.0, state_init="Default", file="roll.npz")
+    env = make_env(lying)
+    env.reset()
+    for _ in range(60):
+        _, _, _, infos = env.step(torch.zeros(NUM_ENVS, 28))
+        assert not bool(infos["terminate"].any())
+    assert float(env.state.body_pos[..., 2].max()) < 1.0, "it should have fallen by now"
+
+
+def test_a_diverged_environment_is_caught_counted_and_restarted() -> None:
+    env = make_env(config())
+    env.reset()
+    state = env.state[torch.tensor([1])].clone()
+    state.dof_vel[:] = 1e12
+    env.simulator.set_state(torch.tensor([1]), state)
+    obs, _, done, infos = env.step(hold(env))
+    assert bool(torch.isfinite(obs).all()) and bool(torch.isfinite(infos["amp_obs"]).all())
+    assert bool(done[1]) and bool(infos["terminate"][1]) and env.num_diverged == 1
+    env.reset_done()
+    assert bool(torch.isfinite(env.step(hold(env))[0]).all())
+
+
+def rollout(env: AmpEnv, steps: int) -> torch.Tensor:
+    generator, seen = torch.Generator().manual_seed(1), []
+    for _ in range(steps):
+        obs, _, _, infos = env.step(0.2 * torch.randn(env.num_envs, 28, generator=generator))
+        env.reset_done()
+        seen.append(torch.cat((obs, infos["amp_obs"]), dim=-1))
+    return torch.stack(seen)
+
+
+def test_equal_seeds_give_equal_episodes_and_other_seeds_others() -> None:
+    runs = []
+    for seed in (3, 3, 4):
+        env = make_env(config(seed=seed))
+        env.reset()
+        runs.append(rollout(env, 25))
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
+def test_saved_state_continues_bit_for_bit() -> None:
+    env = make_env(config())
+    env.reset()
+    rollout(env, 10)
+    saved = env.get_state()
+    straight = rollout(env, 25)
+    other = make_env(config(seed=99))
+    other.set_state(saved)
+    assert torch.equal(rollout(other, 25), straight)
+    assert torch.equal(other.fetch_amp_obs_demo(5), env.fetch_amp_obs_demo(5))
+
+
+def test_unknown_state_init_lists_the_allowed() -> None:
+    with pytest.raises(UserError, match="Default, Hybrid, Random, Start"):
+        make_env(config(state_init="Rand"))

@@ -1,0 +1,87 @@
+"""The environment's rules, one by one, on hand-made states."""
+
+import math
+
+import pytest
+import torch
+
+from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.env.actions import PdActionMap
+from amp_train.env.amp_history import AmpHistory
+from amp_train.env.termination import FallDetector
+
+CPU = torch.device("cpu")
+LONG_AGO = torch.tensor([10])
+
+
+def standing(kinematics: Kinematics, num: int = 1) -> CharacterState:
+    state = kinematics.default_state(num)
+    state.contact_force = torch.zeros(num, kinematics.spec.num_bodies, 3)
+    return state
+
+
+def test_zero_action_aims_at_the_middle_of_each_range(humanoid: CharacterSpec) -> None:
+    target = PdActionMap(humanoid, CPU)(torch.zeros(1, 28))[0]
+    knee = humanoid.dof_offsets[humanoid.joint_names.index("right_knee")]
+    elbow = humanoid.dof_offsets[humanoid.joint_names.index("left_elbow")]
+    assert float(target[knee]) == pytest.approx(math.radians(80))
+    assert float(target[elbow]) == pytest.approx(math.radians(-80))
+    assert float(target[0]) == 0.0
+
+
+def test_full_action_reaches_pi_and_beyond_the_hinge_limit_and_is_clamped(humanoid: CharacterSpec) -> None:
+    target = PdActionMap(humanoid, CPU)(torch.full((1, 28), 7.0))[0]
+    knee = humanoid.dof_offsets[humanoid.joint_names.index("right_knee")]
+    assert float(target[0]) == pytest.approx(math.pi)
+    # Middle 80 deg plus 0.7 x 160 deg.
+    assert float(target[knee]) == pytest.approx(math.radians(80 + 112))
+
+
+def test_history_is_newest_first_and_earlier_views_keep_their_values() -> None:
+    history = AmpHistory(2, 3, 1, CPU)
+    for value in (1.0, 2.0, 3.0):
+        history.push(torch.full((2, 1), value))
+    before = history.amp_obs
+    history.push(torch.full((2, 1), 4.0))
+    history.fill(torch.tensor([1]), torch.tensor([[[9.0], [8.0], [7.0]]]))
+    assert before.tolist() == [[3, 2, 1], [3, 2, 1]]
+    assert history.amp_obs.tolist() == [[4, 3, 2], [9, 8, 7]]
+
+
+def detector(spec: CharacterSpec, height: float = 0.5, trunk: float = 0.0) -> FallDetector:
+    min_height = torch.zeros(spec.num_bodies)
+    min_height[spec.body_names.index("pelvis")] = trunk
+    return FallDetector(spec, height, min_height, CPU)
+
+
+def test_standing_on_the_feet_is_no_fall(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
+    state = standing(kinematics)
+    assert state.contact_force is not None
+    state.contact_force[:, list(humanoid.contact_body_ids), 2] = 300.0
+    assert not bool(detector(humanoid, trunk=0.6).fallen(state, LONG_AGO))
+
+
+@pytest.mark.parametrize("axis, force", [(2, 50.0), (0, -50.0)])
+def test_a_low_forbidden_contact_is_a_fall(humanoid: CharacterSpec, kinematics: Kinematics, axis: int, force: float) -> None:
+    state = standing(kinematics)
+    assert state.contact_force is not None
+    hand = humanoid.body_names.index("left_hand")
+    state.contact_force[0, hand, axis] = force
+    # The shins of a standing character are below 0.5 m, so the contact decides.
+    assert bool(detector(humanoid).fallen(state, LONG_AGO))
+    assert not bool(detector(humanoid).fallen(state, torch.tensor([1]))), "contacts right after a reset are not judged"
+    assert not bool(detector(humanoid, height=0.2).fallen(state, LONG_AGO)), "nothing forbidden is that low"
+
+
+def test_sensor_noise_is_no_contact(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
+    state = standing(kinematics)
+    assert state.contact_force is not None
+    state.contact_force[0, 0, 2] = 0.05
+    assert not bool(detector(humanoid).fallen(state, LONG_AGO))
+
+
+def test_a_sunken_trunk_is_a_fall_without_any_contact(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
+    state = standing(kinematics, 2)
+    state.body_pos[1, :, 2] -= 0.5
+    rules = detector(humanoid, height=0.0, trunk=0.6)
+    assert rules.fallen(state, torch.tensor([1, 1])).tolist() == [False, True]
