@@ -98,6 +98,12 @@ def stored_form(cfg: Config) -> Dict[str, Any]:
     return cast(Dict[str, Any], OmegaConf.to_container(cast(DictConfig, cfg), resolve=False))
 
 
+def _without_nulls(tree: Any) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    return {key: _without_nulls(value) for key, value in tree.items() if value is not None}
+
+
 def _default_rl_device() -> str:
     import torch
 
