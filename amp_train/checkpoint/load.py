@@ -82,7 +82,7 @@ def safe_load(path: Union[str, Path], map_location: Any = "cpu") -> Dict[str, An
         checkpoint = _load_weights_only(path, map_location)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"Checkpoint {path} holds more than numbers and tensors, which could execute code; refused ({_cause(error)})."
+            f"Checkpoint {path} is refused: it holds objects that could run code when loaded ({_cause(error)})."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, struct.error) as error:
         raise CheckpointError(f"Checkpoint {path} cannot be read: {_cause(error)}.") from error
@@ -93,7 +93,7 @@ def safe_load(path: Union[str, Path], map_location: Any = "cpu") -> Dict[str, An
 
 def _check_is_archive(path: Path) -> None:
     if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint {path}. Give the path of a .pth file, e.g. runs/<name>/nn/<name>.pth.")
+        raise CheckpointError(f"There is no checkpoint {path}. Give the path of a .pth file: runs/NAME/nn/NAME.pth.")
     if zipfile.is_zipfile(path):
         return
     with path.open("rb") as file:
@@ -142,6 +142,6 @@ def load_model_state(model: nn.Module, state: Dict[str, Tensor], what: str = "Th
         if expected[name].shape != state[name].shape:
             raise CheckpointError(
                 f"{what} does not fit this network: {name} has shape {tuple(state[name].shape)},"
-                f" the network needs {tuple(expected[name].shape)}. Was it trained with other units or another character?"
+                f" the network needs {tuple(expected[name].shape)}: other units, or another character?"
             )
     model.load_state_dict(state)

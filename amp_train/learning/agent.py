@@ -14,20 +14,24 @@ from typing import Any, Dict, List, Tuple
 import torch
 from rl_games.algos_torch import torch_ext
 from rl_games.common.common_losses import critic_loss
-from torch import Tensor, optim
+from torch import Tensor
 
 from amp_train.errors import ConfigError
 from amp_train.learning.advantages import gae, next_values_of
 from amp_train.learning.amp_streams import AmpStreams
+from amp_train.learning.disc_loss import discriminator_loss
 from amp_train.learning.epoch_stats import TENSORBOARD_TAGS, MinibatchStats
-from amp_train.learning.losses import bound_loss, disc_accuracies, disc_objective, gradient_penalty, sum_of_squares
+from amp_train.learning.losses import bound_loss, disc_objective
 from amp_train.learning.minibatches import ShuffledMinibatches
 from amp_train.learning.model import NormalizedObs
 from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
+from amp_train.learning.optimizer import two_rate_adam
 from amp_train.learning.ppo_agent import PPOAgent, logger
-from amp_train.learning.settings import AmpSettings, check_batch_sizes, check_supported
+from amp_train.learning.precision import use_bf16
+from amp_train.learning.settings import check_params
 from amp_train.learning.style_reward import combine_rewards
 
+FRAME_ARGUMENT = 11  # of write_stats, in every rl_games from 1.6.1 on
 UPDATE_KEYS = ("obs", "actions", "mu", "sigma", "old_logp_actions", "old_values", "advantages", "returns")
 
 
@@ -41,17 +45,19 @@ class AMPAgent(PPOAgent):
         epoch_stats: means over the last epoch, plain floats, from `disc_loss` to `lr`.
     """
 
+    tensor_list: List[str]
+
     def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
         config = params["config"]
-        check_supported(params)
-        check_batch_sizes(config)
-        self.settings = AmpSettings.from_config(config)
+        self.settings = check_params(params)
+        # rl_games' own mixed precision covers the policy too, and scales gradients, which bf16 does not need.
+        config["mixed_precision"] = False
         self.epoch_stats: Dict[str, float] = {}
         super().__init__(base_name, params)
 
         self._check_env()
         self.value_bootstrap = False  # rl_games' approximate one; AMP bootstraps time limits exactly, and once
-        self.objective = disc_objective(self.settings.disc_loss)
+        self.style_reward = disc_objective(self.settings.disc_loss).reward
         self.dataset = ShuffledMinibatches(
             self.batch_size, self.minibatch_size, self.settings.amp_minibatch_size, self.ppo_device
         )
@@ -59,12 +65,19 @@ class AMPAgent(PPOAgent):
         self.streams = AmpStreams(self.settings, amp_obs_dim, self.ppo_device, self.vec_env.fetch_amp_obs_demo)
         self._minibatch_stats = MinibatchStats()
         if self.settings.disc_learning_rate is not None:
-            self.optimizer = self._two_rate_optimizer(self.settings.disc_learning_rate)
+            self.optimizer = two_rate_adam(
+                self.bare_model,
+                self.bare_model.a2c_network.disc_parameters(),
+                self.last_lr,
+                self.settings.disc_learning_rate,
+                self.weight_decay,
+            )
 
     def load_networks(self, params: Dict[str, Any]) -> None:
         """Let rl_games find the model, and tell it the AMP observation's shape when it is built."""
         super().load_networks(params)
-        self.config["network"] = NetworkWithAmpObs(self.config["network"], self)
+        bf16 = use_bf16(self.settings.mixed_precision, self.config.get("device", "cuda:0"))
+        self.config["network"] = NetworkWithAmpObs(self.config["network"], self, bf16)
 
     def _check_env(self) -> None:
         lacking = [name for name in ("reset_done", "fetch_amp_obs_demo") if not hasattr(self.vec_env, name)]
@@ -75,20 +88,11 @@ class AMPAgent(PPOAgent):
         if self.value_size != 1 or self.num_agents != 1:
             raise ConfigError("AMP trains one agent per environment with one reward (agents: 1, value_size: 1).")
 
-    def _two_rate_optimizer(self, disc_learning_rate: float) -> optim.Optimizer:
-        disc = self.bare_model.a2c_network.disc_parameters()
-        disc_ids = {id(parameter) for parameter in disc}
-        policy = [parameter for parameter in self.bare_model.parameters() if id(parameter) not in disc_ids]
-        groups = [{"params": policy, "lr": self.last_lr}, {"params": disc, "lr": disc_learning_rate}]
-        return optim.Adam(groups, eps=1e-08, weight_decay=self.weight_decay, fused=True)
-
     def update_lr(self, lr: float) -> None:
         """Set the learning rate; a discriminator with a rate of its own keeps it."""
         super().update_lr(lr)
         if self.settings.disc_learning_rate is not None:
             self.optimizer.param_groups[1]["lr"] = self.settings.disc_learning_rate
-
-    # Rollout
 
     def init_tensors(self) -> None:
         """Allocate the rollout and fill the demonstration buffer."""
@@ -114,7 +118,7 @@ class AMPAgent(PPOAgent):
         """Step the environments, note what AMP needs of the states reached, and only then reset those done."""
         obs, rewards, dones, infos = super().env_step(actions)
         if "amp_obs" not in infos or "terminate" not in infos:
-            raise ConfigError(f"Environment '{self.env_name}' cannot be used for AMP: infos lack 'amp_obs' or 'terminate'.")
+            raise ConfigError(f"Environment '{self.env_name}' is not for AMP: infos lack 'amp_obs' or 'terminate'.")
         self.experience_buffer.update_data("amp_obs", self._step, infos["amp_obs"])
         self._note_timeout_values(obs, dones, torch.as_tensor(infos["terminate"], device=self.ppo_device))
         self._step += 1
@@ -133,7 +137,12 @@ class AMPAgent(PPOAgent):
             return self.bare_model.eval_critic(self._preproc_obs(obs["obs"]))
 
     def discount_values(
-        self, fdones: Tensor, last_extrinsic_values: Tensor, mb_fdones: Tensor, mb_extrinsic_values: Tensor, mb_rewards: Tensor
+        self,
+        fdones: Tensor,
+        last_extrinsic_values: Tensor,
+        mb_fdones: Tensor,
+        mb_extrinsic_values: Tensor,
+        mb_rewards: Tensor,
     ) -> Tensor:
         """Return advantages (T, N, 1) of task and style reward together.
 
@@ -151,9 +160,7 @@ class AMPAgent(PPOAgent):
         """Return the style reward (..., 1) of AMP observations (..., amp_obs_dim)."""
         with torch.no_grad():
             logit = self.bare_model.a2c_network.eval_disc(self.streams.normalize(amp_obs))
-            return self.objective.reward(logit, self.settings.disc_reward_scale)
-
-    # Update
+            return self.style_reward(logit, self.settings.disc_reward_scale)
 
     def prepare_dataset(self, batch_dict: Dict[str, Any]) -> None:
         """Turn a rollout into minibatches; all running statistics move here, once an epoch, and nowhere else."""
@@ -173,16 +180,23 @@ class AMPAgent(PPOAgent):
         self.dataset.values_dict["amp_obs"] = self._amp_obs
 
     def _normalize_rollout_obs(self, obs: Tensor) -> Tensor:
-        """Take the rollout's observations into the running statistics and normalise them by these.
+        """Normalise observations as the acting policy saw them, then take them into the running statistics.
 
-        Taken in `mini_epochs` times, the statistics end where rl_games' do, which sees the rollout in every mini epoch.
+        In this order the old policy is exactly the one that acted: the first probability ratio is 1, and KL does not
+        count the statistics' own drift, which in a first epoch would send an adaptive learning rate to its floor.
+        Taken in `mini_epochs` times, the statistics end where rl_games' do, which sees the rollout in each of them.
         """
+        obs, model = self._preproc_obs(obs), self.bare_model
+        if not self.normalize_input:
+            return obs
         repeats = self.mini_epochs_num if self.settings.normalize_obs_every_mini_epoch else 1
         with torch.no_grad():
+            model.running_mean_std.eval()
+            normalized = model.norm_obs(obs)
+            model.running_mean_std.train()
             for _ in range(repeats):
-                normalized = self.bare_model.norm_obs(self._preproc_obs(obs))
-        if self.normalize_input:
-            self.bare_model.running_mean_std.eval()
+                model.norm_obs(obs)
+            model.running_mean_std.eval()
         return normalized
 
     def calc_gradients(self, minibatch: Dict[str, Tensor]) -> None:
@@ -199,7 +213,7 @@ class AMPAgent(PPOAgent):
             }
         )
         ppo_loss, ppo = self._ppo_loss(result, minibatch)
-        disc_loss, disc = self._disc_loss(result, disc_rows.demo)
+        disc_loss, disc = discriminator_loss(result, disc_rows.demo, self.bare_model.a2c_network, self.settings)
         loss = ppo_loss + self.settings.disc_coef * disc_loss
 
         self.optimizer.zero_grad(set_to_none=True)
@@ -231,31 +245,6 @@ class AMPAgent(PPOAgent):
             clip_frac = ((torch.exp(old_neglogp - neglogp) - 1.0).abs() > self.e_clip).float().mean()
         return loss, {"a_loss": a_loss, "c_loss": c_loss, "b_loss": b_loss, "entropy": entropy, "clip_frac": clip_frac}
 
-    def _disc_loss(self, result: Dict[str, Tensor], amp_obs_demo: Tensor) -> Tuple[Tensor, Dict[str, Tensor]]:
-        """Return the discriminator's loss with its regularisers, and what to log of it."""
-        agent_logit = torch.cat((result["disc_agent_logit"], result["disc_agent_replay_logit"]))
-        demo_logit = result["disc_demo_logit"]
-        network, settings = self.bare_model.a2c_network, self.settings
-        penalty = gradient_penalty(demo_logit, amp_obs_demo)
-        logit_loss = sum_of_squares([network.disc_logit_weights()])
-        loss = (
-            self.objective.prediction_loss(agent_logit, demo_logit)
-            + settings.disc_grad_penalty * penalty
-            + settings.disc_logit_reg * logit_loss
-            + settings.disc_weight_decay * sum_of_squares(network.disc_weights())
-        )
-        with torch.no_grad():
-            agent_acc, demo_acc = disc_accuracies(agent_logit, demo_logit)
-        return loss, {
-            "disc_loss": loss,
-            "disc_grad_penalty": penalty,
-            "disc_logit_loss": logit_loss,
-            "disc_agent_acc": agent_acc,
-            "disc_demo_acc": demo_acc,
-            "disc_agent_logit": agent_logit.mean(),
-            "disc_demo_logit": demo_logit.mean(),
-        }
-
     def train_epoch(self) -> List[Any]:
         """Run one epoch; afterwards its rollout is replay, and its means are in `epoch_stats`."""
         timings_and_losses = super().train_epoch()
@@ -265,19 +254,12 @@ class AMPAgent(PPOAgent):
         self.epoch_stats.update(style_reward_mean=mean.item(), style_reward_std=std.item(), lr=float(self.last_lr))
         return timings_and_losses
 
-    # Logging and checkpoints
-
-    def write_stats(
-        self, total_time, epoch_num, step_time, play_time, update_time, a_losses, c_losses, entropies, kls, last_lr, lr_mul,
-        frame, *times: Any
-    ) -> None:  # fmt: skip
+    def write_stats(self, *times_and_losses: Any) -> None:
         """Write the discriminator's scalars, then rl_games' own."""
+        frame = times_and_losses[FRAME_ARGUMENT]
         for name, tag in TENSORBOARD_TAGS.items():
             self.writer.add_scalar(tag, self.epoch_stats[name], frame)
-        super().write_stats(
-            total_time, epoch_num, step_time, play_time, update_time, a_losses, c_losses, entropies, kls, last_lr, lr_mul,
-            frame, *times
-        )  # fmt: skip
+        super().write_stats(*times_and_losses)
 
     def get_stats_weights(self, model_stats: bool = False) -> Dict[str, Any]:
         """Return the statistics outside the model; `amp_input_mean_std` is where IsaacGymEnvs has it."""

@@ -62,7 +62,7 @@ def gradient_penalty(demo_logit: Tensor, amp_obs_demo: Tensor) -> Tensor:
 
 
 def sum_of_squares(weights: Sequence[Tensor]) -> Tensor:
-    """Return the squared L2 norm of all given weights: logit regularisation and weight decay, without their coefficients."""
+    """Return the squared L2 norm of all given weights: logit regularisation or weight decay, without coefficient."""
     return torch.stack([weight.square().sum() for weight in weights]).sum()
 
 

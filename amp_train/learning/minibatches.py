@@ -30,9 +30,11 @@ class ShuffledMinibatches:
         if index == 0 or self._order is None:
             self._order = torch.randperm(self._batch_size, device=self._device)
         rows = self._order[index * self._minibatch_size : (index + 1) * self._minibatch_size]
-        minibatch = {name: values.index_select(0, rows) for name, values in self.values_dict.items() if name != "amp_obs"}
-        minibatch["amp_obs"] = self.values_dict["amp_obs"].index_select(0, rows[: self._amp_minibatch_size])
-        return minibatch
+        amp_rows = rows[: self._amp_minibatch_size]
+        return {
+            name: values.index_select(0, amp_rows if name == "amp_obs" else rows)
+            for name, values in self.values_dict.items()
+        }
 
     def update_values_dict(self, values: Optional[Dict[str, Any]]) -> None:
         """Take the rollout's tensors (batch_size, ...), or release them (None)."""

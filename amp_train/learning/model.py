@@ -53,7 +53,7 @@ class ModelAMPContinuous(ModelA2CContinuousLogStd):
 
 
 class NormalizedObs:
-    """Mark observations (B, obs_dim) that need no normalisation: the update normalises a rollout once, not per minibatch."""
+    """Mark observations (B, obs_dim) as normalised: the update does that once a rollout, not once a minibatch."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor

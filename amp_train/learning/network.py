@@ -4,7 +4,7 @@ Parameter names and their order are those of IsaacGymEnvs, so that its model and
 discriminator registered last, as `_disc_mlp` and `_disc_logits`.
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from rl_games.algos_torch.network_builder import A2CBuilder
@@ -24,8 +24,10 @@ class AMPBuilder(A2CBuilder):
 
         def __init__(self, params: Dict[str, Any], **kwargs: Any) -> None:
             amp_input_shape = kwargs.pop("amp_input_shape", None)
-            check_network_params(params, amp_input_shape)
+            check_network_params(params)
+            _check_amp_input_shape(amp_input_shape)
             super().__init__(params, **kwargs)
+            self.mixed_precision = bool(kwargs.get("mixed_precision", False))
             if self.fixed_sigma and not self.space_config.get("learn_sigma", True):
                 self.sigma.requires_grad_(False)
             self._build_disc(amp_input_shape[0], params["disc"])
@@ -49,10 +51,28 @@ class AMPBuilder(A2CBuilder):
         def _disc_linear_layers(self) -> List[nn.Linear]:
             return [layer for layer in self._disc_mlp if isinstance(layer, nn.Linear)]
 
+        def forward(self, obs_dict: Dict[str, Any]) -> Tuple[Tensor, Tensor, Tensor, None]:
+            """Return the policy's mean and log standard deviation (B, num_actions), the value and no recurrent state.
+
+            The policy is never evaluated in bf16: its rounding error is as large as the action noise, and PPO's
+            probability ratios would be noise too.
+            """
+            obs = obs_dict["obs"]
+            features = self.actor_mlp(obs)
+            mu = self.mu_act(self.mu(features))
+            log_std = self.sigma_act(self.sigma if self.fixed_sigma else self.sigma(features)).expand_as(mu)
+            value = self.eval_critic(obs) if self.separate else self.value_act(self.value(features))
+            return mu, log_std, value, None
+
         def eval_critic(self, obs: Tensor) -> Tensor:
             """Return the normalised value (B, value_size) of normalised observations (B, obs_dim)."""
-            features = self.critic_mlp(obs) if self.separate else self.actor_mlp(obs)
-            return self.value_act(self.value(features))
+            if not self.separate:
+                return self.value_act(self.value(self.actor_mlp(obs)))
+            with self._bf16_if_asked(obs):
+                return self.value_act(self.value(self.critic_mlp(obs))).float()
+
+        def _bf16_if_asked(self, tensor: Tensor) -> torch.autocast:
+            return torch.autocast(tensor.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision)
 
         @torch.compiler.disable
         def eval_disc(self, amp_obs: Tensor) -> Tensor:
@@ -60,7 +80,8 @@ class AMPBuilder(A2CBuilder):
 
             Never compiled: the gradient penalty differentiates it twice, which torch.compile cannot.
             """
-            return self._disc_logits(self._disc_mlp(amp_obs))
+            with self._bf16_if_asked(amp_obs):
+                return self._disc_logits(self._disc_mlp(amp_obs)).float()
 
         def disc_logit_weights(self) -> Tensor:
             """Return the weights of the discriminator's last layer, flat."""
@@ -79,33 +100,36 @@ class AMPBuilder(A2CBuilder):
         return AMPBuilder.Network(self.params, **kwargs)
 
 
-def check_network_params(params: Dict[str, Any], amp_input_shape: Optional[Sequence[int]]) -> None:
-    """Refuse a `params.network` that AMP cannot train, or a missing AMP observation shape.
+def check_network_params(params: Dict[str, Any]) -> None:
+    """Refuse a `params.network` that AMP cannot train.
 
     Raises:
         ConfigError: in one line, what to change.
     """
     for kind in ("rnn", "cnn"):
         if kind in params:
-            raise ConfigError(f"network.{kind} is not supported by AMP. Remove it: actor and critic must be plain MLPs.")
+            raise ConfigError(f"network.{kind} is not supported by AMP: actor and critic are plain MLPs. Remove it.")
     continuous = (params.get("space") or {}).get("continuous")
     if continuous is None:
-        raise ConfigError("AMP needs continuous actions: give network.space.continuous (discrete ones are not supported).")
+        raise ConfigError("AMP needs continuous actions: give network.space.continuous. Discrete ones are not for it.")
     if not continuous.get("fixed_sigma", True) and not continuous.get("learn_sigma", True):
         raise ConfigError("learn_sigma: False needs fixed_sigma: True in network.space.continuous.")
     _check_disc_params(params.get("disc"))
+
+
+def _check_disc_params(disc: Optional[Dict[str, Any]]) -> None:
+    missing = {"units", "activation", "initializer"} - set(disc or {})
+    if disc is None or missing:
+        raise ConfigError(f"network.disc lacks {', '.join(sorted(missing))}. AMP needs units, activation, initializer.")
+    if not disc["units"] or any(int(units) <= 0 for units in disc["units"]):
+        raise ConfigError(f"network.disc.units must be a list of positive layer widths, not {disc['units']}.")
+    if str(disc["activation"]) not in ACTIVATIONS:
+        raise unknown_choice("discriminator activation", str(disc["activation"]), ACTIVATIONS)
+
+
+def _check_amp_input_shape(amp_input_shape: Optional[Sequence[int]]) -> None:
     if amp_input_shape is None or len(amp_input_shape) != 1:
         raise ConfigError(
             f"amp_input_shape must be the shape of a flat AMP observation, e.g. (210,), not {amp_input_shape}."
             " The environment gives it as env_info['amp_observation_space']."
         )
-
-
-def _check_disc_params(disc: Optional[Dict[str, Any]]) -> None:
-    missing = {"units", "activation", "initializer"} - set(disc or {})
-    if missing:
-        raise ConfigError(f"network.disc lacks {', '.join(sorted(missing))}: AMP needs units, activation and initializer.")
-    if not disc["units"] or any(int(units) <= 0 for units in disc["units"]):
-        raise ConfigError(f"network.disc.units must be a list of positive layer widths, not {disc['units']}.")
-    if str(disc["activation"]) not in ACTIVATIONS:
-        raise unknown_choice("discriminator activation", str(disc["activation"]), ACTIVATIONS)

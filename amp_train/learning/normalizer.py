@@ -12,6 +12,9 @@ class AmpObsNormalizer(nn.Module):
     checkpoint entry `amp_input_mean_std` of IsaacGymEnvs loads.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    count: Tensor
     epsilon = 1e-5
     max_abs = 5.0
 
@@ -24,8 +27,9 @@ class AmpObsNormalizer(nn.Module):
     @torch.no_grad()
     def update(self, amp_obs: Tensor) -> None:
         """Merge the rows (B, amp_obs_dim) into the statistics (parallel variance, Chan et al. 1983)."""
-        batch_var, batch_mean = torch.var_mean(amp_obs, dim=0, unbiased=False)
         batch_count = len(amp_obs)
+        batch_mean = amp_obs.mean(dim=0)
+        batch_var = (amp_obs - batch_mean).square_().mean(dim=0)  # several times faster than torch.var on CPU
         total = self.count + batch_count
         delta = batch_mean - self.running_mean
         squares = self.running_var * self.count + batch_var * batch_count

@@ -7,16 +7,16 @@ from torch import Tensor
 
 from amp_train.checkpoint.load import load_model_state, safe_load
 from amp_train.errors import ConfigError
+from amp_train.learning.network import check_network_params
 from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
-from amp_train.learning.settings import check_supported
 
 
 class AMPPlayer(PpoPlayerContinuous):
     """Act with a trained policy in a vec env with deferred resets; registered with rl_games as `amp_continuous`."""
 
     def __init__(self, params: Dict[str, Any]) -> None:
-        check_supported(params)
-        if params["config"].get("player", {}).get("evaluation"):
+        check_network_params(params["network"])
+        if (params["config"].get("player") or {}).get("evaluation"):
             raise ConfigError("player.evaluation is not supported: rl_games' file watcher loads checkpoints unsafely.")
         super().__init__(params)
 

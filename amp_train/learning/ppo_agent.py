@@ -10,10 +10,10 @@ from typing import Any, Dict
 import torch
 from rl_games.algos_torch.a2c_continuous import A2CAgent
 from rl_games.common.schedulers import IdentityScheduler, RLScheduler
-from torch import nn
 
 from amp_train.checkpoint.load import load_model_state, safe_load
 from amp_train.errors import CheckpointError
+from amp_train.learning.optimizer import fit_optimizer_state
 
 logger = logging.getLogger(__name__)
 
@@ -21,18 +21,21 @@ logger = logging.getLogger(__name__)
 class PPOAgent(A2CAgent):
     """A2CAgent that resumes exactly, writes plain checkpoints and reads them safely."""
 
+    scheduler: RLScheduler
+    last_mean_rewards: float
+
     def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
-        # Runner compiles unless told otherwise; AMP's gradient penalty needs a double backward, which cannot be compiled.
+        # Runner compiles unless told otherwise; a gradient penalty differentiates twice, which torch.compile cannot.
         params["config"].setdefault("torch_compile", False)
         self._best_reward = -float("inf")
         super().__init__(base_name, params)
         if self.linear_lr:
             self.scheduler = _TrueFrameScheduler(self.scheduler, self)
         if isinstance(self.scheduler, IdentityScheduler) and not self.multi_gpu:
-            self.schedule_type = "standard"  # 'legacy' would read KL back from the device after every minibatch, for nothing
+            self.schedule_type = "standard"  # 'legacy' reads KL back from the device after every minibatch, for nothing
 
     @property
-    def bare_model(self) -> nn.Module:
+    def bare_model(self) -> Any:
         """The model without torch.compile's wrapper."""
         return getattr(self.model, "_orig_mod", self.model)
 
@@ -47,8 +50,8 @@ class PPOAgent(A2CAgent):
     def train_actor_critic(self, input_dict: Dict[str, Any], opt_step: bool = True) -> Any:
         """Make one optimizer step.
 
-        rl_games also puts the observation normaliser back into training here, so that it takes every rollout in once per
-        mini epoch, and re-applies a learning rate that other ranks do not share.
+        rl_games also puts the observation normaliser back into training here, so that it takes every rollout in once
+        per mini epoch, and re-applies a learning rate that other ranks do not share.
         """
         self.calc_gradients(input_dict)
         return self.train_result
@@ -75,23 +78,11 @@ class PPOAgent(A2CAgent):
         missing = {"epoch", "frame", "optimizer"} - set(weights)
         if missing:
             raise CheckpointError(f"The checkpoint cannot be continued from: it lacks {', '.join(sorted(missing))}.")
-        weights = dict(weights, optimizer=self._fitted_optimizer_state(weights["optimizer"]))
+        optimizer_state = fit_optimizer_state(weights["optimizer"], self.optimizer, keep_saved_lr=self.is_adaptive_lr)
+        weights = dict(weights, optimizer=optimizer_state)
         super().set_full_state_weights(weights, set_epoch)
         self._best_reward = self.last_mean_rewards = float(self.last_mean_rewards)
         self.last_lr = self.optimizer.param_groups[0]["lr"]
-
-    def _fitted_optimizer_state(self, saved: Dict[str, Any]) -> Dict[str, Any]:
-        """Put the saved moments under this run's parameter groups.
-
-        Parameters are numbered through all groups in the same order, whether the discriminator has its own or not. This
-        run's hyperparameters win, except an adaptive learning rate.
-        """
-        current = self.optimizer.state_dict()["param_groups"]
-        if sum(len(g["params"]) for g in saved["param_groups"]) != sum(len(g["params"]) for g in current):
-            raise CheckpointError("The checkpoint's optimizer state has another number of parameters than this network.")
-        if self.is_adaptive_lr:
-            current[0]["lr"] = float(saved["param_groups"][0]["lr"])
-        return {"state": saved["state"], "param_groups": current}
 
     def get_weights(self) -> Dict[str, Any]:
         """Return the model and the statistics outside it, without torch.compile's prefix in the names."""
@@ -113,5 +104,5 @@ class _TrueFrameScheduler(RLScheduler):
         self._scheduler = scheduler
         self._agent = agent
 
-    def update(self, current_lr: float, entropy_coef: float, epoch: int, frames: int, kl_dist: float, **kwargs: Any) -> Any:
-        return self._scheduler.update(current_lr, entropy_coef, epoch, self._agent.frame, kl_dist, **kwargs)
+    def update(self, current_lr: float, entropy_coef: float, epoch: int, frames: int, kl_dist: float) -> Any:
+        return self._scheduler.update(current_lr, entropy_coef, epoch, self._agent.frame, kl_dist)

@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 from amp_train.errors import ConfigError
 from amp_train.learning.losses import disc_objective
+from amp_train.learning.network import check_network_params
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class AmpSettings:
     amp_batch_size: int  # demonstrations fetched each epoch
     amp_minibatch_size: int  # rows of each stream in a minibatch
     normalize_amp_input: bool = True
+    mixed_precision: Any = False  # True or "auto": critic and discriminator in bf16; the policy never is
     disc_loss: str = "bce"
     # None: one Adam group for everything, as IsaacGymEnvs; a number: the discriminator's own constant rate.
     disc_learning_rate: Optional[float] = None
@@ -43,7 +45,7 @@ class AmpSettings:
         """
         missing = [f.name for f in fields(cls) if f.default is MISSING and config.get(f.name) is None]
         if missing:
-            raise ConfigError(f"params.config lacks {', '.join(missing)}: AMP needs them (see train/HumanoidAMPPPO.yaml).")
+            raise ConfigError(f"params.config lacks {', '.join(missing)}: AMP needs them; see HumanoidAMPPPO.yaml.")
         settings = cls(**{f.name: _convert(f.name, f.type, config[f.name]) for f in fields(cls) if f.name in config})
         settings._check_ranges()
         return settings
@@ -56,7 +58,7 @@ class AmpSettings:
             if field.type is float and value < 0:
                 raise ConfigError(f"{field.name} must not be negative: {value}.")
         if self.amp_replay_keep_prob > 1:
-            raise ConfigError(f"amp_replay_keep_prob is a probability, between 0 and 1, not {self.amp_replay_keep_prob}.")
+            raise ConfigError(f"amp_replay_keep_prob is a probability, 0 to 1, not {self.amp_replay_keep_prob}.")
         for name in ("disc_learning_rate", "advantage_clip"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -66,6 +68,8 @@ class AmpSettings:
 
 def _convert(name: str, kind: Any, value: Any) -> Any:
     """Convert a YAML value; PyYAML reads 5e-5 as a string."""
+    if kind is Any:
+        return value
     if kind == Optional[float]:
         return None if value is None else _convert(name, float, value)
     try:
@@ -102,13 +106,20 @@ def _nearest_divisor(batch: int, wanted: int) -> int:
     return min((d for d in range(1, batch + 1) if batch % d == 0), key=lambda d: abs(d - wanted))
 
 
-def check_supported(params: Dict[str, Any]) -> None:
-    """Refuse rl_games features that AMP does not go with, or that rl_games 1.6.5 gets wrong.
+def check_params(params: Dict[str, Any]) -> AmpSettings:
+    """Check everything in rl_games' `params` that needs no environment, and return the AMP part of it.
 
     Raises:
         ConfigError: in one line, what to change.
     """
-    config = params["config"]
+    _check_supported(params["config"])
+    check_network_params(params["network"])
+    settings = AmpSettings.from_config(params["config"])
+    check_batch_sizes(params["config"])
+    return settings
+
+
+def _check_supported(config: Dict[str, Any]) -> None:
     refused = {
         "central_value_config": "AMP bootstraps from the policy's own critic",
         "normalize_rms_advantage": "it crashes rl_games 1.6.5; use normalize_advantage",

@@ -23,5 +23,5 @@ def lsgan_style_reward(disc_logit: Tensor, scale: float) -> Tensor:
 
 
 def combine_rewards(task_reward: Tensor, style: Tensor, task_reward_w: float, disc_reward_w: float) -> Tensor:
-    """Return the reward PPO maximises (Peng et al. 2021, Eq. 4): a weighted sum of task and style, element by element."""
+    """Return the reward PPO maximises, the weighted sum of task and style (Peng et al. 2021, Eq. 4)."""
     return task_reward_w * task_reward + disc_reward_w * style
