@@ -1,0 +1,148 @@
+"""Pictures of the bundled humanoid, drawn by OpenGL and by the fallback that needs none."""
+
+import logging
+from pathlib import Path
+from typing import Tuple
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+
+from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.viewers import ViewerError, render_frames, render_video, video
+from amp_train.viewers.offscreen import OffscreenCanvas
+from amp_train.viewers.stage import import_mujoco
+
+SIZE = {"width": 160, "height": 120}
+
+
+def no_opengl(*_: object) -> None:
+    raise ViewerError("No OpenGL.")
+
+
+@pytest.fixture(scope="module")
+def why_no_opengl(humanoid: CharacterSpec) -> str:
+    try:
+        OffscreenCanvas(import_mujoco().MjModel.from_xml_path(humanoid.mjcf_path), 16, 16).close()
+    except ViewerError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(params=["opengl", "sketch"])
+def canvas(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, why_no_opengl: str) -> str:
+    if request.param == "sketch":
+        monkeypatch.setattr(video, "OffscreenCanvas", no_opengl)
+    elif why_no_opengl:
+        pytest.skip(why_no_opengl)
+    return str(request.param)
+
+
+@pytest.fixture
+def standing(kinematics: Kinematics) -> CharacterState:
+    return kinematics.default_state(2)
+
+
+def place_of(frame: np.ndarray, colour: str) -> Tuple[np.ndarray, np.ndarray]:
+    """Find the rows and columns of the character's strongly coloured pixels."""
+    red, green, blue = frame.astype(int).transpose(2, 0, 1)
+    mask = {
+        "orange": (red > green + 30) & (green > blue + 30),
+        "blue": (blue > green + 30) & (green > red + 15),
+        "green": (green > red + 30) & (green > blue + 10),
+    }[colour]
+    rows, columns = np.nonzero(mask)
+    assert len(rows) > 10, colour
+    return rows, columns
+
+
+def test_a_standing_character_is_right_side_up_on_a_floor_under_the_sky(
+    canvas: str, humanoid: CharacterSpec, standing: CharacterState
+) -> None:
+    frame = render_frames(humanoid, standing, **SIZE)[0]
+    assert frame.shape == (120, 160, 3) and frame.dtype == np.uint8
+    torso_and_head, legs_and_arms = place_of(frame, "orange")[0], place_of(frame, "blue")[0]
+    assert torso_and_head.min() < legs_and_arms.min()
+    assert torso_and_head.max() < legs_and_arms.max()
+    sky, floor = frame[2].astype(int).mean(0), frame[-2].astype(int).mean(0)
+    assert sky[2] - sky[0] > 8
+    assert abs(floor[2] - floor[0]) < 8
+
+
+def test_the_character_is_seen_from_its_front_right(
+    canvas: str, humanoid: CharacterSpec, standing: CharacterState
+) -> None:
+    frame = render_frames(humanoid, standing, **SIZE)[0]
+    right_limbs, left_limbs = place_of(frame, "blue")[1], place_of(frame, "green")[1]
+    assert right_limbs.mean() < left_limbs.mean()
+
+
+def test_the_camera_follows_and_keeps_the_whole_body_in_the_picture(
+    canvas: str, humanoid: CharacterSpec, standing: CharacterState
+) -> None:
+    standing.root_pos[:, 0] += 100.0
+    frame = render_frames(humanoid, standing, **SIZE)[1]
+    for colour in ("orange", "blue"):
+        rows, columns = place_of(frame, colour)
+        assert 2 < rows.min() and rows.max() < 117 and 20 < columns.min() and columns.max() < 140
+
+
+def test_a_reference_stands_beside_the_character(
+    canvas: str, humanoid: CharacterSpec, standing: CharacterState
+) -> None:
+    reference = standing.clone()
+    reference.root_pos[:, :2] += 50.0
+    with_reference = render_frames(humanoid, standing, reference=reference, **SIZE)[0].astype(int)
+    twice_the_same = render_frames(humanoid, standing, **SIZE)[0]
+    assert place_of(with_reference, "orange")[1].mean() < place_of(twice_the_same, "orange")[1].mean() + 5
+    right_of_the_character = with_reference[30:80, 85:110]
+    grey = (np.ptp(right_of_the_character, axis=-1) < 25) & (right_of_the_character.mean(-1) < 165)
+    assert grey.sum() > 30
+
+
+def test_a_video_holds_every_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
+    monkeypatch.setattr(video, "OffscreenCanvas", no_opengl)
+    states = kinematics.default_state(7)
+    path = render_video(tmp_path / "new" / "walk.mp4", humanoid, states, 30.0, **SIZE)
+    with imageio.get_reader(str(path)) as reader:
+        frames = [frame for frame in reader.iter_data()]
+    assert len(frames) == 7 and frames[0].shape == (120, 160, 3)
+    expected = render_frames(humanoid, states, **SIZE)[0].astype(int)
+    # H.264 loses detail at edges only.
+    assert np.abs(frames[0].astype(int) - expected).mean() < 4.0
+
+
+def test_a_name_that_ends_in_gif_gives_a_gif(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, humanoid: CharacterSpec, standing: CharacterState
+) -> None:
+    monkeypatch.setattr(video, "OffscreenCanvas", no_opengl)
+    assert render_video(tmp_path / "a.gif", humanoid, standing, 30.0, **SIZE).read_bytes()[:4] == b"GIF8"
+
+
+def test_a_machine_without_opengl_is_told_once_and_still_gets_its_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    humanoid: CharacterSpec,
+    standing: CharacterState,
+) -> None:
+    monkeypatch.setattr("amp_train.viewers.offscreen.importlib.import_module", _broken_import)
+    with caplog.at_level(logging.WARNING):
+        frames = render_frames(humanoid, standing, **SIZE)
+    assert len(frames) == 2
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage() and "libegl1" in record.getMessage()
+
+
+def _broken_import(name: str) -> object:
+    raise ImportError(name)
+
+
+def test_what_cannot_be_drawn_is_said_in_one_line(humanoid: CharacterSpec, standing: CharacterState) -> None:
+    with pytest.raises(ViewerError, match="no frame"):
+        render_frames(humanoid, standing[:0])
+    with pytest.raises(ViewerError, match="1 frames and the character 2"):
+        render_frames(humanoid, standing, reference=standing[:1])
+    with pytest.raises(ViewerError, match="161x120"):
+        render_frames(humanoid, standing, width=161, height=120)
