@@ -1,4 +1,5 @@
-"""Quaternion maths in torch. Quaternions are unit, xyzw, body to world; every function broadcasts over leading dimensions.
+"""Quaternion maths in torch. Quaternions are unit, xyzw, body to world; every function broadcasts over leading
+dimensions.
 
 Checked against MuJoCo's `mju_*` functions in `tests/reference`.
 """
@@ -77,7 +78,8 @@ def quat_twist_angle(q: Tensor, axis: Tensor) -> Tensor:
 
 
 def slerp(q0: Tensor, q1: Tensor, blend: Tensor) -> Tensor:
-    """Interpolate along the shorter arc; `blend` in [0, 1] broadcasts against (..., 1). Returns unit quaternions (..., 4)."""
+    """Interpolate along the shorter arc; `blend` in [0, 1] broadcasts against (..., 1). Returns unit quaternions
+    (..., 4)."""
     cos = (q0 * q1).sum(-1, keepdim=True)
     q1 = torch.where(cos < 0, -q1, q1)
     theta = torch.acos(cos.abs().clamp(max=1.0))
@@ -90,7 +92,8 @@ def slerp(q0: Tensor, q1: Tensor, blend: Tensor) -> Tensor:
 
 
 def quat_to_tan_norm(q: Tensor) -> Tensor:
-    """Return the 6D rotation (..., 6): the rotated x axis ("tangent") and the rotated z axis ("normal"), as in IsaacGymEnvs."""
+    """Return the 6D rotation (..., 6): the rotated x axis ("tangent") and the rotated z axis ("normal"), as in
+    IsaacGymEnvs."""
     x, y, z, w = q.unbind(-1)
     return torch.stack(
         (
@@ -124,7 +127,8 @@ def heading_rot_inv(q: Tensor) -> Tensor:
 
 
 def rotate_to_heading(q: Tensor, v: Tensor) -> Tensor:
-    """Turn world vectors v (N, K, 3) into the heading frames of q (N, 4): `quat_rotate(heading_rot_inv(q), v)` without trigonometry."""
+    """Turn world vectors v (N, K, 3) into the heading frames of q (N, 4): `quat_rotate(heading_rot_inv(q), v)`
+    without trigonometry."""
     x, y, z, w = q.unbind(-1)
     facing = torch.stack((1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)), dim=-1)
     # A vertical x axis has no heading: atan2(0, 0) = 0, the x direction.

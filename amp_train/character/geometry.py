@@ -30,15 +30,24 @@ class ContactGeoms:
     @classmethod
     def none(cls) -> "ContactGeoms":
         """Return the geometry of a character that cannot touch anything."""
-        return cls(torch.zeros(0, dtype=torch.long), torch.zeros(0, 3), torch.zeros(0, 4), torch.zeros(0, 3), torch.zeros(0))
+        return cls(
+            torch.zeros(0, dtype=torch.long), torch.zeros(0, 3), torch.zeros(0, 4), torch.zeros(0, 3), torch.zeros(0)
+        )
 
     def of_bodies(self, body_ids: Sequence[int]) -> "ContactGeoms":
         """Keep the geoms of the bodies named."""
         keep = torch.tensor([int(b) in set(body_ids) for b in self.body_ids], dtype=torch.bool)
-        return ContactGeoms(self.body_ids[keep], self.pos[keep], self.rot[keep], self.half_size[keep], self.radius[keep])
+        return ContactGeoms(
+            self.body_ids[keep], self.pos[keep], self.rot[keep], self.half_size[keep], self.radius[keep]
+        )
 
     def lowest_height(self, body_pos: Tensor, body_rot: Tensor) -> Tensor:
-        """Return the height (..., num_geoms) m of each geom's lowest point, from world body_pos (..., num_bodies, 3) and body_rot."""
+        """Return the height (..., num_geoms) m of each geom's lowest point.
+
+        Args:
+            body_pos: (..., num_bodies, 3) m, world.
+            body_rot: (..., num_bodies, 4).
+        """
         rot = body_rot[..., self.body_ids, :]
         centre = body_pos[..., self.body_ids, :] + rotations.quat_rotate(rot, self.pos)
         x, y, z, w = rotations.quat_mul(rot, self.rot).unbind(-1)

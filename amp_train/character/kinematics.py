@@ -1,4 +1,5 @@
-"""Forward kinematics and the conversions between dof_pos and joint_rot, batched over N and over all joints of a kind at once."""
+"""Forward kinematics and the conversions between dof_pos and joint_rot, batched over N and over all joints of a
+kind at once."""
 
 from typing import List, Tuple
 
@@ -23,18 +24,23 @@ class Kinematics:
         self._offset = spec.body_offset.to(device)
         self._offset_rot = spec.body_offset_rot.to(device)
         identity = torch.tensor([0.0, 0.0, 0.0, 1.0])
-        self._has_offset_rot = bool((spec.body_offset_rot[1:] - identity).abs().max() > 1e-7) if spec.num_bodies > 1 else False
+        self._has_offset_rot = (
+            bool((spec.body_offset_rot[1:] - identity).abs().max() > 1e-7) if spec.num_bodies > 1 else False
+        )
         self._levels = [(c.to(device), p.to(device)) for c, p in _levels(spec.parent_ids)]
 
     def joint_rot(self, dof_pos: Tensor) -> Tensor:
         """Convert dof_pos (..., num_dofs) to local joint rotations (..., num_joints, 4)."""
         rot = dof_pos.new_empty(dof_pos.shape[:-1] + (self.spec.num_joints, 4))
         rot[..., self._ball_joints, :] = rotations.exp_map_to_quat(dof_pos[..., self._ball_dofs])
-        rot[..., self._hinge_joints, :] = rotations.quat_from_angle_axis(dof_pos[..., self._hinge_dofs], self._hinge_axis)
+        rot[..., self._hinge_joints, :] = rotations.quat_from_angle_axis(
+            dof_pos[..., self._hinge_dofs], self._hinge_axis
+        )
         return rot
 
     def dof_pos(self, joint_rot: Tensor) -> Tensor:
-        """Convert local joint rotations (..., num_joints, 4) to dof_pos (..., num_dofs); a hinge keeps its twist only."""
+        """Convert local joint rotations (..., num_joints, 4) to dof_pos (..., num_dofs); a hinge keeps its twist
+        only."""
         dof_pos = joint_rot.new_empty(joint_rot.shape[:-2] + (self.spec.num_dofs,))
         dof_pos[..., self._ball_dofs] = rotations.quat_to_exp_map(joint_rot[..., self._ball_joints, :])
         twist = rotations.quat_twist_angle(joint_rot[..., self._hinge_joints, :], self._hinge_axis)
@@ -42,7 +48,8 @@ class Kinematics:
         return dof_pos
 
     def dof_vel(self, joint_ang_vel: Tensor) -> Tensor:
-        """Convert joint angular velocities in the child's frame (..., num_joints, 3), rad/s, to dof_vel (..., num_dofs)."""
+        """Convert joint angular velocities in the child's frame (..., num_joints, 3), rad/s, to dof_vel (...,
+        num_dofs)."""
         dof_vel = joint_ang_vel.new_empty(joint_ang_vel.shape[:-2] + (self.spec.num_dofs,))
         dof_vel[..., self._ball_dofs] = joint_ang_vel[..., self._ball_joints, :]
         dof_vel[..., self._hinge_dofs] = (joint_ang_vel[..., self._hinge_joints, :] * self._hinge_axis).sum(-1)

@@ -23,7 +23,9 @@ def find_mjcf(name: str) -> Path:
         if path.is_file():
             return path.resolve()
     bundled = ", ".join(sorted(p.name for p in ASSETS_DIR.glob("*.xml")))
-    raise CharacterError("Character file '{}' not found. Give the path of an MJCF file, or one of: {}.".format(name, bundled))
+    raise CharacterError(
+        "Character file '{}' not found. Give the path of an MJCF file, or one of: {}.".format(name, bundled)
+    )
 
 
 def load_character(mjcf: str, key_bodies: Sequence[str] = (), contact_bodies: Sequence[str] = ()) -> CharacterSpec:
@@ -43,7 +45,8 @@ def load_character(mjcf: str, key_bodies: Sequence[str] = (), contact_bodies: Se
     try:
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
-        raise CharacterError("Character file '{}' is not valid MJCF: {}".format(path, str(error).splitlines()[0])) from error
+        reason = str(error).splitlines()[0]
+        raise CharacterError("Character file '{}' is not valid MJCF: {}".format(path, reason)) from error
     spec = _read_model(model, path)
     return replace(spec, key_body_ids=spec.body_ids(key_bodies), contact_body_ids=spec.body_ids(contact_bodies))
 
@@ -139,11 +142,13 @@ def _read_geoms(model: Any, mujoco: Any) -> ContactGeoms:
         return torch.tensor(values, dtype=torch.float32)
 
     rot = tensor(model.geom_quat[geoms][:, [1, 2, 3, 0]])
-    return ContactGeoms(torch.tensor(model.geom_bodyid[geoms] - 1).long(), tensor(pos), rot, tensor(half_size), tensor(radius))
+    body_ids = torch.tensor(model.geom_bodyid[geoms] - 1).long()
+    return ContactGeoms(body_ids, tensor(pos), rot, tensor(half_size), tensor(radius))
 
 
 def _actuation(model: Any, mujoco: Any) -> Dict[str, np.ndarray]:
-    """Return PD stiffness and torque limit per non-root dof, from position actuators or from motors and joint springs."""
+    """Return PD stiffness and torque limit per non-root dof, from position actuators or from motors and joint
+    springs."""
     stiffness, effort = np.zeros(model.nv - 6), np.full(model.nv - 6, np.inf)
     for joint in range(1, model.njnt):
         size = 3 if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_BALL else 1
@@ -164,9 +169,9 @@ def _actuation(model: Any, mujoco: Any) -> Dict[str, np.ndarray]:
 
 
 def hinge_triple_mjcf(spec: CharacterSpec) -> str:
-    """Write the character with every ball joint as three hinges about x, y, z, springs on the joints and motors: the form that
-    Isaac Gym's MJCF importer reads. Isaac Gym turns such a triple back into one spherical joint, whose dof_pos is an exponential
-    map; MuJoCo would read it as Euler angles, so this file is for Isaac Gym only.
+    """Write the character with every ball joint as three hinges about x, y, z, springs on the joints and motors:
+    the form that Isaac Gym's MJCF importer reads. Isaac Gym turns such a triple back into one spherical joint,
+    whose dof_pos is an exponential map; MuJoCo would read it as Euler angles, so this file is for Isaac Gym only.
     """
     root = ElementTree.parse(spec.mjcf_path).getroot()
     defaults = root.find("default")

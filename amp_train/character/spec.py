@@ -1,5 +1,5 @@
-"""`CharacterSpec`: what a character is made of, read once from its MJCF and shared by every backend, the motion library and
-the environment. Bodies and joints are in depth-first MJCF order; the world is not a body."""
+"""`CharacterSpec`: what a character is made of, read once from its MJCF and shared by every backend, the motion
+library and the environment. Bodies and joints are in depth-first MJCF order; the world is not a body."""
 
 from dataclasses import dataclass, field
 from typing import Sequence, Tuple
@@ -75,14 +75,17 @@ class CharacterSpec:
 
     @property
     def obs_size(self) -> int:
-        """Length of one observation frame: 13 root, 6 a spherical joint or 1 a hinge, the dof velocities, 3 a key body."""
+        """Length of one observation frame: 13 root, 6 a spherical joint or 1 a hinge, the dof velocities, 3 a key
+        body."""
         return 13 + sum(6 if s == 3 else 1 for s in self.joint_sizes) + self.num_dofs + 3 * len(self.key_body_ids)
 
     def body_ids(self, names: Sequence[str]) -> Tuple[int, ...]:
         """Look bodies up by name; an unknown name is a CharacterError that lists the known ones."""
         for name in names:
             if name not in self.body_names:
-                raise CharacterError(str(unknown_choice("body of character '" + self.name + "'", name, self.body_names)))
+                raise CharacterError(
+                    str(unknown_choice("body of character '" + self.name + "'", name, self.body_names))
+                )
         return tuple(self.body_names.index(name) for name in names)
 
     def joint_dofs(self, size: int) -> Tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """`CharacterState`: the one convention for a batch of character poses and velocities that every layer passes on."""
 
 from dataclasses import dataclass, fields
-from typing import Optional
+from typing import Callable, Dict, Optional
 
 from torch import Tensor
 
@@ -39,10 +39,15 @@ class CharacterState:
 
     def __getitem__(self, index: object) -> "CharacterState":
         """Select rows; every field is indexed alike."""
-        picked = {f.name: getattr(self, f.name) for f in fields(self)}
-        return CharacterState(**{name: None if t is None else t[index] for name, t in picked.items()})
+        return self._map(lambda tensor: tensor[index])
 
     def clone(self) -> "CharacterState":
         """Copy every tensor."""
-        copies = {f.name: getattr(self, f.name) for f in fields(self)}
-        return CharacterState(**{name: None if t is None else t.clone() for name, t in copies.items()})
+        return self._map(lambda tensor: tensor.clone())
+
+    def tensors(self) -> Dict[str, Tensor]:
+        """Return the fields that are there, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "CharacterState":
+        return CharacterState(**{name: function(tensor) for name, tensor in self.tensors().items()})

@@ -11,8 +11,8 @@ from amp_train.character import CharacterSpec
 class PdActionMap:
     """pd_target = offset + scale * action, with action in [-1, 1].
 
-    A spherical joint's component spans -pi..pi. A hinge spans 0.7 times its range either side of the middle, so that the drive
-    keeps its strength at the limit (IsaacGymEnvs `_build_pd_action_offset_scale`).
+    A spherical joint's component spans -pi..pi. A hinge spans 0.7 times its range either side of the middle, so
+    that the drive keeps its strength at the limit (IsaacGymEnvs `_build_pd_action_offset_scale`).
     """
 
     def __init__(self, spec: CharacterSpec, device: torch.device) -> None:

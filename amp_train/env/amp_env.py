@@ -11,14 +11,15 @@ from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_history import AmpHistory
 from amp_train.env.resets import DemoSampler, ResetPlanner
 from amp_train.env.termination import FallDetector
-from amp_train.motion import MotionLibrary, load_motions
+from amp_train.motion import MotionLibrary, load_motion
 from amp_train.sim import Simulator, make_simulator
 
 _CARRIED = ("_obs", "_progress", "_done", "_num_diverged")
 
 
 class AmpEnv:
-    """N humanoids on a simulator, with deferred resets: `step` leaves failed episodes as they ended, `reset_done` restarts them."""
+    """N humanoids on a simulator, with deferred resets: `step` leaves failed episodes as they ended, `reset_done`
+    restarts them."""
 
     def __init__(
         self, cfg: Any, simulator: Simulator, motion_library: MotionLibrary, generator: torch.Generator
@@ -82,8 +83,9 @@ class AmpEnv:
         """Apply actions (N, num_actions) for one control step.
 
         Returns:
-            obs (N, obs_size) before any reset; task reward (N,), 1 a step as in IsaacGymEnvs; done (N,) bool; infos with `amp_obs`
-            (N, amp_obs_size), `terminate` (N,) bool (failed: the next value is zero) and `time_outs` (N,) bool.
+            obs (N, obs_size) before any reset; task reward (N,), 1 a step as in IsaacGymEnvs; done (N,) bool; infos
+            with `amp_obs` (N, amp_obs_size), `terminate` (N,) bool (failed: the next value is zero) and `time_outs`
+            (N,) bool.
         """
         self.simulator.step(self._pd_target(action))
         self._progress += 1
@@ -147,6 +149,6 @@ def make_env(cfg: Any) -> AmpEnv:
     simulator = make_simulator(cfg, spec)
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
-    clips, weights = load_motions(cfg.motion.file, spec)
+    clips, weights = load_motion(cfg.motion.file, spec)
     library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)
     return AmpEnv(cfg, simulator, library, generator)

@@ -15,7 +15,8 @@ class AmpHistory:
         self.frames = torch.cat((frame.unsqueeze(1), self.frames[:, :-1]), dim=1)
 
     def fill(self, env_ids: Tensor, frames: Tensor) -> None:
-        """Set the whole history of K environments, (K, num_steps, frame_size); an `amp_obs` handed out before stays as it was."""
+        """Set the whole history of K environments, (K, num_steps, frame_size); an `amp_obs` handed out before stays
+        as it was."""
         self.frames = self.frames.index_copy(0, env_ids, frames)
 
     @property

@@ -14,9 +14,9 @@ from amp_train.character import CharacterSpec, CharacterState
 def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bool) -> Tensor:
     """Observe N characters, all but the height independent of where they stand and, if local, of where they face.
 
-    Layout (IsaacGymEnvs `build_amp_observations`): root height 1, root rotation 6 (tangent and normal), root velocity 3, root
-    angular velocity 3 (both in the heading frame), joints in dof order (spherical: 6, hinge: its angle), dof_vel, key body
-    positions relative to the root in the heading frame.
+    Layout (IsaacGymEnvs `build_amp_observations`): root height 1, root rotation 6 (tangent and normal), root
+    velocity 3, root angular velocity 3 (both in the heading frame), joints in dof order (spherical: 6, hinge: its
+    angle), dof_vel, key body positions relative to the root in the heading frame.
 
     Args:
         state: needs everything but body_rot and contact_force.

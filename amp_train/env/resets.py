@@ -1,4 +1,5 @@
-"""Reference state initialisation: where an episode starts, and the history it starts with (Peng et al. 2018, section 6.1)."""
+"""Reference state initialisation: where an episode starts, and the history it starts with (Peng et al. 2018,
+section 6.1)."""
 
 from typing import Any, Tuple
 
@@ -24,11 +25,13 @@ class DemoSampler:
     def __init__(
         self, motion_library: Any, spec: CharacterSpec, num_steps: int, step_dt_s: float, local_root_obs: bool
     ) -> None:
-        self.library, self._spec, self._num_steps, self._local_root_obs = motion_library, spec, num_steps, local_root_obs
+        self.library, self._spec, self._local_root_obs = motion_library, spec, local_root_obs
+        self._num_steps = num_steps
         self._ages_s = step_dt_s * torch.arange(num_steps, device=motion_library.device)
 
     def history_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Observe the clips at `times_s` (n,) and the control steps before, (n, num_steps, frame_size), newest first."""
+        """Observe the clips at `times_s` (n,) and the control steps before, (n, num_steps, frame_size), newest
+        first."""
         times = (times_s.unsqueeze(1) - self._ages_s).flatten()
         state = self.library.state_at(clip_ids.repeat_interleave(self._num_steps), times)
         return self.observe(state).unflatten(0, (-1, self._num_steps))
@@ -45,12 +48,17 @@ class DemoSampler:
 class ResetPlanner:
     """Chooses the state and the AMP history in which each reset environment starts.
 
-    `Default`: the MJCF's pose, at rest. `Start`: the clip's first frame. `Random`: any time of the clip. `Hybrid`: `Random` with
-    probability `hybrid_init_prob`, else `Default`.
+    `Default`: the MJCF's pose, at rest. `Start`: the clip's first frame. `Random`: any time of the clip. `Hybrid`:
+    `Random` with probability `hybrid_init_prob`, else `Default`.
     """
 
     def __init__(
-        self, sampler: DemoSampler, state_init: str, hybrid_init_prob: float, kinematics: Kinematics, generator: torch.Generator
+        self,
+        sampler: DemoSampler,
+        state_init: str,
+        hybrid_init_prob: float,
+        kinematics: Kinematics,
+        generator: torch.Generator,
     ) -> None:
         if state_init not in STATE_INITS:
             raise unknown_choice("task.env.state_init", state_init, STATE_INITS)
@@ -73,7 +81,7 @@ class ResetPlanner:
 
     def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> None:
         default = self._default
-        for name in ("root_pos", "root_rot", "root_vel", "root_ang_vel", "dof_pos", "dof_vel", "joint_rot", "body_pos", "body_rot"):
+        for name in default.tensors():
             field, rest = getattr(state, name), getattr(default, name)
             if field is not None:
                 mask = chosen.view((-1,) + (1,) * (field.dim() - 1))

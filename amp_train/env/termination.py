@@ -23,9 +23,10 @@ class FallDetector:
 
         Args:
             spec: `contact_body_ids` may touch the ground.
-            termination_height: m; an episode ends when a forbidden body feels a contact while a forbidden body is lower than this
-                (IsaacGymEnvs `compute_humanoid_reset`).
-            min_trunk_height: (num_bodies,) m; an episode also ends when a body sinks below its figure; 0 switches a body off.
+            termination_height: m; an episode ends when a forbidden body feels a contact while a forbidden body is
+                lower than this (IsaacGymEnvs `compute_humanoid_reset`).
+            min_trunk_height: (num_bodies,) m; an episode also ends when a body sinks below its figure; 0 switches a
+                body off.
             device: where states live.
         """
         forbidden = [b for b in range(spec.num_bodies) if b not in spec.contact_body_ids]
@@ -35,7 +36,8 @@ class FallDetector:
         self._trunk, self._trunk_height = trunk.to(device), min_trunk_height[trunk].to(device)
 
     def fallen(self, state: CharacterState, progress: Tensor) -> Tensor:
-        """Return (N,) bool. In the first step after a reset contacts are not judged, as IsaacGymEnvs does: they may be stale.
+        """Return (N,) bool. In the first step after a reset contacts are not judged, as IsaacGymEnvs does: they may
+        be stale.
 
         Args:
             state: with body_pos and contact_force.

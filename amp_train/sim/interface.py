@@ -32,16 +32,19 @@ class Simulator(ABC):
 
     @abstractmethod
     def state(self) -> CharacterState:
-        """Return the current state of all worlds. Positions and velocities are of the new instant; contact_force (N, num_bodies, 3)
-        is that of the last physics step. The tensors are the caller's to read until the next `step` or `set_state`."""
+        """Return the current state of all worlds. Positions and velocities are of the new instant; contact_force
+        (N, num_bodies, 3) is that of the last physics step. The tensors are the caller's to read until the next
+        `step` or `set_state`."""
 
     @abstractmethod
     def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
-        """Put worlds `env_ids` (K,) long into the K given states, at rest memory-wise: no warm start, no old contact force."""
+        """Put worlds `env_ids` (K,) long into the K given states, at rest memory-wise: no warm start, no old
+        contact force."""
 
     @abstractmethod
     def diverged(self) -> Tensor:
-        """Return (N,) bool: worlds whose velocities are not finite or beyond anything physical. They need `set_state` before they go on."""
+        """Return (N,) bool: worlds whose velocities are not finite or beyond anything physical. They need
+        `set_state` before they go on."""
 
     @abstractmethod
     def get_full_state(self) -> "dict[str, Tensor]":
@@ -51,5 +54,5 @@ class Simulator(ABC):
     def set_full_state(self, full_state: "dict[str, Tensor]") -> None:
         """Continue from `get_full_state`."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (a backend that holds nothing need not override it)
         """Release threads and device memory."""

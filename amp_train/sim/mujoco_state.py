@@ -1,4 +1,5 @@
-"""Conversion between `CharacterState` and MuJoCo's qpos and qvel: wxyz quaternions, root angular velocity in the body's frame."""
+"""Conversion between `CharacterState` and MuJoCo's qpos and qvel: wxyz quaternions, root angular velocity in the
+body's frame."""
 
 from typing import List, Optional, Tuple
 

@@ -1,4 +1,5 @@
-"""What every simulator backend must do, whatever its engine. A backend that is missing on this machine skips and says why."""
+"""What every simulator backend must do, whatever its engine. A backend that is missing on this machine skips and
+says why."""
 
 import math
 from pathlib import Path
@@ -109,7 +110,8 @@ def test_pd_drive_follows_its_target_as_an_overdamped_joint(make: Make, kinemati
     for _ in range(30):
         simulator.step(target)
         angles.append(float(simulator.state().dof_pos[0, wrist_side]))
-    # kp = 150, kd = 15 and little inertia: first order with time constant kd / kp = 0.1 s, reached to 5 % after 3 of them.
+    # kp = 150, kd = 15 and little inertia: first order with time constant kd / kp = 0.1 s, reached to 5 % after 3
+    # of them.
     assert angles[2] == pytest.approx(-0.2 * (1 - math.exp(-1.0)), abs=0.02)
     assert angles[9] == pytest.approx(-0.2, abs=0.02)
     assert max(abs(a) for a in angles) < 0.21

@@ -1,4 +1,5 @@
-"""The observation frame against IsaacGymEnvs' own numbers, and against the same formula written with plain quaternion maths."""
+"""The observation frame against IsaacGymEnvs' own numbers, and against the same formula written with plain
+quaternion maths."""
 
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def test_rotate_to_heading_equals_the_quaternion_form() -> None:
     torch.testing.assert_close(rotations.rotate_to_heading(q, v), expected, atol=1e-5, rtol=0)
 
 
-def test_frame_is_unchanged_by_a_move_and_a_turn_of_the_character(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
+def test_frame_is_unchanged_by_a_move_and_a_turn_of_the_character(
+    humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
     state = kinematics.default_state(6)
     state.root_rot = rotations.normalize(torch.randn(6, 4))
     state.dof_pos = 0.5 * torch.randn(6, 28)

@@ -64,8 +64,8 @@ def test_dof_pos_and_joint_rot_are_inverse(humanoid: CharacterSpec, kinematics: 
 
 def test_body_offset_rotation_is_honoured(tmp_path: "pytest.TempPathFactory") -> None:
     xml = """<mujoco><worldbody><body name="a"><freejoint/><geom size=".1"/><body name="b" pos="0 0 1" euler="0 0 90">
-      <joint name="j" type="ball"/><geom size=".1"/><body name="c" pos="1 0 0"><joint name="k" axis="0 0 1"/><geom size=".1"/>
-      </body></body></body></worldbody></mujoco>"""
+      <joint name="j" type="ball"/><geom size=".1"/><body name="c" pos="1 0 0"><joint name="k" axis="0 0 1"/><geom
+      size=".1"/> </body></body></body></worldbody></mujoco>"""
     path = tmp_path / "tilted.xml"  # type: ignore[operator]
     path.write_text(xml)
     spec = load_character(str(path))
@@ -76,14 +76,17 @@ def test_body_offset_rotation_is_honoured(tmp_path: "pytest.TempPathFactory") ->
     torch.testing.assert_close(body_pos[0, 2], torch.tensor([-1.0, 0.0, 1.0]), atol=TOLERANCE, rtol=0)
 
 
-def test_hinge_triple_variant_describes_the_same_character(humanoid: CharacterSpec, tmp_path: "pytest.TempPathFactory") -> None:
+def test_hinge_triple_variant_describes_the_same_character(
+    humanoid: CharacterSpec, tmp_path: "pytest.TempPathFactory"
+) -> None:
     path = tmp_path / "triple.xml"  # type: ignore[operator]
     path.write_text(hinge_triple_mjcf(humanoid))
     triple = load_character(str(path))
     for name in ("body_names", "parent_ids", "joint_names", "joint_sizes", "joint_body_ids"):
         assert getattr(triple, name) == getattr(humanoid, name), name
-    fields = "body_offset body_offset_rot body_mass joint_axis dof_lower dof_upper dof_stiffness dof_damping dof_effort dof_armature"
-    for name in fields.split():
+    tensors = "body_offset body_offset_rot body_mass joint_axis"
+    dofs = "dof_lower dof_upper dof_stiffness dof_damping dof_effort dof_armature"
+    for name in tensors.split() + dofs.split():
         torch.testing.assert_close(getattr(triple, name), getattr(humanoid, name), atol=1e-5, rtol=0, msg=name)
 
 

@@ -25,7 +25,11 @@ def config(**changes: Any) -> SimpleNamespace:
         fall_height_ratio=0.7,
         control_frequency_hz=30,
     )
-    motion = dict(file=changes.pop("file", "walk.npz"), contact_bodies=changes.pop("contact_bodies", None), termination_height=None)
+    motion = dict(
+        file=changes.pop("file", "walk.npz"),
+        contact_bodies=changes.pop("contact_bodies", None),
+        termination_height=None,
+    )
     character = dict(
         mjcf="humanoid.xml",
         key_bodies=["right_hand", "left_hand", "right_foot", "left_foot"],
@@ -54,7 +58,7 @@ def lay_down(env: AmpEnv, env_id: int) -> None:
     """Put one character on its back in the air, half a metre up."""
     state = env.state[torch.tensor([env_id])].clone()
     state.root_pos[:, 2] = 0.5
-    state.root_rot[:] = torch.tensor([0.0, -0.5**0.5, 0.0, 0.5**0.5])
+    state.root_rot[:] = torch.tensor([0.0, -(0.5**0.5), 0.0, 0.5**0.5])
     env.simulator.set_state(torch.tensor([env_id]), state)
 
 

@@ -62,7 +62,9 @@ def test_standing_on_the_feet_is_no_fall(humanoid: CharacterSpec, kinematics: Ki
 
 
 @pytest.mark.parametrize("axis, force", [(2, 50.0), (0, -50.0)])
-def test_a_low_forbidden_contact_is_a_fall(humanoid: CharacterSpec, kinematics: Kinematics, axis: int, force: float) -> None:
+def test_a_low_forbidden_contact_is_a_fall(
+    humanoid: CharacterSpec, kinematics: Kinematics, axis: int, force: float
+) -> None:
     state = standing(kinematics)
     assert state.contact_force is not None
     hand = humanoid.body_names.index("left_hand")
