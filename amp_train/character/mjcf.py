@@ -59,7 +59,7 @@ def _read_model(model: Any, path: Path) -> CharacterSpec:
     gains = _actuation(model, mujoco)
     dof_ids = [d - 6 for joint in joints for d in joint["dofs"]]
 
-    def per_dof(values: Sequence[float]) -> torch.Tensor:
+    def per_dof(values: Any) -> torch.Tensor:
         return torch.tensor(np.asarray(values, dtype=np.float64), dtype=torch.float32)
 
     return CharacterSpec(

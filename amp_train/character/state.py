@@ -1,7 +1,7 @@
 """`CharacterState`: the one convention for a batch of character poses and velocities that every layer passes on."""
 
 from dataclasses import dataclass, fields
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Optional, Union
 
 from torch import Tensor
 
@@ -37,7 +37,7 @@ class CharacterState:
     def __len__(self) -> int:
         return self.root_pos.shape[0]
 
-    def __getitem__(self, index: object) -> "CharacterState":
+    def __getitem__(self, index: Union[int, slice, Tensor]) -> "CharacterState":
         """Select rows; every field is indexed alike."""
         return self._map(lambda tensor: tensor[index])
 

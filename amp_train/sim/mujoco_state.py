@@ -15,7 +15,9 @@ class MujocoState:
 
     def __init__(self, spec: CharacterSpec, device: "torch.device | str" = "cpu") -> None:
         self.kinematics = Kinematics(spec, device)
-        balls, hinges, address = [], [], 7
+        balls: List[int] = []
+        hinges: List[int] = []
+        address = 7
         for size in spec.joint_sizes:
             (balls if size == 3 else hinges).append(address)
             address += 4 if size == 3 else 1
