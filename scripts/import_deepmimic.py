@@ -8,17 +8,18 @@ Writes one `.npz` a clip; `motions/PROVENANCE.md` says what is known of their so
 import argparse
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from amp_train.errors import UserError
-from amp_train.motion import MotionClip, load_clip, save_clip
+from amp_train.motion import MotionClip, bundled_humanoid, close_loop, load_clip, place_on_ground, save_clip
 from amp_train.paths import MOTIONS_DIR
 
 CLIPS = (
-    "walk run jump backflip cartwheel spinkick spin roll crawl dance_a dance_b kick punch getup_faceup getup_facedown".split()
-)
-SOURCE = "DeepMimic (github.com/xbpeng/DeepMimic), data/motions/humanoid3d_{}.txt, as shipped in PyPI pybullet's pybullet_data"
+    "walk run jump backflip cartwheel spinkick spin roll crawl dance_a dance_b kick punch getup_faceup getup_facedown"
+).split()
+SOURCE = "DeepMimic (github.com/xbpeng/DeepMimic), data/motions/humanoid3d_{}.txt, as shipped in PyPI's pybullet {}"
 LICENCE = "MIT, Copyright (c) 2018 Xue Bin Peng (DeepMimic); redistributed by pybullet (zlib)"
 
 
@@ -31,14 +32,15 @@ def deepmimic_folder() -> Path:
 
 
 def convert(folder: Path, name: str) -> MotionClip:
-    """Import one clip: z up, on the ground, with its source written into it."""
-    clip = load_clip(folder / "humanoid3d_{}.txt".format(name))
-    return replace(clip, name=name, source=SOURCE.format(name), licence=LICENCE)
+    """Import one clip: z up, its cycle closed, on the ground, with its source written into it."""
+    clip = close_loop(load_clip(folder / "humanoid3d_{}.txt".format(name), fit_ground=False))
+    source = SOURCE.format(name, version("pybullet"))
+    return replace(place_on_ground(clip, bundled_humanoid()), name=name, source=source, licence=LICENCE)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=MOTIONS_DIR, help="folder to write to (default: the bundled motions)")
+    parser.add_argument("--out", type=Path, default=MOTIONS_DIR, help="folder to write to (default: motions/)")
     out = parser.parse_args().out
     try:
         folder = deepmimic_folder()

@@ -1,7 +1,6 @@
 """The character's contact geometry, reduced to what the motion importer needs: how low a pose reaches."""
 
 from dataclasses import dataclass
-from typing import Sequence
 
 import torch
 from torch import Tensor
@@ -32,13 +31,6 @@ class ContactGeoms:
         """Return the geometry of a character that cannot touch anything."""
         return cls(
             torch.zeros(0, dtype=torch.long), torch.zeros(0, 3), torch.zeros(0, 4), torch.zeros(0, 3), torch.zeros(0)
-        )
-
-    def of_bodies(self, body_ids: Sequence[int]) -> "ContactGeoms":
-        """Keep the geoms of the bodies named."""
-        keep = torch.tensor([int(b) in set(body_ids) for b in self.body_ids], dtype=torch.bool)
-        return ContactGeoms(
-            self.body_ids[keep], self.pos[keep], self.rot[keep], self.half_size[keep], self.radius[keep]
         )
 
     def lowest_height(self, body_pos: Tensor, body_rot: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """`MotionClip`: one mocap clip, checked once when it is built, so that nothing behind it needs to doubt it.
 
-Frames are equally spaced; frame k is at k / fps seconds, so F frames last (F - 1) / fps. A "wrap" clip is one cycle whose last frame is
-its first pose again, moved along the ground and turned about the vertical (DeepMimic's convention); a "clamp" clip stops at its ends."""
+Frames are equally spaced; frame k is at k / fps seconds, so F frames last (F - 1) / fps. A "wrap" clip is one cycle
+whose last frame is its first pose again, moved along the ground and turned about the vertical (DeepMimic's
+convention); a "clamp" clip stops at its ends."""
 
 import math
 import re
@@ -21,7 +22,8 @@ MAX_JOINTS = 256
 MIN_FPS, MAX_FPS = 1.0, 1000.0
 MAX_POSITION_M = 1.0e4
 MAX_TEXT = 2000
-# Text formats print quaternions with few digits: they are scaled to unit length, but a length this far off is no rounding.
+# Text formats print quaternions with few digits: they are scaled to unit length, but a length this far off is no
+# rounding.
 _QUAT_LENGTH_TOLERANCE = 0.1
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]")
 
@@ -30,8 +32,9 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]")
 class MotionClip:
     """One motion of one character; SI units, z up, quaternions xyzw.
 
-    Building one checks it: arrays of any float type are copied to float32 CPU tensors, quaternions scaled to unit length and given
-    signs that are continuous in time. The joints' order is the file's; `MotionLibrary` maps them to the character by name.
+    Building one checks it: arrays of any float type are copied to float32 CPU tensors, quaternions scaled to unit
+    length and given signs that are continuous in time. The joints' order is the file's; `MotionLibrary` maps them to
+    the character by name.
 
     Attributes:
         name: what messages call it.
@@ -93,7 +96,7 @@ class MotionClip:
 
 
 def continuous(rot: Tensor) -> Tensor:
-    """Choose the sign of each quaternion (F, ..., 4) so that neighbouring frames lie on the same side; the first keeps w >= 0."""
+    """Choose the signs of quaternions (F, ..., 4) so that neighbouring frames lie on one side; the first has w >= 0."""
     first = torch.where(rot[:1, ..., 3:] < 0, -1.0, 1.0)
     flips = torch.where((rot[1:] * rot[:-1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
     return rot * torch.cumprod(torch.cat((first, flips)), dim=0)

@@ -1,19 +1,24 @@
-"""Fit an imported clip to a character: joints by name, hinges to their twist, the lowest contact to the ground."""
+"""Fit a clip to a character: joints by name, hinges to their twist, contact with the ground, a closed loop."""
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Optional, Sequence
+from typing import List, Sequence
 
 import torch
 from torch import Tensor
 
+from amp_train import rotations
 from amp_train.character import CharacterSpec, Kinematics, load_character
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
+from amp_train.motion.velocities import cycle_of
 
 KEY_BODIES = ("right_hand", "left_hand", "right_foot", "left_foot")
 _FEET = ("right_foot", "left_foot")
 _CHUNK = 4096
+_DIPPING = 0.05
+_BLEND_S = 0.25
+_MEANT_TURN_RAD = 0.5
 
 
 @lru_cache(maxsize=1)
@@ -45,24 +50,63 @@ def match_joints(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
 
 
 def place_on_ground(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
-    """Raise or lower the whole clip so that the lowest contact geometry of its feet just touches z = 0 over the clip."""
-    return replace(clip, root_pos=clip.root_pos - torch.tensor([0.0, 0.0, lowest_height(clip, spec, spec.contact_body_ids)]))
+    """Raise or lower the whole clip so that the character's contact geometry touches z = 0 and stays above it.
+
+    The lowest 5 % of the frames may dip below: a rigid foot that rolls over its toes, or a knee that an error of
+    capture pushed into the floor (DeepMimic's crawl: 10 cm in its last frames), must not leave the rest of the clip
+    hovering."""
+    ground = float(torch.quantile(lowest_heights(clip, spec), _DIPPING))
+    return replace(clip, root_pos=clip.root_pos - torch.tensor([0.0, 0.0, ground]))
 
 
-def lowest_height(clip: MotionClip, spec: CharacterSpec, body_ids: Optional[Sequence[int]] = None) -> float:
-    """Return the height (m) of the lowest point that the geometry of the bodies named (none named: of all) reaches over the clip."""
-    geoms = spec.geoms.of_bodies(body_ids) if body_ids else spec.geoms
-    if len(geoms.body_ids) == 0:
-        raise MotionError("Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name))
+def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
+    """Return the height (F,) m of the lowest point of the character's contact geometry in every frame."""
+    if len(spec.geoms.body_ids) == 0:
+        raise MotionError(
+            "Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name)
+        )
     kinematics = Kinematics(spec)
-
-    def lowest(start: int) -> Tensor:
-        part = slice(start, start + _CHUNK)
-        return geoms.lowest_height(*kinematics.forward(clip.root_pos[part], clip.root_rot[part], clip.joint_rot[part])).min()
-
-    return float(torch.stack([lowest(start) for start in range(0, clip.num_frames, _CHUNK)]).min())
+    frames = zip(*(t.split(_CHUNK) for t in (clip.root_pos, clip.root_rot, clip.joint_rot)))
+    return torch.cat([spec.geoms.lowest_height(*kinematics.forward(*chunk)).min(dim=-1)[0] for chunk in frames])
 
 
-def _listed(what: str, names: Sequence[str]) -> Sequence[str]:
+def close_loop(clip: MotionClip) -> MotionClip:
+    """Make a wrap clip's last frame its first pose again, exactly.
+
+    Published "wrap" clips are cut where two poses are merely alike (DeepMimic's walk: the right shoulder jumps by 0.5
+    rad). Half of the gap is blended into either end, over `_BLEND_S` at most, so that the rest of the clip and its
+    contacts with the ground stay as captured. A turn of the root about the vertical is kept if it is clearly meant
+    (more than `_MEANT_TURN_RAD`), else closed too, so that a straight walk stays straight over many cycles. A clamp
+    clip is returned as it is."""
+    if clip.loop != "wrap":
+        return clip
+    share = _blend_shares(clip)
+    turn = cycle_of(clip).turn
+    kept = rotations.yaw_quat(torch.where(turn.abs() > _MEANT_TURN_RAD, turn, torch.zeros(())))
+    rise = clip.root_pos[-1, 2] - clip.root_pos[0, 2]
+    return replace(
+        clip,
+        root_pos=clip.root_pos - torch.stack((torch.zeros_like(share), torch.zeros_like(share), share * rise), dim=-1),
+        root_rot=_spread(clip.root_rot, rotations.quat_mul(kept, clip.root_rot[0]), share),
+        joint_rot=_spread(clip.joint_rot, clip.joint_rot[0], share),
+    )
+
+
+def _blend_shares(clip: MotionClip) -> Tensor:
+    """Return each frame's share (F,) of the gap: -1/2 at the first, 1/2 at the last, smoothly to 0 in between."""
+    time_s = torch.arange(clip.num_frames) / clip.fps
+    x = (time_s / min(_BLEND_S, 0.25 * clip.duration_s)).clamp(max=1.0)
+    towards_start = 0.5 - x * x * (1.5 - x)
+    return towards_start.flip(0) - towards_start
+
+
+def _spread(rot: Tensor, goal: Tensor, share: Tensor) -> Tensor:
+    """Turn frame k of rot (F, ..., 4) by share[k] of the rotation that takes the last frame to `goal` (..., 4)."""
+    gap = rotations.quat_to_exp_map(rotations.quat_mul(rotations.quat_conjugate(rot[-1]), goal))
+    part = share.reshape((-1,) + (1,) * gap.dim()) * gap
+    return rotations.quat_mul(rot, rotations.exp_map_to_quat(part))
+
+
+def _listed(what: str, names: Sequence[str]) -> List[str]:
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return ["{} {}".format(what, shown)] if names else []

@@ -1,4 +1,4 @@
-"""`MotionLibrary`: every clip packed in flat tensors on the device, so that a look-up of N poses is a few gathers and one slerp."""
+"""`MotionLibrary`: all clips packed in flat tensors on the device; N poses cost a few gathers and one slerp."""
 
 from typing import List, Optional, Sequence, Tuple
 
@@ -16,8 +16,8 @@ from amp_train.motion.velocities import cycle_of, frame_velocities, turn_about_z
 class MotionLibrary:
     """Weighted clips of one character, sampled and interpolated in batches.
 
-    A wrap clip goes on for ever in both directions: every cycle is moved along the ground and turned about the vertical so that it
-    starts where the one before ended. A clamp clip holds its ends, at rest.
+    A wrap clip goes on for ever in both directions: every cycle is moved along the ground and turned about the
+    vertical so that it starts where the one before ended. A clamp clip holds its ends, at rest.
 
     Attributes:
         clip_names: one per clip.
@@ -74,7 +74,10 @@ class MotionLibrary:
         return torch.searchsorted(self._cumulative, u, right=True).clamp_(max=len(self) - 1)
 
     def sample_times(self, clip_ids: Tensor) -> Tensor:
-        """Draw a time (N,) s for each clip id (N,): uniform over the clip, and late enough for the history where the clip does not wrap."""
+        """Draw a time (N,) s for each clip id (N,), uniform over the clip.
+
+        Where the clip does not wrap, it is at least `history_s`, so that the history before it lies within the clip.
+        """
         u = torch.rand(clip_ids.shape, device=self.device, generator=self._generator)
         earliest = self._earliest[clip_ids]
         return earliest + u * (self.durations_s[clip_ids] - earliest)
@@ -87,8 +90,9 @@ class MotionLibrary:
             times_s: (N,) s since the clip's first frame; any number, negative ones too.
 
         Returns:
-            The state of every (clip, time), contact_force excepted. Positions and rotations are interpolated between frames (slerp),
-            velocities between the central differences at them; body_pos follows from the interpolated pose.
+            The state of every (clip, time), contact_force excepted. Positions and rotations are interpolated between
+            frames (slerp), velocities between the central differences at them; body_pos follows from the interpolated
+            pose.
         """
         frame, blend, cycles, inside = self._locate(clip_ids, times_s)
         before, after = self._rows[frame], self._rows[frame + 1]
@@ -106,29 +110,39 @@ class MotionLibrary:
             root_vel, root_ang_vel, dof_vel = root_vel * inside, root_ang_vel * inside, dof_vel * inside
         body_pos, body_rot = self._kinematics.forward(root_pos, root_rot, joint_rot)
         dof_pos = self._kinematics.dof_pos(joint_rot)
-        return CharacterState(root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel, joint_rot, body_pos, body_rot)
+        return CharacterState(
+            root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel, joint_rot, body_pos, body_rot
+        )
 
     def _locate(self, clip_ids: Tensor, times_s: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the row of the frame before each time, how far it is to the next (0 to 1), the cycle, and (N, 1) 0 beyond a clip's ends."""
+        """Return each time's row (frame before it), blend to the next (0 to 1), cycle, and (N, 1) 0 beyond the ends."""
         duration, wraps = self.durations_s[clip_ids], self._wraps[clip_ids]
         cycles = torch.floor(times_s / duration) * wraps
         local = torch.minimum((times_s - cycles * duration).clamp(min=0.0), duration)
         position = local * self._fps[clip_ids]
         before = torch.minimum(position.long(), self._last_interval[clip_ids])
         inside = (wraps > 0) | ((times_s >= 0) & (times_s <= duration))
-        return self._first_row[clip_ids] + before, (position - before).clamp(max=1.0), cycles, inside.unsqueeze(-1).to(duration.dtype)
+        return (
+            self._first_row[clip_ids] + before,
+            (position - before).clamp(max=1.0),
+            cycles,
+            inside.unsqueeze(-1).to(duration.dtype),
+        )
 
-    def _to_cycle(self, clip_ids: Tensor, cycles: Tensor, root: Tuple[Tensor, Tensor, Tensor, Tensor]) -> Tuple[Tensor, ...]:
+    def _to_cycle(
+        self, clip_ids: Tensor, cycles: Tensor, root: Tuple[Tensor, Tensor, Tensor, Tensor]
+    ) -> Tuple[Tensor, ...]:
         """Carry the root from the clip's own cycle to cycle n.
 
-        n times p -> R(a) p + s is p -> R(n a) p + (1 + R(a) + ... + R((n - 1) a)) s, and that sum of rotations (a geometric series) is
-        sin(n a / 2) / sin(a / 2) times the rotation by (n - 1) a / 2.
-        """
+        n times p -> R(a) p + s is p -> R(n a) p + (1 + R(a) + ... + R((n - 1) a)) s, and that sum of rotations (a
+        geometric series) is sin(n a / 2) / sin(a / 2) times the rotation by (n - 1) a / 2."""
         root_pos, root_rot, root_vel, root_ang_vel = root
         turn = self._turn[clip_ids]
         angle, half = cycles * turn, torch.sin(0.5 * turn)
         straight = half.abs() < 1e-5
-        count = torch.where(straight, cycles, torch.sin(0.5 * angle) / torch.where(straight, torch.ones_like(half), half))
+        count = torch.where(
+            straight, cycles, torch.sin(0.5 * angle) / torch.where(straight, torch.ones_like(half), half)
+        )
         shift = turn_about_z(self._shift[clip_ids], 0.5 * (angle - turn)) * count.unsqueeze(-1)
         return (
             turn_about_z(root_pos, angle) + shift,

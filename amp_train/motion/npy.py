@@ -1,4 +1,4 @@
-"""Files and arrays that a stranger may have written: sizes are checked before anything is allocated, and nothing is unpickled."""
+"""Files and arrays that a stranger may have written: sizes are checked before allocation, nothing is unpickled."""
 
 import ast
 import math

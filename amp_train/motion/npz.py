@@ -63,13 +63,24 @@ def parse_npz(data: bytes, what: str) -> MotionClip:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             fields = _read_members(archive, what)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, struct.error, ValueError, RuntimeError, KeyError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        struct.error,
+        ValueError,
+        RuntimeError,
+        KeyError,
+    ) as error:
         raise MotionError("{} is not a readable .npz archive: {}.".format(what, error)) from None
     return MotionClip(**fields)
 
 
 def _check_directory(data: bytes, what: str) -> None:
-    """Bound the archive's directory before `zipfile` reads it, from its end record (the last 22 bytes where there is no comment)."""
+    """Bound the archive's directory before `zipfile` reads it.
+
+    Its end record is the last 22 bytes where there is no comment; a zip64 locator before it could declare more."""
     end = data[-22:]
     if len(end) < 22 or end[:4] != b"PK\x05\x06":
         raise MotionError("{} is not a complete .npz archive; it may have been cut off.".format(what))

@@ -5,9 +5,9 @@ from typing import List, Optional, Union
 
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
-from amp_train.motion.clip import MotionClip
+from amp_train.motion.clip import MotionClip, printable
 from amp_train.motion.fit import bundled_humanoid, match_joints, place_on_ground
-from amp_train.motion.importers import parse_deepmimic
+from amp_train.motion.importers import parse_foreign
 from amp_train.motion.npy import read_file
 from amp_train.motion.npz import ZIP_MAGIC, parse_npz
 from amp_train.paths import MOTIONS_DIR
@@ -20,10 +20,10 @@ def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_
     """Load one clip.
 
     Args:
-        path: a file of the project's `.npz` format, a DeepMimic text clip, a poselib `.npy` (IsaacGymEnvs, ASE) or a MimicKit `.pkl`.
-        spec: the character it is for; without one, the bundled humanoid.
-        fit_ground: whether to move an imported clip vertically so that its feet just touch the ground. The project's own clips
-            are left where they are.
+        path: the project's `.npz`, a DeepMimic text clip, a poselib `.npy` (IsaacGymEnvs, ASE) or a MimicKit `.pkl`.
+        spec: the character it is for; without one, the bundled humanoid. fit_ground: whether to move an imported clip
+        vertically onto the ground (see `fit.place_on_ground`). The project's
+            own clips are left where they are.
 
     Returns:
         The clip, its joints in the character's order.
@@ -35,17 +35,8 @@ def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_
     data = read_file(path)
     if data.startswith(ZIP_MAGIC):
         return match_joints(parse_npz(data, "Clip '{}'".format(path)), spec)
-    clip = match_joints(_import(data, path, spec), spec)
+    clip = match_joints(parse_foreign(data, printable(path.stem), spec), spec)
     return place_on_ground(clip, spec) if fit_ground else clip
-
-
-def _import(data: bytes, path: Path, spec: CharacterSpec) -> MotionClip:
-    if data.lstrip()[:1] == b"{":
-        return parse_deepmimic(data, path.stem)
-    raise MotionError(
-        "'{}' is not a motion clip of a known format. Supported: the project's .npz, DeepMimic text, poselib .npy "
-        "(IsaacGymEnvs, ASE), MimicKit .pkl.".format(path)
-    )
 
 
 def find_motion(name: Union[str, Path]) -> Path:
@@ -61,7 +52,9 @@ def find_motion(name: Union[str, Path]) -> Path:
         if path.is_file():
             return path.resolve()
     raise MotionError(
-        "Motion '{}' not found. Give the path of a clip or of a data set, or one of: {}.".format(name, ", ".join(bundled_motions()))
+        "Motion '{}' not found. Give the path of a clip or of a data set, or one of: {}.".format(
+            printable(str(name)), ", ".join(bundled_motions())
+        )
     )
 
 

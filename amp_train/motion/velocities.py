@@ -22,7 +22,7 @@ class Cycle(NamedTuple):
 
 
 def cycle_of(clip: MotionClip) -> Cycle:
-    """Return the motion that takes the clip's first frame to its last, without its tilt and height; none for a clamp clip."""
+    """Return the planar motion that takes a wrap clip's first frame to its last; none for a clamp clip."""
     if clip.loop != "wrap":
         return Cycle(torch.zeros(()), torch.zeros(2))
     change = rotations.quat_mul(clip.root_rot[-1], rotations.quat_conjugate(clip.root_rot[0]))
@@ -40,8 +40,8 @@ def turn_about_z(vectors: Tensor, angle: Tensor) -> Tensor:
 def frame_velocities(clip: MotionClip, cycle: Cycle) -> Tuple[Tensor, Tensor, Tensor]:
     """Differentiate a clip.
 
-    A frame's velocity is the mean of those of the two intervals that meet there (a central difference). A wrap clip's first and last
-    frames meet the neighbouring cycle; a clamp clip's have one neighbour only.
+    A frame's velocity is the mean of those of the two intervals that meet there (a central difference). A wrap clip's
+    first and last frames meet the neighbouring cycle; a clamp clip's have one neighbour only.
 
     Returns:
         root_vel (F, 3) m/s and root_ang_vel (F, 3) rad/s, world; joint_ang_vel (F, J, 3) rad/s, in the child's frame.

@@ -1,8 +1,8 @@
 """DeepMimic's text clips (JSON): y up, quaternions wxyz, a duration in front of every frame.
 
-Format: README of github.com/xbpeng/DeepMimic, "Mocap Data". A frame is [duration s, root position 3, root rotation 4, chest 4, neck 4,
-right hip 4, knee 1, ankle 4, shoulder 4, elbow 1, left hip 4, knee 1, ankle 4, shoulder 4, elbow 1]; x forward, y up, z to the right.
-"""
+Format: README of github.com/xbpeng/DeepMimic, "Mocap Data". A frame is [duration s, root position 3, root rotation 4,
+chest 4, neck 4, right hip 4, knee 1, ankle 4, shoulder 4, elbow 1, left hip 4, knee 1, ankle 4, shoulder 4, elbow 1];
+x forward, y up, z to the right."""
 
 import json
 from typing import Any, List, Tuple
@@ -31,7 +31,8 @@ _JOINTS = (
 _COLUMNS = 8 + sum(size for _, size in _JOINTS)
 # The longest published clip has 0.2 MB; JSON needs up to 20 times its size in memory.
 _MAX_BYTES = 16 * 1024 * 1024
-# The published clips were edited component by component: lengths down to 0.58 (kick, right hip). DeepMimic scales them too.
+# The published clips were edited component by component: lengths down to 0.58 (kick, right hip). DeepMimic scales
+# them too.
 _QUAT_LENGTH_TOLERANCE = 0.5
 _LOOPS = {"wrap": "wrap", "none": "clamp"}
 
@@ -43,7 +44,9 @@ def parse_deepmimic(data: bytes, name: str) -> MotionClip:
     try:
         clip = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise MotionError("'{}' looks like a DeepMimic text clip, but is not valid JSON: {}.".format(name, str(error)[:100])) from None
+        raise MotionError(
+            "'{}' looks like a DeepMimic text clip, but is not valid JSON: {}.".format(name, str(error)[:100])
+        ) from None
     frames = _frames(clip, name)
     loop = _LOOPS.get(clip.get("Loop")) if isinstance(clip.get("Loop"), str) else None
     if loop is None:
@@ -112,7 +115,9 @@ def _timing(durations: np.ndarray, name: str) -> Tuple[float, np.ndarray]:
     steps = durations[:-1]
     usual = float(np.median(steps))
     if not (steps > 0).all() or not 1e-3 <= usual <= 1.0 or steps.max() > 100.0 * usual:
-        raise MotionError("DeepMimic clip '{}': every frame must last a positive time, 1 ms to 1 s as a rule.".format(name))
+        raise MotionError(
+            "DeepMimic clip '{}': every frame must last a positive time, 1 ms to 1 s as a rule.".format(name)
+        )
     fps = 1.0 / usual
     # The files print 0.016666 for 1/60.
     fps = round(fps) if abs(fps / round(fps) - 1.0) < 1e-3 else fps

@@ -1,0 +1,104 @@
+"""Weighted data sets in YAML, their clips in the same folder or below it:
+
+motions:
+  - {file: walk.npz, weight: 2.0}
+  - {file: run.npz, weight: 1.0}
+"""
+
+import math
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Tuple, Union
+
+import yaml
+
+from amp_train.character import CharacterSpec
+from amp_train.errors import MotionError
+from amp_train.motion.clip import MotionClip, printable
+from amp_train.motion.npy import read_file
+from amp_train.motion.storage import DATASET_SUFFIXES, find_motion, load_clip
+
+_MAX_BYTES = 128 * 1024
+_MAX_CLIPS = 4096
+_MAX_NESTING = 16
+
+
+class MotionDataset(NamedTuple):
+    """Clips and their relative sampling frequencies."""
+
+    clips: Tuple[MotionClip, ...]
+    weights: Tuple[float, ...]
+
+
+def load_motion(name: Union[str, Path], spec: Optional[CharacterSpec] = None) -> MotionDataset:
+    """Load whatever a user named: a clip or a data set, by path or by the name of a bundled one."""
+    path = find_motion(name)
+    if path.suffix in DATASET_SUFFIXES:
+        return load_dataset(path, spec)
+    return MotionDataset((load_clip(path, spec),), (1.0,))
+
+
+def load_dataset(path: Union[str, Path], spec: Optional[CharacterSpec] = None) -> MotionDataset:
+    """Load every clip of a data set.
+
+    Raises:
+        MotionError: missing, not of this form, a weight that is not positive, or a file outside the data set's folder.
+    """
+    path = Path(path).expanduser()
+    entries = _entries(_parse(path), path)
+    files = [_inside(path, file) for file, _ in entries]
+    return MotionDataset(tuple(load_clip(file, spec) for file in files), tuple(weight for _, weight in entries))
+
+
+def _parse(path: Path) -> Any:
+    data = read_file(path, _MAX_BYTES)
+    try:
+        depth = 0
+        # The events come without recursion: a deeply nested file is refused before the loader would recurse into it.
+        for event in yaml.parse(data, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_NESTING or isinstance(event, yaml.AliasEvent):
+                raise MotionError("Data set '{}' must be plain YAML: no aliases, no deep nesting.".format(path))
+        return yaml.load(data, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        reason = printable(" ".join(str(error).split()))[:160]
+        raise MotionError("Data set '{}' is not valid YAML: {}.".format(path, reason)) from None
+
+
+def _entries(content: Any, path: Path) -> List[Tuple[str, float]]:
+    motions = content.get("motions") if isinstance(content, dict) else None
+    if not isinstance(motions, list) or not 1 <= len(motions) <= _MAX_CLIPS or set(content) != {"motions"}:
+        raise MotionError(
+            "Data set '{}' must hold one key, motions: a list of 1 to {} entries like "
+            "{{file: walk.npz, weight: 1.0}}.".format(path, _MAX_CLIPS)
+        )
+    return [_entry(entry, index, path) for index, entry in enumerate(motions)]
+
+
+def _entry(entry: Any, index: int, path: Path) -> Tuple[str, float]:
+    if (
+        not isinstance(entry, dict)
+        or not {"file"} <= set(entry) <= {"file", "weight"}
+        or not isinstance(entry["file"], str)
+    ):
+        raise MotionError("Data set '{}', entry {}: expected {{file: walk.npz, weight: 1.0}}.".format(path, index + 1))
+    weight = entry.get("weight", 1.0)
+    if type(weight) not in (int, float) or not 0.0 < weight < math.inf or weight > 1e12:
+        raise MotionError("Data set '{}', entry {}: weight must be a positive number.".format(path, index + 1))
+    return entry["file"], float(weight)
+
+
+def _inside(dataset: Path, file: str) -> Path:
+    """Return the clip's path, links followed, if it lies in the data set's folder or below."""
+    folder = dataset.resolve().parent
+    given = Path(file)
+    outside = given.is_absolute() or ".." in given.parts or "\0" in file
+    try:
+        path = None if outside else (folder / given).resolve()
+    except (OSError, RuntimeError):
+        path = None
+    if path is None or folder not in path.parents:
+        raise MotionError(
+            "Data set '{}': '{}' leads out of the data set's folder. Give a path relative to the YAML file, without "
+            "'..' and without links to elsewhere.".format(dataset, printable(file)[:200])
+        )
+    return path

@@ -1,0 +1,91 @@
+"""poselib's `SkeletonMotion`, as ASE and IsaacGymEnvs publish it: a pickled dict inside a `.npy` file.
+
+z up, quaternions xyzw; `rotation.arr` (F, bodies, 4) holds the root's rotation and every other body's relative to its
+parent (or all in the world, where `is_local` is false); `root_translation.arr` (F, 3) m; bodies and parents in
+`skeleton_tree`."""
+
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+import torch
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec
+from amp_train.errors import MotionError
+from amp_train.motion.clip import MAX_JOINTS, MotionClip
+
+
+def is_poselib(content: Any) -> bool:
+    """Tell whether unpickled content is a poselib motion."""
+    return isinstance(content, dict) and {"rotation", "root_translation", "skeleton_tree"} <= set(content)
+
+
+def parse_poselib(content: Dict[str, Any], name: str, spec: CharacterSpec) -> MotionClip:
+    """Convert a poselib motion; its bodies become the joints that move them, by name. It does not loop.
+
+    Raises:
+        MotionError: members missing or of the wrong kind, or bodies of another character.
+    """
+    bodies, parents = _skeleton(content, name)
+    rot = _array(content, name, "rotation", "arr")
+    if rot.ndim != 3 or rot.shape[1:] != (len(bodies), 4):
+        raise MotionError(
+            "poselib clip '{}': rotation has shape {}, expected (frames, {}, 4).".format(name, rot.shape, len(bodies))
+        )
+    local = rot if content.get("is_local", True) else _local(rot, parents)
+    joint_of = {spec.body_names[body]: joint for body, joint in zip(spec.joint_body_ids, spec.joint_names)}
+    # A body that is welded to its parent here (the hands) has no joint; its rotation moves no other body.
+    kept = [i for i, body in enumerate(bodies) if i > 0 and (body in joint_of or body not in spec.body_names)]
+    return MotionClip(
+        name=name,
+        fps=_fps(content, name),
+        root_pos=_array(content, name, "root_translation", "arr"),
+        root_rot=local[:, 0],
+        joint_rot=local[:, kept],
+        joint_names=tuple(joint_of.get(bodies[i], bodies[i]) for i in kept),
+        loop="clamp",
+    )
+
+
+def _skeleton(content: Dict[str, Any], name: str) -> Tuple[List[str], List[int]]:
+    bodies = _member(content, name, "skeleton_tree", "node_names")
+    parents = _array(content, name, "skeleton_tree", "parent_indices", "arr").tolist()
+    named = isinstance(bodies, list) and all(isinstance(body, str) for body in bodies)
+    if not named or not 2 <= len(bodies) <= MAX_JOINTS or not isinstance(parents, list) or len(parents) != len(bodies):
+        raise MotionError("poselib clip '{}': skeleton_tree must name 2 to {} bodies.".format(name, MAX_JOINTS))
+    if parents[0] != -1 or any(not (isinstance(p, int) and 0 <= p < body) for body, p in enumerate(parents) if body):
+        raise MotionError("poselib clip '{}': every body's parent must come before it.".format(name))
+    return bodies, parents
+
+
+def _local(rot: np.ndarray, parents: List[int]) -> np.ndarray:
+    """Turn world rotations into rotations relative to the parent."""
+    world = rotations.normalize(torch.tensor(np.asarray(rot, dtype=np.float64)))
+    local = world.clone()
+    local[:, 1:] = rotations.quat_mul(rotations.quat_conjugate(world[:, parents[1:]]), world[:, 1:])
+    return local.numpy()
+
+
+def _fps(content: Dict[str, Any], name: str) -> float:
+    fps = content.get("fps")
+    if isinstance(fps, np.ndarray) and fps.ndim == 0:
+        fps = fps.item()
+    if isinstance(fps, bool) or not isinstance(fps, (int, float)):
+        raise MotionError("poselib clip '{}': fps must be a number.".format(name))
+    return float(fps)
+
+
+def _member(content: Dict[str, Any], name: str, *path: str) -> Any:
+    value: Any = content
+    for key in path:
+        if not isinstance(value, dict) or key not in value:
+            raise MotionError("poselib clip '{}' lacks {}.".format(name, ".".join(path)))
+        value = value[key]
+    return value
+
+
+def _array(content: Dict[str, Any], name: str, *path: str) -> np.ndarray:
+    value = _member(content, name, *path)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+        raise MotionError("poselib clip '{}': {} must be an array of numbers.".format(name, ".".join(path)))
+    return value
