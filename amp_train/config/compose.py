@@ -1,13 +1,12 @@
 """Composing the configuration from `conf/` and command-line overrides."""
 
 import contextlib
-from typing import Any, Dict, Iterator, List, Optional, Sequence, cast
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, cast
 
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -32,7 +31,7 @@ def compose(overrides: Sequence[str] = (), config_dir: Optional[str] = None) -> 
         ConfigError: an unknown key or option, or a value of the wrong type, in one line.
     """
     with _hydra(config_dir) as search_path:
-        check_overrides(parse_overrides(overrides), _group_options)
+        check_overrides(parse_overrides(overrides), _group_options(search_path + list(overrides)))
         with _one_line_errors():
             return cast(Config, hydra_compose("config", overrides=search_path + list(overrides)))
 
@@ -45,11 +44,11 @@ def check_sweep(overrides: Sequence[str], config_dir: Optional[str] = None) -> N
     """
     with _hydra(config_dir) as search_path:
         parsed = parse_overrides(overrides)
-        check_overrides(parsed, _group_options)
+        check_overrides(parsed, _group_options(search_path + list(overrides)))
         fixed = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
         swept = [o for o in parsed if o.is_sweep_override()]
-        alternatives = [["{}={}".format(o.get_key_element(), text)] for o in swept for text in o.sweep_string_iterator()]
-        for alternative in alternatives or [[]]:
+        alternatives = [o.get_key_element() + "=" + text for o in swept for text in o.sweep_string_iterator()]
+        for alternative in [[text] for text in alternatives] or [[]]:
             with _one_line_errors():
                 hydra_compose("config", overrides=search_path + fixed + alternative)
 
@@ -66,7 +65,7 @@ def with_overrides(stored: Dict[str, Any], overrides: Sequence[str]) -> Config:
         config = OmegaConf.merge(OmegaConf.structured(Config), stored)
         for key in [o.key_or_group for o in parsed]:
             if key == "recipe":
-                raise ConfigError("recipe= cannot be put on top of a stored configuration. Override single keys instead.")
+                raise ConfigError("recipe= cannot go on top of a stored configuration. Override single keys.")
             OmegaConf.update(config, key, OmegaConf.select(defaults, key), merge=key not in GROUPS)
     OmegaConf.set_struct(config, True)
     return cast(Config, config)
@@ -80,9 +79,15 @@ def _hydra(config_dir: Optional[str]) -> Iterator[List[str]]:
         yield ["hydra.searchpath=['file://{}']".format(config_dir)] if config_dir else []
 
 
-def _group_options(key: str) -> List[str]:
+def _group_options(overrides: Sequence[str]) -> Callable[[str], List[str]]:
+    """Return what gives a group's options, in the folders that `hydra.searchpath` adds too."""
     loader = GlobalHydra.instance().config_loader()
-    return loader.get_group_options(key, results_filter=ObjectType.CONFIG) if key in GROUPS else []
+    search_path = [text for text in overrides if text.startswith("hydra.searchpath=")]
+
+    def options(group: str) -> List[str]:
+        return loader.get_group_options(group, config_name="config", overrides=search_path) if group in GROUPS else []
+
+    return options
 
 
 @contextlib.contextmanager
@@ -96,6 +101,7 @@ def _one_line_errors() -> Iterator[None]:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        message = str(cause).splitlines()[0].rstrip(".")
+        lines = [line.strip() for line in str(cause).splitlines()]
+        message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".")
         key = getattr(cause, "full_key", None)
         raise ConfigError("{}{}.".format("Config key '{}': ".format(key) if key else "", message)) from error

@@ -1,4 +1,4 @@
-"""Values derived from others, all in one place: environments, threads, devices, iterations, and the tree that rl_games reads."""
+"""Values derived from others, all in one place: environments, threads, devices, iterations, rl_games' tree."""
 
 import math
 import os
@@ -18,7 +18,7 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def resolve(cfg: Config) -> Config:
-    """Return the configuration with every "fit it to the machine" replaced by a value, and values checked that need no file.
+    """Return the configuration with every "fit it to the machine" replaced by a value, and the values checked.
 
     Raises:
         ConfigError: a value out of range, or a device that is not there.
@@ -41,11 +41,11 @@ def resolve(cfg: Config) -> Config:
     return cfg
 
 
-def available_cores() -> int:
+def available_cores(quota_file: Path = CGROUP_QUOTA) -> int:
     """Return how many cores this process may use: its affinity, and its container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = CGROUP_QUOTA.read_text().split()
+        quota, period = quota_file.read_text().split()
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no cgroup version 2, or a quota of "max"
         return cores
@@ -71,13 +71,13 @@ def check_device(key: str, name: str) -> None:
     """
     import torch
 
-    present = ["cpu"] + ["cuda:{}".format(i) for i in range(torch.cuda.device_count())]
+    there = ["cpu"] + ["cuda:{}".format(i) for i in range(torch.cuda.device_count())]
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise ConfigError("{}='{}' is not a device. Here there are: {}.".format(key, name, ", ".join(present))) from error
-    if device.type != "cpu" and "{}:{}".format(device.type, device.index or 0) not in present:
-        raise ConfigError("{}='{}' is not there. Here there are: {}.".format(key, name, ", ".join(present)))
+        raise ConfigError("{}='{}' is no device. This machine has: {}.".format(key, name, ", ".join(there))) from error
+    if device.type != "cpu" and "{}:{}".format(device.type, device.index or 0) not in there:
+        raise ConfigError("{}='{}' is not here. This machine has: {}.".format(key, name, ", ".join(there)))
 
 
 def rl_games_params(cfg: Config) -> Dict[str, Any]:
@@ -94,7 +94,7 @@ def rl_games_params(cfg: Config) -> Dict[str, Any]:
 
 
 def stored_form(cfg: Config) -> Dict[str, Any]:
-    """Return the configuration as plain containers, for a checkpoint or a file; interpolations stay, for overrides to act on."""
+    """Return the configuration as plain containers; interpolations stay, so that later overrides act on them."""
     return cast(Dict[str, Any], OmegaConf.to_container(cast(DictConfig, cfg), resolve=False))
 
 

@@ -16,7 +16,7 @@ def make_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
         job_number: of a sweep; the jobs of one must not share a directory.
 
     Raises:
-        ConfigError: a name that is no relative path, a directory that cannot be written, or one that holds another training.
+        ConfigError: a name that leads elsewhere, a directory that cannot be written or holds another training.
     """
     suffix = "" if job_number is None else "_{}".format(job_number)
     try:

@@ -1,6 +1,6 @@
-"""The schema of everything that can be configured, registered with Hydra: a key or a type that is not here fails at compose time.
+"""The schema of everything that can be configured: with it registered, a strange key or type fails when Hydra composes.
 
-Keys that IsaacGymEnvs and rl_games users already type keep their names; the keys under `train.params` are in `train_schema`.
+Keys that IsaacGymEnvs and rl_games users already type keep their names; `train.params` is in `train_schema`.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,6 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from amp_train.config.train_schema import TrainConfig
-
 
 GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
 

@@ -4,7 +4,7 @@ A null value means "not given": the key is left out of what rl_games receives, w
 """
 
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from omegaconf import MISSING
 
@@ -89,7 +89,7 @@ class AgentConfig:
     train_dir: str = "runs"
 
     ppo: bool = True
-    mixed_precision: bool = False
+    mixed_precision: Any = False  # True | False | auto
     torch_compile: bool = False
     use_diagnostics: bool = False
     normalize_input: bool = True

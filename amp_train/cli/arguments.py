@@ -1,0 +1,52 @@
+"""Reading a command line: what is wrong with it is one line on stderr and exit code 2."""
+
+import contextlib
+import sys
+from typing import Iterator, List, Optional, Sequence
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from amp_train.config import check_sweep, compose
+from amp_train.errors import UserError
+
+EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line for what the user can put right, or for Ctrl-C."""
+    try:
+        yield
+    except UserError as error:
+        print("Error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def check_hydra_arguments(argv: Sequence[str]) -> None:
+    """Compose once before Hydra does, whose own messages take several lines.
+
+    Raises:
+        ConfigError: an unknown key or option, or a value of the wrong type.
+    """
+    args = get_args_parser().parse_args(list(argv))
+    if args.help or args.hydra_help or args.info or args.shell_completion or args.config_name or args.config_path:
+        return
+    check = check_sweep if args.multirun else compose
+    check(args.overrides, args.config_dir)
+
+
+def sweep_job_number() -> Optional[int]:
+    """Return the number of this job in a sweep, None outside one."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return int(HydraConfig.get().job.num)
+
+
+def task_overrides() -> List[str]:
+    """Return the overrides of this job as they were given."""
+    return list(HydraConfig.get().overrides.task)

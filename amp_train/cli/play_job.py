@@ -1,0 +1,116 @@
+"""Playing a checkpoint: its own configuration with the command line's on top, measured and recorded."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, List, Optional, Sequence, Tuple, cast
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from amp_train.checkpoint.load import safe_load
+from amp_train.config import Config, compose, resolve, with_overrides
+from amp_train.config.overrides import parse_overrides
+from amp_train.env import AmpEnv, make_env
+from amp_train.errors import ConfigError, UserError
+from amp_train.integration.playback import Playback, play
+
+
+@dataclass
+class PlayArgs:
+    """What amp-play itself takes."""
+
+    checkpoint: str = ""
+    episodes: int = 16
+    num_envs: Optional[int] = None
+    deterministic: bool = True
+    seed: Optional[int] = None
+    video: Any = None  # a path; None: beside the checkpoint; False: none
+
+
+PLAY_KEYS = tuple(f.name for f in fields(PlayArgs))
+
+
+def play_checkpoint(argv: Sequence[str]) -> None:
+    """Play, print what was measured, and record environment 0."""
+    args, overrides = split_arguments(argv)
+    cfg = playing_config(args, overrides)
+    path = video_path(args)
+    env = make_env(cfg)
+    try:
+        result = play(cfg, env, args.checkpoint, args.episodes, args.deterministic, record=path is not None)
+        print(describe(result))
+        if path is not None:
+            print("video: {}".format(record_video(path, env, result)))
+    finally:
+        env.close()
+
+
+def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
+    """Split `key=value` arguments into amp-play's own and those for the configuration.
+
+    Raises:
+        ConfigError: a value of the wrong type, or no checkpoint.
+    """
+    parsed = parse_overrides(argv)
+    own = {o.key_or_group: o.value() for o in parsed if o.key_or_group in PLAY_KEYS}
+    rest = [text for text, o in zip(argv, parsed) if o.key_or_group not in PLAY_KEYS]
+    try:
+        args = cast(PlayArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PlayArgs), own)))
+    except OmegaConfBaseException as error:
+        raise ConfigError("{}.".format(str(error).splitlines()[0].rstrip("."))) from error
+    if not args.checkpoint:
+        raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
+    if args.episodes < 1 or (args.num_envs is not None and args.num_envs < 1):
+        raise ConfigError("episodes and num_envs must be at least 1.")
+    return args, rest
+
+
+def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
+    """Return the checkpoint's own configuration with overrides on top, fitted to this machine.
+
+    A checkpoint of IsaacGymEnvs has none; the recipe `isaacgymenvs` stands in, unless recipe= or train= is given.
+    """
+    stored = safe_load(args.checkpoint).get("amp_train", {}).get("config")
+    given = {o.key_or_group for o in parse_overrides(overrides)}
+    if stored is None:
+        recipe = [] if given & {"recipe", "train"} else ["recipe=isaacgymenvs"]
+        cfg = compose(recipe + list(overrides))
+    else:
+        cfg = with_overrides(stored, overrides)
+    for machine_dependent in {"num_threads", "rl_device"} - given:
+        setattr(cfg, machine_dependent, None)
+    cfg.num_envs = args.num_envs or args.episodes
+    cfg.seed = cfg.seed if args.seed is None else args.seed
+    cfg.checkpoint, cfg.test = args.checkpoint, True
+    return resolve(cfg)
+
+
+def video_path(args: PlayArgs) -> Optional[Path]:
+    """Return where the video goes: the run's directory if the checkpoint lies in one, else the present one."""
+    if args.video is False:
+        return None
+    if args.video not in (None, True):
+        return Path(str(args.video))
+    checkpoint = Path(args.checkpoint)
+    folder = checkpoint.parent.parent if checkpoint.parent.name == "nn" else Path(".")
+    return folder / (checkpoint.stem + ".mp4")
+
+
+def record_video(path: Path, env: AmpEnv, result: Playback) -> str:
+    """Write the recorded states as a video; return its path, or why there is none."""
+    from amp_train.viewers import render_video
+
+    if result.states is None:
+        return "nothing was recorded"
+    try:
+        return str(render_video(path, env.spec, result.states, 1.0 / env.control_dt_s))
+    except UserError as error:
+        return "none. {}".format(error)
+
+
+def describe(result: Playback) -> str:
+    """Return the measurements in one line."""
+    return "{} episodes, {} falls, {:.2f} s on average, {:.2f} m/s (clip {:.2f} m/s), style reward {:.3f}".format(
+        result.episodes, result.falls, result.mean_episode_s,
+        result.root_speed_m_s, result.clip_speed_m_s, result.style_reward,
+    )  # fmt: skip

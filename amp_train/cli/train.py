@@ -1,0 +1,30 @@
+"""`amp-train [group=option ...] [key=value ...]`: train a character to move like a clip; -m sweeps, --help lists."""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from amp_train.cli.arguments import check_hydra_arguments, one_line_errors
+from amp_train.config.schema import register_schema
+from amp_train.paths import CONF_DIR
+
+
+def run_job(cfg: DictConfig) -> None:
+    """Train with a composed configuration, or play it with test=True."""
+    with one_line_errors():
+        from amp_train.cli.train_job import train_or_play
+
+        train_or_play(cfg)
+
+
+def main() -> None:
+    """Run the command."""
+    register_schema()
+    with one_line_errors():
+        check_hydra_arguments(sys.argv[1:])
+        hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(run_job)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""One training from its configuration to what is left of it: checkpoint, curves, video."""
+
+import time
+from pathlib import Path
+from typing import cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from amp_train.cli.arguments import sweep_job_number, task_overrides
+from amp_train.cli.play_job import PLAY_KEYS, describe, play_checkpoint, record_video
+from amp_train.config import Config, make_run_dir, resolve
+from amp_train.env import make_env
+from amp_train.errors import ConfigError, UserError
+from amp_train.integration.playback import play
+from amp_train.integration.preflight import check_training
+from amp_train.integration.training import newest_checkpoint, train
+
+FINAL_EPISODES = 16
+
+
+def train_or_play(composed: DictConfig) -> None:
+    """Train; with test=True, play `checkpoint` instead."""
+    cfg = resolve(cast(Config, composed))
+    if cfg.test:
+        if cfg.checkpoint is None:
+            raise ConfigError("test=True plays a checkpoint: give checkpoint=runs/NAME/nn/NAME.pth.")
+        play_checkpoint([o for o in task_overrides() if o.split("=")[0] in PLAY_KEYS or not o.startswith("test=")])
+        return
+    check_training(cfg)
+    env = make_env(cfg)
+    run_dir = make_run_dir(cfg, sweep_job_number())
+    OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
+    print(_announcement(cfg, run_dir), flush=True)
+    started_s = time.perf_counter()
+    try:
+        train(cfg, env, run_dir)
+    except KeyboardInterrupt:
+        print("\nStopped. Continue with: checkpoint={}".format(newest_checkpoint(run_dir) or "(none was written yet)"))
+        raise
+    finally:
+        env.close()
+    print("Trained {} iterations in {:.1f} min.".format(cfg.max_iterations, (time.perf_counter() - started_s) / 60.0))
+    _report(cfg, run_dir)
+
+
+def _announcement(cfg: Config, run_dir: Path) -> str:
+    agent = cfg.train.params.config
+    samples = cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * agent.horizon_length
+    text = "Training {} on '{}': {} environments ({}, {} threads), learner on {}, {} iterations, {:.2g} M samples -> {}"
+    return text.format(
+        cfg.task.name, cfg.motion.name, cfg.num_envs, cfg.sim.name, cfg.num_threads, cfg.rl_device, cfg.max_iterations,
+        samples / 1e6, run_dir,
+    )  # fmt: skip
+
+
+def _report(cfg: Config, run_dir: Path) -> None:
+    """Say where the results are; what this machine cannot draw is one line, not a failure."""
+    checkpoint = newest_checkpoint(run_dir)
+    print("  checkpoint  {}".format(checkpoint))
+    try:
+        from amp_train.viewers import plot_curves
+
+        plot_curves(run_dir / "metrics.csv", run_dir / "curves.png")
+        print("  curves      {}".format(run_dir / "curves.png"))
+        if cfg.video and checkpoint is not None:
+            _final_video(cfg, checkpoint, run_dir / "video.mp4")
+    except UserError as error:
+        print("  not drawn   {}".format(error))
+
+
+def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
+    cfg = resolve(cfg)
+    cfg.num_envs = FINAL_EPISODES
+    env = make_env(cfg)
+    try:
+        result = play(cfg, env, str(checkpoint), FINAL_EPISODES, record=True)
+        print("  policy      {}".format(describe(result)))
+        print("  video       {}".format(record_video(path, env, result)))
+    finally:
+        env.close()

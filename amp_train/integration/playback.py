@@ -1,0 +1,129 @@
+"""Playing a checkpoint: the policy acts, and what it does is measured and recorded."""
+
+import contextlib
+import io
+from dataclasses import dataclass, fields
+from typing import Any, List, Optional
+
+import torch
+from torch import Tensor
+
+from amp_train.character import CharacterState
+from amp_train.checkpoint.load import safe_load
+from amp_train.config import Config, rl_games_params
+from amp_train.env import AmpEnv
+from amp_train.integration.registration import load_runner
+from amp_train.integration.vec_env import AMPVecEnv
+from amp_train.learning.losses import disc_objective
+from amp_train.learning.normalizer import AmpObsNormalizer
+
+
+@dataclass
+class Playback:
+    """What a policy did.
+
+    Attributes:
+        episodes: counted, as many in every environment, so that short ones do not count more.
+        falls: of these, those that ended in a failure.
+        mean_episode_s: s.
+        root_speed_m_s: m/s, horizontal, mean over all steps.
+        clip_speed_m_s: the same of the clips, by weight.
+        style_reward: mean over all steps.
+        states: environment 0 over time, if recorded.
+    """
+
+    episodes: int
+    falls: int
+    mean_episode_s: float
+    root_speed_m_s: float
+    clip_speed_m_s: float
+    style_reward: float
+    states: Optional[CharacterState] = None
+
+
+def play(
+    cfg: Config, env: AmpEnv, checkpoint: str, episodes: int, deterministic: bool = True, record: bool = False
+) -> Playback:
+    """Play at least `episodes` episodes, the same number in every environment.
+
+    Args:
+        cfg: resolved; its `train` part describes the networks.
+        env: where to play.
+        checkpoint: a file of this project or of IsaacGymEnvs.
+        episodes: how many at least.
+        deterministic: act by the policy's mean, without noise.
+        record: keep the states of environment 0, an episode's length at least.
+    """
+    params = rl_games_params(cfg)
+    vec_env = AMPVecEnv(env, str(cfg.rl_device))
+    with contextlib.redirect_stdout(io.StringIO()):  # rl_games prints every layer
+        player = load_runner(params, vec_env).create_player()
+        player.restore(checkpoint)
+    player.has_batch_dimension = True
+    if cfg.sigma is not None:
+        player.model.a2c_network.sigma.data.fill_(cfg.sigma)
+    style = _StyleReward(player.model, params["config"], checkpoint, vec_env.get_env_info(), player.device)
+    meter = _Meter(env, -(-episodes // env.num_envs))
+    states: List[CharacterState] = []
+    min_steps = cfg.task.env.episode_length if record else 0
+    obs = player.env_reset(vec_env)
+    with torch.no_grad():
+        while meter.unfinished or meter.steps < min_steps:
+            if record:
+                states.append(env.state[:1].clone())
+            action = player.get_action(obs, deterministic)
+            _, _, done, infos = vec_env.step(action)
+            meter.add(env.state, done.to(env.device), infos["terminate"].to(env.device), style(infos["amp_obs"]))
+            obs = vec_env.reset_done()
+    result = meter.result(env)
+    result.states = _join(states) if record else None
+    return result
+
+
+class _StyleReward:
+    """The discriminator's opinion, as in training."""
+
+    def __init__(self, model: Any, config: Any, checkpoint: str, env_info: Any, device: torch.device) -> None:
+        self._network, self._scale = model.a2c_network, config["disc_reward_scale"]
+        self._reward = disc_objective(config["disc_loss"]).reward
+        self._normalizer = AmpObsNormalizer(env_info["amp_observation_space"].shape[0]).to(device)
+        statistics = safe_load(checkpoint, map_location=device).get("amp_input_mean_std")
+        self._normalized = statistics is not None and config["normalize_amp_input"]
+        if statistics is not None:
+            self._normalizer.load_state_dict(statistics)
+
+    def __call__(self, amp_obs: Tensor) -> Tensor:
+        if self._normalized:
+            amp_obs = self._normalizer(amp_obs)
+        return self._reward(self._network.eval_disc(amp_obs), self._scale).squeeze(-1)
+
+
+class _Meter:
+    """Sums over the episodes that count: the first `quota` of each environment."""
+
+    def __init__(self, env: AmpEnv, quota: int) -> None:
+        self._left = torch.full((env.num_envs,), quota, dtype=torch.long, device=env.device)
+        self._sums = torch.zeros(5, dtype=torch.float64, device=env.device)
+        self.steps, self.unfinished = 0, True
+
+    def add(self, state: CharacterState, done: Tensor, terminated: Tensor, style_reward: Tensor) -> None:
+        counts = self._left > 0
+        speed = state.root_vel[:, :2].norm(dim=-1)
+        parts = (counts, counts & done, counts & terminated, counts * speed, counts * style_reward.to(counts.device))
+        self._sums += torch.stack([part.sum(dtype=torch.float64) for part in parts])
+        self._left -= (counts & done).long()
+        self.steps, self.unfinished = self.steps + 1, bool((self._left > 0).any())
+
+    def result(self, env: AmpEnv) -> Playback:
+        steps, episodes, falls, speed, style_reward = self._sums.tolist()
+        library = env.motion_library
+        clip_speed = float((library.mean_root_speed * library.weights).sum())
+        mean_episode_s = steps / episodes * env.control_dt_s
+        return Playback(int(episodes), int(falls), mean_episode_s, speed / steps, clip_speed, style_reward / steps)
+
+
+def _join(states: List[CharacterState]) -> CharacterState:
+    """Put states of one character after one another, time first."""
+    names = [f.name for f in fields(CharacterState) if getattr(states[0], f.name) is not None]
+    joined = {name: torch.cat([getattr(state, name) for state in states]).cpu() for name in names}
+    return CharacterState(**joined)

@@ -1,0 +1,34 @@
+"""Making this project's algorithm, player, model and network known to rl_games, under IsaacGymEnvs' names."""
+
+from typing import Any, Dict, Optional
+
+from rl_games.algos_torch import model_builder
+from rl_games.common.algo_observer import AlgoObserver
+from rl_games.torch_runner import Runner
+
+from amp_train.learning import AMPAgent, AMPBuilder, AMPPlayer, ModelAMPContinuous
+
+ALGO_NAME, MODEL_NAME, NETWORK_NAME = "amp_continuous", "continuous_amp", "amp"
+
+
+def register(runner: Runner) -> None:
+    """Register AMP: algorithm and player with this runner, model and network with rl_games."""
+    runner.algo_factory.register_builder(ALGO_NAME, lambda **kwargs: AMPAgent(**kwargs))
+    runner.player_factory.register_builder(ALGO_NAME, lambda **kwargs: AMPPlayer(**kwargs))
+    model_builder.register_model(MODEL_NAME, ModelAMPContinuous)
+    model_builder.register_network(NETWORK_NAME, AMPBuilder)
+
+
+def make_runner(observer: Optional[AlgoObserver] = None) -> Runner:
+    """Return an rl_games Runner that knows AMP."""
+    runner = Runner(observer)
+    register(runner)
+    return runner
+
+
+def load_runner(params: Dict[str, Any], vec_env: Any, observer: Optional[AlgoObserver] = None) -> Runner:
+    """Return a Runner loaded with `params`, on an environment that exists already."""
+    runner = make_runner(observer)
+    runner.load({"params": params})
+    runner.params["config"].update(env_info=vec_env.get_env_info(), vec_env=vec_env)
+    return runner

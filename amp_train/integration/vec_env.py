@@ -1,0 +1,72 @@
+"""`AMPVecEnv`: the environment as rl_games' vec env interface wants it, on rl_games' device."""
+
+from typing import Any, Dict, Tuple, Union
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from rl_games.common.ivecenv import IVecEnv
+from torch import Tensor
+
+from amp_train.env import AmpEnv
+
+
+class AMPVecEnv(IVecEnv):
+    """Adapt an AmpEnv; tensors move between the simulator's and the learner's device here, if they are two.
+
+    Resets are deferred: `step` returns the states as the episodes ended, `reset_done` those they start from.
+    """
+
+    def __init__(self, env: AmpEnv, rl_device: Union[str, torch.device]) -> None:
+        self.env = env
+        self._rl_device = torch.device(rl_device)
+        self.num_envs = env.num_envs
+
+    def get_env_info(self) -> Dict[str, Any]:
+        """Return the spaces; actions are normalised to -1..1."""
+        return {
+            "observation_space": _unbounded(self.env.obs_size),
+            "amp_observation_space": _unbounded(self.env.amp_obs_size),
+            "action_space": Box(-1.0, 1.0, (self.env.num_actions,), dtype=np.float32),
+            "agents": 1,
+            "value_size": 1,
+        }
+
+    def reset(self) -> Tensor:
+        """Restart every episode; return obs (N, obs_size)."""
+        return self._to_learner(self.env.reset())
+
+    def reset_done(self) -> Tensor:
+        """Restart the finished episodes; return obs (N, obs_size) of all environments."""
+        return self._to_learner(self.env.reset_done())
+
+    def step(self, actions: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Tensor]]:
+        """Apply actions (N, num_actions); return obs, rewards, dones and infos from before any reset."""
+        obs, rewards, dones, infos = self.env.step(actions.to(self.env.device))
+        moved = {name: self._to_learner(value) for name, value in infos.items()}
+        return self._to_learner(obs), self._to_learner(rewards), self._to_learner(dones), moved
+
+    def fetch_amp_obs_demo(self, n: int) -> Tensor:
+        """Draw n demonstrations (n, amp_obs_size), a fresh tensor."""
+        return self._to_learner(self.env.fetch_amp_obs_demo(n))
+
+    def get_number_of_agents(self) -> int:
+        return 1
+
+    def get_env_state(self) -> None:
+        """Return nothing: a policy's checkpoint must not depend on how many environments it was trained in."""
+        return None
+
+    def set_env_state(self, env_state: Any) -> None:
+        """Ignore a state: episodes start anew when a training is continued."""
+
+    def close(self) -> None:
+        """Release the simulator."""
+        self.env.close()
+
+    def _to_learner(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._rl_device)
+
+
+def _unbounded(size: int) -> Box:
+    return Box(-np.inf, np.inf, (size,), dtype=np.float32)

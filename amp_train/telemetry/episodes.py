@@ -1,0 +1,33 @@
+"""Lengths and ends of the episodes of an iteration, summed on the device and read once."""
+
+from typing import Optional, Tuple, Union
+
+import torch
+from torch import Tensor
+
+
+class EpisodeMeter:
+    """Averages over the episodes that ended since the last reading; adding to it never waits for the device."""
+
+    def __init__(self, device: Union[str, torch.device]) -> None:
+        self._episodes = 0
+        self._sums = torch.zeros(2, device=device)
+
+    def add(self, lengths: Tensor, terminated: Tensor) -> None:
+        """Count episodes.
+
+        Args:
+            lengths: steps of those that ended now, any shape.
+            terminated: (N,) bool, those that failed; the others ran into the time limit.
+        """
+        self._episodes += lengths.numel()
+        self._sums += torch.stack((lengths.sum(), terminated.sum(dtype=self._sums.dtype)))
+
+    def pop(self) -> Tuple[int, Optional[float], Optional[float]]:
+        """Return the number of episodes, their mean length in steps and the share that failed, and start anew."""
+        episodes, (steps, failures) = self._episodes, self._sums.tolist()
+        self._episodes = 0
+        self._sums.zero_()
+        if episodes == 0:
+            return 0, None, None
+        return episodes, steps / episodes, failures / episodes

@@ -1,0 +1,92 @@
+"""`TrainingObserver`: rl_games' hooks, turned into one row an iteration for whoever wants it."""
+
+import time
+from typing import Any, Callable, Dict, Optional, Sequence
+
+from rl_games.common.algo_observer import AlgoObserver
+from torch import Tensor
+
+from amp_train.telemetry.episodes import EpisodeMeter
+from amp_train.telemetry.scalar_tee import ScalarTee
+from amp_train.telemetry.sinks import Row, RowSink, ScalarSink
+
+
+class TrainingObserver(AlgoObserver):
+    """Follows a training.
+
+    Args:
+        sinks: take each iteration's row.
+        scalar_sink: takes the scalars that go to tensorboard too.
+        extra: further columns, read once an iteration.
+
+    Attributes:
+        agent: rl_games' agent, once it exists.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[RowSink],
+        scalar_sink: Optional[ScalarSink] = None,
+        extra: Optional[Callable[[], Dict[str, float]]] = None,
+    ) -> None:
+        super().__init__()
+        self.agent: Any = None
+        self._sinks, self._scalar_sink, self._extra = sinks, scalar_sink, extra or dict
+        self._started_s: Optional[float] = None
+
+    def after_init(self, algo: Any) -> None:
+        """Note the agent; its weights are not loaded yet."""
+        self.agent = algo
+        self._episodes = EpisodeMeter(algo.ppo_device)
+        if self._scalar_sink is not None and algo.writer is not None:
+            algo.writer = ScalarTee(algo.writer, self._scalar_sink)
+
+    def process_infos(self, infos: Dict[str, Any], done_indices: Tensor) -> None:
+        """Count the episodes that ended in this step."""
+        if self._started_s is None:
+            self._start()
+        self._episodes.add(self.agent.current_lengths[done_indices], infos["terminate"])
+
+    def _start(self) -> None:
+        self._started_s = self._last_s = time.perf_counter()
+        for sink in self._sinks:
+            sink.start(self.agent.epoch_num - 1, self.agent.max_epochs)
+
+    def after_print_stats(self, frame: int, epoch_num: int, total_time: float) -> None:
+        """Write the iteration's row."""
+        extra = self._extra()
+        row = self._row(epoch_num)
+        row.update(extra)
+        for name in ("episode_length", "termination_share", *extra):
+            if row[name] is not None:
+                self.agent.writer.add_scalar("info/" + name, row[name], frame)
+        for sink in self._sinks:
+            sink.write(row)
+
+    def _row(self, epoch_num: int) -> Row:
+        now_s = time.perf_counter()
+        episodes, episode_length, termination_share = self._episodes.pop()
+        row: Row = {
+            "iteration": epoch_num,
+            "frames": int(self.agent.frame),
+            "time_s": round(now_s - (self._started_s or now_s), 3),
+            "samples_per_s": round(self.agent.curr_frames / max(now_s - self._last_s, 1e-9), 1),
+            "episodes": episodes,
+            "episode_length": episode_length,
+            "termination_share": termination_share,
+        }
+        row.update(self.agent.epoch_stats)
+        self._last_s = now_s
+        return row
+
+    def after_clear_stats(self) -> None:
+        """Nothing to clear; rl_games 1.6.5 calls this without defining it."""
+
+    def close(self) -> None:
+        """Close the writer and every sink; safe to call more than once."""
+        if self.agent is not None and self.agent.writer is not None:
+            self.agent.writer.close()
+        for sink in self._sinks:
+            sink.close()
+        if self._scalar_sink is not None:
+            self._scalar_sink.close()

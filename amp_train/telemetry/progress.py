@@ -1,0 +1,54 @@
+"""The progress bar: where the training is, how fast, how long still, and whether it learns."""
+
+import sys
+from typing import Any, Optional, TextIO
+
+from tqdm import tqdm
+
+from amp_train.telemetry.sinks import Row, RowSink
+
+BAR_FORMAT = "iteration {n_fmt}/{total_fmt} |{bar:16}| {elapsed}<{remaining}{postfix}"
+TERMINAL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 60.0
+
+
+class ProgressBar(RowSink):
+    """A tqdm bar; a line a minute where there is no terminal. Its ETA follows the recent rate."""
+
+    def __init__(self, stream: Optional[TextIO] = None) -> None:
+        self._stream = stream or sys.stderr
+        self._bar: Any = None
+        self._episode_length: Optional[float] = None
+
+    def start(self, iteration: int, max_iterations: int) -> None:
+        self._bar = tqdm(
+            total=max_iterations,
+            initial=iteration,
+            bar_format=BAR_FORMAT,
+            smoothing=0.1,
+            mininterval=TERMINAL_INTERVAL_S if self._stream.isatty() else LOG_INTERVAL_S,
+            file=self._stream,
+            dynamic_ncols=True,
+        )
+
+    def write(self, row: Row) -> None:
+        self._bar.set_postfix_str(self._summary(row), refresh=False)
+        self._bar.update(1)
+
+    def _summary(self, row: Row) -> str:
+        if row["episode_length"] is not None:
+            self._episode_length = row["episode_length"]
+        parts = ["{:.0f} samples/s".format(row["samples_per_s"] or 0.0)]
+        if self._episode_length is not None:
+            parts.append("episode {:.0f} steps".format(self._episode_length))
+        style, agent_acc, demo_acc = (
+            row.get(name) for name in ("style_reward_mean", "disc_agent_acc", "disc_demo_acc")
+        )
+        if style is not None:
+            parts.append("style {:.3f}".format(style))
+        if agent_acc is not None and demo_acc is not None:
+            parts.append("disc acc {:.2f}".format(0.5 * (agent_acc + demo_acc)))
+        return ", ".join(parts)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,190 @@
+"""Composing `conf/`: what users type, what they mistype, and what comes out."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from amp_train.config import check_sweep, compose, stored_form, with_overrides
+from amp_train.errors import ConfigError
+from amp_train.paths import CONF_DIR
+
+
+def error_of(*overrides):
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def group_options(group):
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("group", ["task", "sim", "character", "motion", "train", "recipe"])
+def test_every_option_of_every_group_composes(group):
+    for option in group_options(group):
+        config = compose(["{}={}".format(group, option)])
+        if group != "recipe":
+            assert config[group].name == option
+
+
+def test_the_default_is_the_cpu_recipe():
+    config = compose()
+    assert config.train.name == "HumanoidAMPCPU"
+    assert config.task.env.local_root_obs is True
+    assert config.task.env.fall_height_ratio == 0.7
+
+
+def test_the_isaacgymenvs_recipe_is_the_whole_reference():
+    config = compose(["recipe=isaacgymenvs"])
+    assert config.num_envs == 4096
+    assert config.train.name == "HumanoidAMPPPO"
+    assert config.task.env.local_root_obs is False
+    assert config.task.env.fall_height_ratio == 0.0
+
+
+def test_an_override_wins_over_a_recipe():
+    assert compose(["recipe=isaacgymenvs", "num_envs=8"]).num_envs == 8
+    assert compose(["recipe=isaacgymenvs", "train=HumanoidAMPPPOLowGP"]).train.name == "HumanoidAMPPPOLowGP"
+
+
+def test_reference_hyperparameters_are_those_of_isaacgymenvs():
+    # IsaacGymEnvs cfg/train/HumanoidAMPPPO.yaml.
+    params = compose(["train=HumanoidAMPPPO"]).train.params
+    assert list(params.network.mlp.units) == [1024, 512] and list(params.network.disc.units) == [1024, 512]
+    assert params.network.space.continuous.sigma_init.val == -2.9
+    expected = dict(
+        gamma=0.99, tau=0.95, learning_rate=5e-5, lr_schedule="constant", e_clip=0.2, horizon_length=16,
+        minibatch_size=32768,
+        mini_epochs=6, critic_coef=5, clip_value=False, bounds_loss_coef=10, entropy_coef=0, truncate_grads=False,
+        max_epochs=5000, save_frequency=50, amp_obs_demo_buffer_size=200000, amp_replay_buffer_size=1000000,
+        amp_replay_keep_prob=0.01, amp_batch_size=512, amp_minibatch_size=4096, disc_coef=5, disc_logit_reg=0.05,
+        disc_grad_penalty=5, disc_reward_scale=2, disc_weight_decay=1e-4, normalize_amp_input=True, task_reward_w=0,
+        disc_reward_w=1,
+    )  # fmt: skip
+    assert {key: params.config[key] for key in expected} == expected
+    assert params.config.disc_learning_rate is None and params.config.advantage_clip is None
+
+
+def test_low_gradient_penalty_differs_from_the_reference_in_nothing_else():
+    reference, low = (
+        stored_form(compose(["train=" + name]))["train"] for name in ("HumanoidAMPPPO", "HumanoidAMPPPOLowGP")
+    )
+    assert low["params"]["config"].pop("disc_grad_penalty") == 0.2
+    assert reference["params"]["config"].pop("disc_grad_penalty") == 5.0
+    assert low["params"] == reference["params"]
+
+
+def test_every_motion_of_the_task_lets_a_hand_down_where_it_must():
+    assert compose(["motion=walk"]).motion.contact_bodies is None
+    assert "right_hand" in compose(["motion=cartwheel"]).motion.contact_bodies
+    assert list(compose(["motion=roll"]).motion.contact_bodies) == ["all"]
+
+
+@pytest.mark.parametrize(
+    "typo, wanted",
+    [
+        ("train.params.config.gama=1", "'train.params.config.gamma'"),
+        ("train.params.network.mlp.unit=[1]", "'train.params.network.mlp.units'"),
+        ("task.env.episode_lenght=3", "'task.env.episode_length'"),
+        ("max_iteration=3", "'max_iterations'"),
+        ("learning_rate=1", "'train.params.config.learning_rate'"),
+        ("+foo=1", "Choose one of: character, checkpoint"),
+        ("++task.env.foo=1", "Choose one of: control_frequency_hz"),
+        ("train.params.config.gamma.x=1", "Choose one of: advantage_clip"),
+    ],
+)
+def test_a_typo_in_any_key_fails_and_names_the_right_one(typo, wanted):
+    message = error_of(typo)
+    assert typo.lstrip("+").split("=")[0] in message
+    assert wanted in message
+
+
+@pytest.mark.parametrize(
+    "theirs, ours",
+    [
+        ("task.env.stateInit=Random", "task.env.state_init"),
+        ("task.env.numAMPObsSteps=2", "task.env.num_amp_obs_steps"),
+        ("task.env.localRootObs=True", "task.env.local_root_obs"),
+        ("task.env.numEnvs=4", "num_envs"),
+        ("task.env.motion_file=x.npy", "motion.file"),
+    ],
+)
+def test_a_key_of_isaacgymenvs_is_told_its_name_here(theirs, ours):
+    assert "it is called {} here".format(ours) in error_of(theirs)
+
+
+def test_a_key_of_isaacgymenvs_without_a_meaning_here_is_told_so():
+    assert "not needed" in error_of("pipeline=cpu")
+
+
+@pytest.mark.parametrize(
+    "override, allowed",
+    [
+        ("task=Ant", "HumanoidAMP"),
+        ("sim=physx", "mujoco"),
+        ("motion=wlak", "Did you mean 'walk'?"),
+        ("recipe=x", "cpu"),
+    ],
+)
+def test_an_unknown_option_lists_the_allowed_ones(override, allowed):
+    message = error_of(override)
+    assert override.split("=")[1] in message and allowed in message
+
+
+def test_a_clip_file_given_as_motion_is_told_where_it_goes():
+    assert "motion.file=mine.npz" in error_of("motion=mine.npz")
+
+
+@pytest.mark.parametrize(
+    "override", ["num_envs=many", "headless=perhaps", "train.params.network.mlp.units=3", "num_envs=[1", "foo", "~task"]
+)
+def test_a_value_that_cannot_be_is_one_line(override):
+    assert override.split("=")[0].lstrip("~") in error_of(override)
+
+
+def test_a_typo_in_a_yaml_file_of_the_users_own_fails_too(tmp_path):
+    (tmp_path / "motion").mkdir()
+    (tmp_path / "motion" / "mine.yaml").write_text("name: mine\nfile: mine.npz\ncontact_body: [all]\n")
+    with pytest.raises(ConfigError, match="contact_body"):
+        compose(["motion=mine"], config_dir=str(tmp_path))
+
+
+def test_a_broken_yaml_file_is_one_line(tmp_path):
+    (tmp_path / "motion").mkdir()
+    (tmp_path / "motion" / "mine.yaml").write_text("name: [mine\n")
+    with pytest.raises(ConfigError) as caught:
+        compose(["motion=mine"], config_dir=str(tmp_path))
+    assert "mine.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_sweep_is_checked_alternative_by_alternative():
+    check_sweep(["seed=1,2", "motion=walk,run", "task.env.episode_length=choice(10,20)"])
+    with pytest.raises(ConfigError, match="rnu"):
+        check_sweep(["motion=walk,rnu"])
+    with pytest.raises(ConfigError, match="seed"):
+        check_sweep(["seed=1,two"])
+
+
+def test_overrides_go_on_top_of_a_stored_configuration():
+    stored = stored_form(compose(["num_envs=64", "train=HumanoidAMPPPO", "task.env.episode_length=20"]))
+    config = with_overrides(stored, ["num_envs=3", "motion=roll", "train.params.network.mlp.units=[8]"])
+    assert config.num_envs == 3 and config.train.params.config.num_actors == 3  # an interpolation follows
+    assert config.motion.file == "roll.npz" and list(config.motion.contact_bodies) == ["all"]
+    assert list(config.train.params.network.mlp.units) == [8]
+    assert config.task.env.episode_length == 20 and config.train.name == "HumanoidAMPPPO"
+
+
+def test_a_stored_configuration_with_a_strange_key_is_refused():
+    stored = dict(stored_form(compose()), unheard_of=1)
+    with pytest.raises(ConfigError, match="unheard_of"):
+        with_overrides(stored, [])
+
+
+def test_a_stored_configuration_survives_a_yaml_file(tmp_path):
+    config = compose(["num_envs=5"])
+    OmegaConf.save(config, Path(tmp_path) / "config.yaml")
+    reloaded = OmegaConf.to_container(OmegaConf.load(Path(tmp_path) / "config.yaml"))
+    assert stored_form(with_overrides(reloaded, [])) == stored_form(config)

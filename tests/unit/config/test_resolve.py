@@ -1,0 +1,101 @@
+"""Derived values: environments, threads, iterations, devices and what rl_games reads."""
+
+import pytest
+
+from amp_train.config import compose, resolve, rl_games_params
+from amp_train.config.resolve import auto_num_envs, available_cores
+from amp_train.errors import ConfigError
+
+
+def resolved(*overrides):
+    return resolve(compose(overrides))
+
+
+@pytest.mark.parametrize("cores, envs", [(1, 512), (2, 1024), (3, 1024), (4, 2048), (8, 4096), (64, 4096)])
+def test_environments_follow_the_cores(cores, envs):
+    assert auto_num_envs(cores, 16, 2048) == envs
+
+
+@pytest.mark.parametrize("horizon, minibatch", [(16, 32768), (16, 2048), (10, 768), (7, 1000)])
+def test_automatic_environments_always_make_whole_minibatches(horizon, minibatch):
+    for cores in (1, 2, 5, 16):
+        assert auto_num_envs(cores, horizon, minibatch) * horizon % minibatch == 0
+
+
+def test_a_container_with_a_quota_has_that_many_cores(tmp_path, monkeypatch):
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    quota.write_text("150000 100000\n")
+    assert available_cores(quota) == 2
+    quota.write_text("max 100000\n")
+    assert available_cores(quota) == 8
+
+
+def test_the_cpu_recipe_ends_after_eight_million_samples():
+    config = resolved("num_envs=1024")
+    assert config.max_iterations == 489  # 8e6 / (1024 * 16) = 488.3
+    assert rl_games_params(config)["config"]["max_epochs"] == 489
+    assert rl_games_params(config)["config"]["max_frames"] == -1
+
+
+def test_max_iterations_replaces_every_other_limit():
+    assert rl_games_params(resolved("max_iterations=7"))["config"]["max_epochs"] == 7
+    assert rl_games_params(resolved("max_iterations=7", "train=HumanoidAMPPPO"))["config"]["max_epochs"] == 7
+    assert resolved("train=HumanoidAMPPPO").max_iterations == 5000
+
+
+def test_a_training_without_an_end_is_refused():
+    with pytest.raises(ConfigError, match="max_iterations"):
+        resolved("train.params.config.max_frames=-1")
+
+
+def test_top_level_keys_reach_rl_games_under_its_names():
+    params = rl_games_params(
+        resolved("num_envs=12", "seed=5", "rl_device=cpu", "num_threads=3", "experiment=mine", "train_dir=out")
+    )
+    config = params["config"]
+    assert params["seed"] == 5 and params["torch_threads"] == 3
+    assert config["num_actors"] == 12 and config["device"] == config["device_name"] == "cpu"
+    assert config["full_experiment_name"] == "mine" and config["train_dir"] == "out"
+
+
+def test_a_null_value_is_left_to_rl_games():
+    config = rl_games_params(resolved("train=HumanoidAMPPPO"))["config"]
+    assert "disc_learning_rate" not in config and "advantage_clip" not in config
+    assert rl_games_params(resolved())["network"]["mlp"]["initializer"] == {"name": "default"}
+
+
+def test_resolving_leaves_the_composed_configuration_alone():
+    composed = compose()
+    resolve(composed)
+    assert composed.num_envs is None and composed.rl_device is None
+
+
+def test_resolving_twice_changes_nothing():
+    once = resolved("num_envs=12")
+    assert resolve(once) == once
+
+
+@pytest.mark.parametrize(
+    "override, named",
+    [
+        ("rl_device=cuda:77", "cuda:77"),
+        ("rl_device=gpu", "gpu"),
+        ("sim_device=cuda:0", "sim_device=cpu"),
+        ("num_envs=0", "num_envs"),
+        ("num_envs=-4", "num_envs"),
+        ("max_iterations=0", "max_iterations"),
+        ("num_threads=0", "num_threads"),
+        ("sim.decimation=0", "sim.decimation"),
+        ("task.env.control_frequency_hz=0", "task.env.control_frequency_hz"),
+        ("train.params.config.minibatch_size=0", "minibatch_size"),
+        ("task.env.hybrid_init_prob=1.5", "hybrid_init_prob"),
+        ("seed=-1", "seed"),
+        ("headless=False", "headless"),
+        ("multi_gpu=True", "multi_gpu"),
+    ],
+)
+def test_a_value_out_of_range_is_one_line_that_names_it(override, named):
+    with pytest.raises(ConfigError) as caught:
+        resolved(override)
+    assert named in str(caught.value) and "\n" not in str(caught.value)
