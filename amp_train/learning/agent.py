@@ -27,7 +27,7 @@ from amp_train.learning.model import NormalizedObs
 from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
 from amp_train.learning.optimizer import two_rate_adam
 from amp_train.learning.ppo_agent import PPOAgent, logger
-from amp_train.learning.precision import use_bf16
+from amp_train.learning.precision import multiplies_bf16
 from amp_train.learning.settings import check_params
 from amp_train.learning.style_reward import combine_rewards
 
@@ -76,7 +76,7 @@ class AMPAgent(PPOAgent):
     def load_networks(self, params: Dict[str, Any]) -> None:
         """Let rl_games find the model, and tell it the AMP observation's shape when it is built."""
         super().load_networks(params)
-        bf16 = use_bf16(self.settings.mixed_precision, self.config.get("device", "cuda:0"))
+        bf16 = self.settings.mixed_precision and multiplies_bf16(self.config.get("device", "cuda:0"))
         self.config["network"] = NetworkWithAmpObs(self.config["network"], self, bf16)
 
     def _check_env(self) -> None:

@@ -69,7 +69,7 @@ class AMPBuilder(A2CBuilder):
             if not self.separate:
                 return self.value_act(self.value(self.actor_mlp(obs)))
             with self._bf16_if_asked(obs):
-                return self.value_act(self.value(self.critic_mlp(obs))).float()
+                return self.value_act(self.value(self.critic_mlp(obs))).to(obs.dtype)
 
         def _bf16_if_asked(self, tensor: Tensor) -> torch.autocast:
             return torch.autocast(tensor.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision)
@@ -81,7 +81,7 @@ class AMPBuilder(A2CBuilder):
             Never compiled: the gradient penalty differentiates it twice, which torch.compile cannot.
             """
             with self._bf16_if_asked(amp_obs):
-                return self._disc_logits(self._disc_mlp(amp_obs)).float()
+                return self._disc_logits(self._disc_mlp(amp_obs)).to(amp_obs.dtype)
 
         def disc_logit_weights(self) -> Tensor:
             """Return the weights of the discriminator's last layer, flat."""

@@ -28,7 +28,7 @@ class AmpSettings:
     amp_batch_size: int  # demonstrations fetched each epoch
     amp_minibatch_size: int  # rows of each stream in a minibatch
     normalize_amp_input: bool = True
-    mixed_precision: Any = False  # True or "auto": critic and discriminator in bf16; the policy never is
+    mixed_precision: bool = False  # critic and discriminator in bf16, if the device multiplies it; the policy never is
     disc_loss: str = "bce"
     # None: one Adam group for everything, as IsaacGymEnvs; a number: the discriminator's own constant rate.
     disc_learning_rate: Optional[float] = None
@@ -68,8 +68,6 @@ class AmpSettings:
 
 def _convert(name: str, kind: Any, value: Any) -> Any:
     """Convert a YAML value; PyYAML reads 5e-5 as a string."""
-    if kind is Any:
-        return value
     if kind == Optional[float]:
         return None if value is None else _convert(name, float, value)
     try:

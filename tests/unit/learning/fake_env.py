@@ -11,16 +11,19 @@ import torch
 from torch import Tensor
 
 DT_S = 0.1
-MAX_SPEED = 4.0  # m/s; faster terminates
 DEMO_VELOCITY = (1.0, 0.0)
 
 
 class PointMassVecEnv:
-    """Deferred resets: `step` returns the state reached, `reset_done` resets what ended. Buffers are live, as in IsaacGymEnvs."""
+    """Deferred resets: `step` returns the state reached, `reset_done` resets what ended.
 
-    def __init__(self, num_envs: int, episode_length: int = 20, seed: int = 0) -> None:
+    The observation is a live buffer that the next call overwrites, as in IsaacGymEnvs.
+    """
+
+    def __init__(self, num_envs: int, episode_length: int = 20, max_speed: float = 4.0, seed: int = 0) -> None:
         self.num_envs = num_envs
         self.episode_length = episode_length
+        self.max_speed = max_speed  # m/s; faster terminates
         self._generator = torch.Generator().manual_seed(seed)
         self.pos = torch.zeros(num_envs, 2)
         self.vel = torch.zeros(num_envs, 2)
@@ -63,10 +66,11 @@ class PointMassVecEnv:
         self.vel = self.vel + 5.0 * DT_S * actions
         self.pos = self.pos + DT_S * self.vel
         self.steps += 1
-        terminate = self.vel.norm(dim=-1) > MAX_SPEED
+        terminate = self.vel.norm(dim=-1) > self.max_speed
         time_outs = (self.steps >= self.episode_length) & ~terminate
         self.done = terminate | time_outs
-        infos = {"amp_obs": torch.cat((self.vel, self.last_vel), dim=-1), "terminate": terminate, "time_outs": time_outs}
+        amp_obs = torch.cat((self.vel, self.last_vel), dim=-1)
+        infos = {"amp_obs": amp_obs, "terminate": terminate, "time_outs": time_outs}
         return self._observe(), torch.ones(self.num_envs), self.done.clone(), infos
 
     def _observe(self) -> Tensor:
@@ -85,3 +89,25 @@ class PointMassVecEnv:
 
     def get_number_of_agents(self) -> int:
         return 1
+
+
+class RandomVecEnv(PointMassVecEnv):
+    """Random observations of the given sizes, for tests in which only shapes matter."""
+
+    def __init__(self, num_envs: int, obs_dim: int, action_dim: int, amp_obs_dim: int) -> None:
+        super().__init__(num_envs)
+        self.sizes = {"observation_space": obs_dim, "action_space": action_dim, "amp_observation_space": amp_obs_dim}
+
+    def get_env_info(self) -> Dict[str, Any]:
+        return {name: gym.spaces.Box(-1.0, 1.0, (size,), dtype=np.float32) for name, size in self.sizes.items()}
+
+    def fetch_amp_obs_demo(self, n: int) -> Tensor:
+        return torch.randn(n, self.sizes["amp_observation_space"])
+
+    def reset_done(self) -> Tensor:
+        return torch.randn(self.num_envs, self.sizes["observation_space"])
+
+    def step(self, actions: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Any]]:
+        terminate = torch.rand(self.num_envs) < 0.1
+        infos = {"amp_obs": self.fetch_amp_obs_demo(self.num_envs), "terminate": terminate}
+        return self.reset_done(), torch.ones(self.num_envs), terminate, infos

@@ -4,12 +4,12 @@ import copy
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+from fake_env import PointMassVecEnv
 from rl_games.algos_torch import model_builder
 from rl_games.common.algo_observer import DefaultAlgoObserver
 from rl_games.common.tr_helpers import DefaultRewardsShaper
 
 from amp_train.learning import AMPAgent, AMPBuilder, AMPPlayer, ModelAMPContinuous
-from fake_env import PointMassVecEnv
 
 NETWORK = {
     "name": "amp",
