@@ -1,8 +1,11 @@
-"""Quaternion maths in torch. Quaternions are unit, xyzw, body to world; every function broadcasts over leading
-dimensions.
+"""Quaternion maths in torch. Quaternions are unit, xyzw, body to world; every function broadcasts over leading dimensions.
 
-Checked against MuJoCo's `mju_*` functions in `tests/reference`.
+Results have the usual shape but lie in memory component by component (all x, then all y, ...): a batch is then worked
+through in contiguous vectors, several times as fast on a CPU as interleaved. Checked against MuJoCo's `mju_*` functions in
+`tests/reference`.
 """
+
+from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -14,28 +17,29 @@ def quat_mul(p: Tensor, q: Tensor) -> Tensor:
     """Return the Hamilton product p * q (apply q first, then p), (..., 4)."""
     px, py, pz, pw = p.unbind(-1)
     qx, qy, qz, qw = q.unbind(-1)
-    return torch.stack(
-        (
-            pw * qx + px * qw + py * qz - pz * qy,
-            pw * qy - px * qz + py * qw + pz * qx,
-            pw * qz + px * qy - py * qx + pz * qw,
-            pw * qw - px * qx - py * qy - pz * qz,
-        ),
-        dim=-1,
+    return _join(
+        pw * qx + px * qw + py * qz - pz * qy,
+        pw * qy - px * qz + py * qw + pz * qx,
+        pw * qz + px * qy - py * qx + pz * qw,
+        pw * qw - px * qx - py * qy - pz * qz,
     )
 
 
 def quat_conjugate(q: Tensor) -> Tensor:
     """Return the inverse rotation of a unit quaternion, (..., 4)."""
-    return torch.cat((-q[..., :3], q[..., 3:]), dim=-1)
+    x, y, z, w = q.unbind(-1)
+    return _join(-x, -y, -z, w)
 
 
 def quat_rotate(q: Tensor, v: Tensor) -> Tensor:
     """Rotate vectors v (..., 3) from the body to the world frame by q (..., 4)."""
-    q, v = torch.broadcast_tensors(q, torch.cat((v, v[..., :1]), dim=-1))
-    xyz, w, v = q[..., :3], q[..., 3:], v[..., :3]
-    t = 2.0 * torch.linalg.cross(xyz, v)
-    return v + w * t + torch.linalg.cross(xyz, t)
+    x, y, z, w = q.unbind(-1)
+    vx, vy, vz = v.unbind(-1)
+    # v + w t + u x t with t = 2 u x v, u the vector part.
+    tx, ty, tz = _cross((x, y, z), (vx, vy, vz))
+    tx, ty, tz = tx + tx, ty + ty, tz + tz
+    ux, uy, uz = _cross((x, y, z), (tx, ty, tz))
+    return _join(vx + w * tx + ux, vy + w * ty + uy, vz + w * tz + uz)
 
 
 def quat_rotate_inverse(q: Tensor, v: Tensor) -> Tensor:
@@ -50,19 +54,22 @@ def normalize(q: Tensor) -> Tensor:
 
 def exp_map_to_quat(exp_map: Tensor) -> Tensor:
     """Convert rotation vectors (axis * angle in rad, (..., 3)) to quaternions (..., 4)."""
-    angle = exp_map.norm(dim=-1, keepdim=True)
+    x, y, z = exp_map.unbind(-1)
+    angle = torch.sqrt(x * x + y * y + z * z)
     half = 0.5 * angle
-    scale = torch.where(angle > _EPS, torch.sin(half) / angle.clamp(min=_EPS), 0.5 * torch.ones_like(angle))
-    return torch.cat((exp_map * scale, torch.cos(half)), dim=-1)
+    scale = torch.where(angle > _EPS, torch.sin(half) / angle.clamp(min=_EPS), torch.full_like(angle, 0.5))
+    return _join(x * scale, y * scale, z * scale, torch.cos(half))
 
 
 def quat_to_exp_map(q: Tensor) -> Tensor:
     """Convert quaternions (..., 4) to rotation vectors (..., 3) of angle in [0, pi]; q and -q give the same vector."""
-    q = torch.where(q[..., 3:] < 0, -q, q)
-    sin_half = q[..., :3].norm(dim=-1, keepdim=True)
-    angle = 2.0 * torch.atan2(sin_half, q[..., 3:])
-    scale = torch.where(sin_half > _EPS, angle / sin_half.clamp(min=_EPS), 2.0 * torch.ones_like(angle))
-    return q[..., :3] * scale
+    x, y, z, w = q.unbind(-1)
+    sin_half = torch.sqrt(x * x + y * y + z * z)
+    # |w| and the sign of w together choose the shorter of the two turns.
+    angle = 2.0 * torch.atan2(sin_half, w.abs())
+    scale = torch.where(sin_half > _EPS, angle / sin_half.clamp(min=_EPS), torch.full_like(angle, 2.0))
+    scale = torch.where(w < 0, -scale, scale)
+    return _join(x * scale, y * scale, z * scale)
 
 
 def quat_from_angle_axis(angle: Tensor, axis: Tensor) -> Tensor:
@@ -92,20 +99,11 @@ def slerp(q0: Tensor, q1: Tensor, blend: Tensor) -> Tensor:
 
 
 def quat_to_tan_norm(q: Tensor) -> Tensor:
-    """Return the 6D rotation (..., 6): the rotated x axis ("tangent") and the rotated z axis ("normal"), as in
-    IsaacGymEnvs."""
+    """Return the 6D rotation (..., 6): the rotated x axis ("tangent") and the rotated z axis ("normal"), as in IsaacGymEnvs."""
     x, y, z, w = q.unbind(-1)
-    return torch.stack(
-        (
-            1.0 - 2.0 * (y * y + z * z),
-            2.0 * (x * y + w * z),
-            2.0 * (x * z - w * y),
-            2.0 * (x * z + w * y),
-            2.0 * (y * z - w * x),
-            1.0 - 2.0 * (x * x + y * y),
-        ),
-        dim=-1,
-    )
+    x2, y2, z2 = x + x, y + y, z + z
+    xz, wy, xx1 = x2 * z, y2 * w, 1.0 - x2 * x
+    return _join(1.0 - y2 * y - z2 * z, x2 * y + z2 * w, xz - wy, xz + wy, y2 * z - x2 * w, xx1 - y2 * y)
 
 
 def heading(q: Tensor) -> Tensor:
@@ -118,7 +116,7 @@ def yaw_quat(angle: Tensor) -> Tensor:
     """Build rotations about world z by `angle` (..., rad)."""
     zero = torch.zeros_like(angle)
     half = 0.5 * angle
-    return torch.stack((zero, zero, torch.sin(half), torch.cos(half)), dim=-1)
+    return _join(zero, zero, torch.sin(half), torch.cos(half))
 
 
 def heading_rot_inv(q: Tensor) -> Tensor:
@@ -127,15 +125,18 @@ def heading_rot_inv(q: Tensor) -> Tensor:
 
 
 def rotate_to_heading(q: Tensor, v: Tensor) -> Tensor:
-    """Turn world vectors v (N, K, 3) into the heading frames of q (N, 4): `quat_rotate(heading_rot_inv(q), v)`
-    without trigonometry."""
-    x, y, z, w = q.unbind(-1)
-    facing = torch.stack((1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)), dim=-1)
-    # A vertical x axis has no heading: atan2(0, 0) = 0, the x direction.
-    facing = facing / facing.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    cos, sin = facing[:, :1], facing[:, 1:]
-    cos = torch.where((cos == 0) & (sin == 0), torch.ones_like(cos), cos)
-    return torch.stack((cos * v[..., 0] + sin * v[..., 1], cos * v[..., 1] - sin * v[..., 0], v[..., 2]), dim=-1)
+    """Turn world vectors v (N, K, 3) into the heading frames of q (N, 4).
+
+    It is `quat_rotate(heading_rot_inv(q), v)` without trigonometry.
+    """
+    x, y, z, w = q.unsqueeze(1).unbind(-1)
+    cos, sin = 1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)
+    length = torch.sqrt(cos * cos + sin * sin)
+    # A vertical x axis has no heading; as atan2(0, 0) = 0, take the x direction.
+    vertical = length < 1e-12
+    cos, sin = torch.where(vertical, torch.ones_like(cos), cos / length), torch.where(vertical, length, sin / length)
+    vx, vy, vz = v.unbind(-1)
+    return _join(cos * vx + sin * vy, cos * vy - sin * vx, vz)
 
 
 def xyzw_to_wxyz(q: Tensor) -> Tensor:
@@ -146,3 +147,11 @@ def xyzw_to_wxyz(q: Tensor) -> Tensor:
 def wxyz_to_xyzw(q_wxyz: Tensor) -> Tensor:
     """Reorder from MuJoCo's layout."""
     return torch.cat((q_wxyz[..., 1:], q_wxyz[..., :1]), dim=-1)
+
+
+def _join(*components: Tensor) -> Tensor:
+    return torch.stack(torch.broadcast_tensors(*components)).movedim(0, -1)
+
+
+def _cross(a: Tuple[Tensor, Tensor, Tensor], b: Tuple[Tensor, Tensor, Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]

@@ -12,48 +12,58 @@ from amp_train.character.state import CharacterState
 
 
 class Kinematics:
-    """A character's kinematic tree on one device; equal to MuJoCo's `mj_kinematics` to 1e-5."""
+    """A character's kinematic tree on one device; equal to MuJoCo's `mj_kinematics` to 1e-5.
+
+    Inside, tensors are (component, body or joint, N): whole levels of the tree are gathered and multiplied as contiguous rows.
+    """
 
     def __init__(self, spec: CharacterSpec, device: "torch.device | str" = "cpu") -> None:
         self.spec = spec
-        self._ball_joints, self._ball_dofs = (t.to(device) for t in spec.joint_dofs(3))
-        self._hinge_joints, hinge_dofs = (t.to(device) for t in spec.joint_dofs(1))
-        self._hinge_dofs = hinge_dofs.reshape(-1)
+        (self._ball_joints, ball_dofs), (self._hinge_joints, hinge_dofs) = spec.joint_dofs(3), spec.joint_dofs(1)
+        self._ball_joints, self._hinge_joints = self._ball_joints.to(device), self._hinge_joints.to(device)
+        # Component-major rows: x of every ball, y of every ball, z of every ball.
+        self._ball_dofs, self._hinge_dofs = ball_dofs.t().reshape(-1).to(device), hinge_dofs.reshape(-1).to(device)
         self._hinge_axis = spec.joint_axis.to(device)[self._hinge_joints]
-        self._joint_body = torch.tensor(spec.joint_body_ids, dtype=torch.long, device=device)
-        self._offset = spec.body_offset.to(device)
-        self._offset_rot = spec.body_offset_rot.to(device)
-        identity = torch.tensor([0.0, 0.0, 0.0, 1.0])
-        self._has_offset_rot = (
-            bool((spec.body_offset_rot[1:] - identity).abs().max() > 1e-7) if spec.num_bodies > 1 else False
-        )
-        self._levels = [(c.to(device), p.to(device)) for c, p in _levels(spec.parent_ids)]
+        self._joint_order = torch.argsort(torch.cat((self._ball_joints, self._hinge_joints)))
+        self._dof_order = torch.argsort(torch.cat((self._ball_dofs, self._hinge_dofs)))
+        self._offset, self._offset_rot = spec.body_offset.to(device), spec.body_offset_rot.to(device)
+        self._identity = torch.tensor([0.0, 0.0, 0.0, 1.0], device=device)
+        self._has_offset_rot = bool((spec.body_offset_rot[1:] - self._identity.cpu()).abs().sum() > 1e-6)
+        self._levels, order = _levels(spec)
+        self._levels = [tuple(index.to(device) for index in level) for level in self._levels]
+        self._body_order = torch.argsort(order).to(device)
 
     def joint_rot(self, dof_pos: Tensor) -> Tensor:
         """Convert dof_pos (..., num_dofs) to local joint rotations (..., num_joints, 4)."""
-        rot = dof_pos.new_empty(dof_pos.shape[:-1] + (self.spec.num_joints, 4))
-        rot[..., self._ball_joints, :] = rotations.exp_map_to_quat(dof_pos[..., self._ball_dofs])
-        rot[..., self._hinge_joints, :] = rotations.quat_from_angle_axis(
-            dof_pos[..., self._hinge_dofs], self._hinge_axis
-        )
-        return rot
+        rows = dof_pos.reshape(-1, self.spec.num_dofs).t()
+        exp_map = rows.index_select(0, self._ball_dofs).unflatten(0, (3, -1)).movedim(0, -1)
+        rot = self.joint_rot_of(rotations.exp_map_to_quat(exp_map), rows.index_select(0, self._hinge_dofs))
+        return rot.reshape(dof_pos.shape[:-1] + rot.shape[1:])
+
+    def joint_rot_of(self, ball_rot: Tensor, hinge_angle: Tensor) -> Tensor:
+        """Put ball rotations (num_balls, N, 4) and hinge angles (num_hinges, N) in joint order, (N, num_joints, 4)."""
+        hinge_rot = rotations.quat_from_angle_axis(hinge_angle, self._hinge_axis.unsqueeze(1))
+        both = torch.cat((ball_rot.movedim(-1, 0), hinge_rot.movedim(-1, 0)), dim=1)
+        return both.index_select(1, self._joint_order).permute(2, 1, 0)
 
     def dof_pos(self, joint_rot: Tensor) -> Tensor:
-        """Convert local joint rotations (..., num_joints, 4) to dof_pos (..., num_dofs); a hinge keeps its twist
-        only."""
-        dof_pos = joint_rot.new_empty(joint_rot.shape[:-2] + (self.spec.num_dofs,))
-        dof_pos[..., self._ball_dofs] = rotations.quat_to_exp_map(joint_rot[..., self._ball_joints, :])
-        twist = rotations.quat_twist_angle(joint_rot[..., self._hinge_joints, :], self._hinge_axis)
-        dof_pos[..., self._hinge_dofs] = twist
-        return dof_pos
+        """Convert local joint rotations (..., num_joints, 4) to dof_pos (..., num_dofs); a hinge keeps its twist only."""
+        rot = joint_rot.reshape((-1,) + joint_rot.shape[-2:]).permute(2, 1, 0)
+        ball_rot = rot.index_select(1, self._ball_joints).movedim(0, -1)
+        hinge_rot = rot.index_select(1, self._hinge_joints).movedim(0, -1)
+        angle = rotations.quat_twist_angle(hinge_rot, self._hinge_axis.unsqueeze(1))
+        return self.dof_pos_of(ball_rot, angle).reshape(joint_rot.shape[:-2] + (self.spec.num_dofs,))
+
+    def dof_pos_of(self, ball_rot: Tensor, hinge_angle: Tensor) -> Tensor:
+        """Put ball rotations (num_balls, N, 4), as exponential maps, and hinge angles (num_hinges, N) in dof order, (N, num_dofs)."""
+        exp_map = rotations.quat_to_exp_map(ball_rot).movedim(-1, 0).flatten(0, 1)
+        return torch.cat((exp_map, hinge_angle)).index_select(0, self._dof_order).t()
 
     def dof_vel(self, joint_ang_vel: Tensor) -> Tensor:
-        """Convert joint angular velocities in the child's frame (..., num_joints, 3), rad/s, to dof_vel (...,
-        num_dofs)."""
-        dof_vel = joint_ang_vel.new_empty(joint_ang_vel.shape[:-2] + (self.spec.num_dofs,))
-        dof_vel[..., self._ball_dofs] = joint_ang_vel[..., self._ball_joints, :]
-        dof_vel[..., self._hinge_dofs] = (joint_ang_vel[..., self._hinge_joints, :] * self._hinge_axis).sum(-1)
-        return dof_vel
+        """Convert joint angular velocities in the child's frame (..., num_joints, 3), rad/s, to dof_vel (..., num_dofs)."""
+        ball = joint_ang_vel[..., self._ball_joints, :].movedim(-1, -2).flatten(-2)
+        hinge = (joint_ang_vel[..., self._hinge_joints, :] * self._hinge_axis).sum(-1)
+        return torch.cat((ball, hinge), dim=-1)[..., self._dof_order]
 
     def forward(self, root_pos: Tensor, root_rot: Tensor, joint_rot: Tensor) -> Tuple[Tensor, Tensor]:
         """Place every body.
@@ -66,20 +76,25 @@ class Kinematics:
         Returns:
             body_pos (..., num_bodies, 3) m and body_rot (..., num_bodies, 4), world.
         """
-        shape = root_pos.shape[:-1] + (self.spec.num_bodies,)
-        local = root_pos.new_zeros(shape + (4,))
-        local[..., 3] = 1.0
-        local[..., self._joint_body, :] = joint_rot
-        if self._has_offset_rot:
-            local = rotations.quat_mul(self._offset_rot, local)
-        body_pos, body_rot = root_pos.new_empty(shape + (3,)), root_pos.new_empty(shape + (4,))
-        body_pos[..., 0, :], body_rot[..., 0, :] = root_pos, root_rot
-        for children, parents in self._levels:
-            parent_rot = body_rot[..., parents, :]
-            body_rot[..., children, :] = rotations.quat_mul(parent_rot, local[..., children, :])
-            reach = rotations.quat_rotate(parent_rot, self._offset[children])
-            body_pos[..., children, :] = body_pos[..., parents, :] + reach
-        return body_pos, body_rot
+        batch = root_pos.shape[:-1]
+        pos, rot = root_pos.reshape(-1, 3).t().unsqueeze(1), root_rot.reshape(-1, 4).t().unsqueeze(1)
+        joints = joint_rot.reshape((-1,) + joint_rot.shape[-2:]).permute(2, 1, 0)
+        welded = self._identity.view(4, 1, 1).expand(4, 1, pos.shape[-1])
+        joints = torch.cat((joints, welded), dim=1)
+        all_pos, all_rot = [pos], [rot]
+        for children, parents, joint_ids in self._levels:
+            parent_rot = rot.index_select(1, parents).movedim(0, -1)
+            local = joints.index_select(1, joint_ids).movedim(0, -1)
+            if self._has_offset_rot:
+                local = rotations.quat_mul(self._offset_rot[children].unsqueeze(1), local)
+            reach = rotations.quat_rotate(parent_rot, self._offset[children].unsqueeze(1))
+            pos = pos.index_select(1, parents) + reach.movedim(-1, 0)
+            rot = rotations.quat_mul(parent_rot, local).movedim(-1, 0)
+            all_pos.append(pos)
+            all_rot.append(rot)
+        body_pos = torch.cat(all_pos, dim=1).index_select(1, self._body_order).permute(2, 1, 0)
+        body_rot = torch.cat(all_rot, dim=1).index_select(1, self._body_order).permute(2, 1, 0)
+        return body_pos.reshape(batch + body_pos.shape[1:]), body_rot.reshape(batch + body_rot.shape[1:])
 
     def default_state(self, num: int) -> CharacterState:
         """Return `num` characters at rest in the MJCF's own pose."""
@@ -95,13 +110,20 @@ class Kinematics:
         )
 
 
-def _levels(parent_ids: Tuple[int, ...]) -> List[Tuple[Tensor, Tensor]]:
-    """Group the bodies below the root by depth: (children, parents) of each level."""
-    depth = [0] * len(parent_ids)
-    for body, parent in enumerate(parent_ids):
-        depth[body] = 0 if parent < 0 else depth[parent] + 1
-    levels = []
-    for level in range(1, max(depth) + 1):
-        children = [b for b, d in enumerate(depth) if d == level]
-        levels.append((torch.tensor(children), torch.tensor([parent_ids[b] for b in children])))
-    return levels
+def _levels(spec: CharacterSpec) -> Tuple[List[Tuple[Tensor, ...]], Tensor]:
+    """Group the bodies below the root by depth.
+
+    Returns:
+        Per level: the bodies, their parents' places in the level above, their joints (num_joints: welded); and all bodies in the
+        order in which the levels list them.
+    """
+    joint_of = {body: joint for joint, body in enumerate(spec.joint_body_ids)}
+    levels, above, order = [], [0], [0]
+    while True:
+        bodies = [b for b, parent in enumerate(spec.parent_ids) if parent in above]
+        if not bodies:
+            return levels, torch.tensor(order)
+        places = [above.index(spec.parent_ids[b]) for b in bodies]
+        joints = [joint_of.get(b, spec.num_joints) for b in bodies]
+        levels.append(tuple(torch.tensor(ids, dtype=torch.long) for ids in (bodies, places, joints)))
+        above, order = bodies, order + bodies

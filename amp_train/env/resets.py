@@ -29,17 +29,20 @@ class DemoSampler:
         self._num_steps = num_steps
         self._ages_s = step_dt_s * torch.arange(num_steps, device=motion_library.device)
 
-    def history_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Observe the clips at `times_s` (n,) and the control steps before, (n, num_steps, frame_size), newest
-        first."""
+    def start_at(self, clip_ids: Tensor, times_s: Tensor) -> Tuple[CharacterState, Tensor]:
+        """Look up the clips at `times_s` (n,), and the observations there and at the control steps before.
+
+        Returns:
+            n states, and histories (n, num_steps, frame_size), newest first.
+        """
         times = (times_s.unsqueeze(1) - self._ages_s).flatten()
         state = self.library.state_at(clip_ids.repeat_interleave(self._num_steps), times)
-        return self.observe(state).unflatten(0, (-1, self._num_steps))
+        return state[:: self._num_steps], self.observe(state).unflatten(0, (-1, self._num_steps))
 
     def sample(self, n: int) -> Tensor:
         """Draw n demonstrations, (n, num_steps * frame_size)."""
         clip_ids = self.library.sample_clips(n)
-        return self.history_at(clip_ids, self.library.sample_times(clip_ids)).flatten(1)
+        return self.start_at(clip_ids, self.library.sample_times(clip_ids))[1].flatten(1)
 
     def observe(self, state: CharacterState) -> Tensor:
         return amp_obs_frame(state, self._spec, self._local_root_obs)
@@ -73,7 +76,7 @@ class ResetPlanner:
         times = library.sample_times(clip_ids)
         if self._state_init == "Start":
             times = torch.zeros_like(times)
-        state, history = library.state_at(clip_ids, times), self._sampler.history_at(clip_ids, times)
+        state, history = self._sampler.start_at(clip_ids, times)
         if self._clip_share < 1.0:
             chance = torch.rand(num, generator=self._generator, device=times.device)
             self._put_default(state, history, chance >= self._clip_share)
