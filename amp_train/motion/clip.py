@@ -145,8 +145,9 @@ def _fps(clip: MotionClip) -> float:
 
 def _array(clip: MotionClip, field: str, shape: Tuple[Any, ...]) -> np.ndarray:
     """Return the field as a finite float64 array of the shape asked for (None: any length)."""
+    value = getattr(clip, field)
     try:
-        array = np.array(getattr(clip, field), dtype=np.float64)
+        array = np.array(value.cpu().numpy() if isinstance(value, Tensor) else value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise _bad(clip, "{} is not an array of numbers".format(field)) from None
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):

@@ -49,7 +49,7 @@ def _check_opcodes(data: bytes, what: str) -> None:
         for count, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
             if opcode.name not in _OPCODES or count > _MAX_OPCODES:
                 raise MotionError("{} is refused: {}.".format(what, _too_much(opcode.name)))
-            if opcode.name == "LONG_BINPUT" and argument > (position or 0):
+            if opcode.name == "LONG_BINPUT" and int(argument or 0) > (position or 0):
                 raise MotionError("{} is not a valid pickle: memo index {} is too large.".format(what, argument))
     except (ValueError, EOFError, OverflowError, MemoryError) as error:
         reason = printable(str(error))[:100]

@@ -1,5 +1,7 @@
 """Foreign clip formats, one file each; all end in a `MotionClip` in the project's convention."""
 
+from typing import Any
+
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
@@ -33,7 +35,7 @@ def parse_foreign(data: bytes, name: str, spec: CharacterSpec) -> MotionClip:
     raise MotionError("{} is of no known format. Supported: {}.".format(what, FORMATS))
 
 
-def _parse_content(content: object, name: str, spec: CharacterSpec) -> MotionClip:
+def _parse_content(content: Any, name: str, spec: CharacterSpec) -> MotionClip:
     if isinstance(content, list) and len(content) == 1:
         content = content[0]
     if is_poselib(content):

@@ -71,7 +71,7 @@ def _frames(rows: Any, name: str, columns: int, spec: CharacterSpec) -> np.ndarr
         )
     if not np.isfinite(rows).all() or len(rows) > MAX_FRAMES:
         raise MotionError("MimicKit clip '{}': frames must be finite and at most {}.".format(name, MAX_FRAMES))
-    return np.asarray(rows, dtype=np.float64)
+    return np.array(rows, dtype=np.float64)
 
 
 def _found(rows: Any) -> str:

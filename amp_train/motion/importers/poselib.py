@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec
@@ -32,14 +33,16 @@ def parse_poselib(content: Dict[str, Any], name: str, spec: CharacterSpec) -> Mo
         raise MotionError(
             "poselib clip '{}': rotation has shape {}, expected (frames, {}, 4).".format(name, rot.shape, len(bodies))
         )
-    local = rot if content.get("is_local", True) else _local(rot, parents)
+    local = torch.from_numpy(rot)
+    if not content.get("is_local", True):
+        local = _relative_to_parents(local, parents)
     joint_of = {spec.body_names[body]: joint for body, joint in zip(spec.joint_body_ids, spec.joint_names)}
     # A body that is welded to its parent here (the hands) has no joint; its rotation moves no other body.
     kept = [i for i, body in enumerate(bodies) if i > 0 and (body in joint_of or body not in spec.body_names)]
     return MotionClip(
         name=name,
         fps=_fps(content, name),
-        root_pos=_array(content, name, "root_translation", "arr"),
+        root_pos=torch.from_numpy(_array(content, name, "root_translation", "arr")),
         root_rot=local[:, 0],
         joint_rot=local[:, kept],
         joint_names=tuple(joint_of.get(bodies[i], bodies[i]) for i in kept),
@@ -49,21 +52,20 @@ def parse_poselib(content: Dict[str, Any], name: str, spec: CharacterSpec) -> Mo
 
 def _skeleton(content: Dict[str, Any], name: str) -> Tuple[List[str], List[int]]:
     bodies = _member(content, name, "skeleton_tree", "node_names")
-    parents = _array(content, name, "skeleton_tree", "parent_indices", "arr").tolist()
-    named = isinstance(bodies, list) and all(isinstance(body, str) for body in bodies)
-    if not named or not 2 <= len(bodies) <= MAX_JOINTS or not isinstance(parents, list) or len(parents) != len(bodies):
+    parents = _array(content, name, "skeleton_tree", "parent_indices", "arr")
+    few = isinstance(bodies, list) and 2 <= len(bodies) <= MAX_JOINTS and parents.shape == (len(bodies),)
+    if not few or not all(isinstance(body, str) for body in bodies):
         raise MotionError("poselib clip '{}': skeleton_tree must name 2 to {} bodies.".format(name, MAX_JOINTS))
-    if parents[0] != -1 or any(not (isinstance(p, int) and 0 <= p < body) for body, p in enumerate(parents) if body):
+    if parents[0] != -1 or not all(0 <= parent < body for body, parent in enumerate(parents) if body > 0):
         raise MotionError("poselib clip '{}': every body's parent must come before it.".format(name))
-    return bodies, parents
+    return bodies, [int(parent) for parent in parents]
 
 
-def _local(rot: np.ndarray, parents: List[int]) -> np.ndarray:
-    """Turn world rotations into rotations relative to the parent."""
-    world = rotations.normalize(torch.tensor(np.asarray(rot, dtype=np.float64)))
-    local = world.clone()
-    local[:, 1:] = rotations.quat_mul(rotations.quat_conjugate(world[:, parents[1:]]), world[:, 1:])
-    return local.numpy()
+def _relative_to_parents(world: Tensor, parents: List[int]) -> Tensor:
+    """Turn world rotations (F, bodies, 4) into rotations relative to the parent; the root's stays."""
+    world = rotations.normalize(world)
+    local = rotations.quat_mul(rotations.quat_conjugate(world[:, parents[1:]]), world[:, 1:])
+    return torch.cat((world[:, :1], local), dim=1)
 
 
 def _fps(content: Dict[str, Any], name: str) -> float:
@@ -88,4 +90,4 @@ def _array(content: Dict[str, Any], name: str, *path: str) -> np.ndarray:
     value = _member(content, name, *path)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
         raise MotionError("poselib clip '{}': {} must be an array of numbers.".format(name, ".".join(path)))
-    return value
+    return value.astype(np.float64)
