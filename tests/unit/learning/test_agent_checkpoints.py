@@ -1,0 +1,173 @@
+"""Checkpoints of the agent: plain, exact to resume from, and those of IsaacGymEnvs as well."""
+
+import pytest
+import torch
+from fake_env import PointMassVecEnv
+from make_agent import CONFIG, make_agent
+
+from amp_train.errors import CheckpointError
+
+BATCH = CONFIG["num_actors"] * CONFIG["horizon_length"]
+
+
+@pytest.fixture
+def trained(tmp_path):
+    agent = make_agent(tmp_path, lr_schedule="adaptive", kl_threshold=1e9, max_epochs=2)
+    agent.train()
+    return agent
+
+
+def save(agent, tmp_path):
+    agent.save(str(tmp_path / "saved"))
+    return str(tmp_path / "saved.pth")
+
+
+def outputs(agent, obs):
+    agent.model.eval()
+    return agent.model({"is_train": False, "prev_actions": None, "obs": obs.clone()})
+
+
+def test_a_checkpoint_loads_without_any_allow_list(trained, tmp_path):
+    loaded = torch.load(save(trained, tmp_path), weights_only=True)
+    assert type(loaded["last_mean_rewards"]) is float
+    assert (type(loaded["epoch"]), type(loaded["frame"])) == (int, int)
+
+
+def test_a_restored_agent_acts_values_and_judges_identically(trained, tmp_path):
+    path, obs, amp_obs = save(trained, tmp_path), torch.randn(9, 4), torch.randn(9, 4)
+    restored = make_agent(tmp_path)
+    restored.restore(path)
+    before, after = outputs(trained, obs), outputs(restored, obs)
+    assert torch.equal(before["mus"], after["mus"]) and torch.equal(before["values"], after["values"])
+    assert torch.equal(trained._style_reward(amp_obs), restored._style_reward(amp_obs))
+
+
+def test_a_restored_agent_continues_where_it_stopped(trained, tmp_path):
+    path = save(trained, tmp_path)
+    restored = make_agent(tmp_path, lr_schedule="adaptive", kl_threshold=1e9, max_epochs=3)
+    restored.restore(path)
+    assert (restored.epoch_num, restored.frame) == (2, 2 * BATCH)
+    assert restored.last_lr == trained.last_lr != CONFIG["learning_rate"]
+    for mine, theirs in zip(restored.optimizer.state.values(), trained.optimizer.state.values()):
+        assert torch.equal(mine["exp_avg"], theirs["exp_avg"]) and torch.equal(mine["step"], theirs["step"])
+    restored.train()
+    assert (restored.epoch_num, restored.frame) == (3, 3 * BATCH)
+
+
+def test_the_same_seed_and_checkpoint_give_the_same_next_epoch(trained, tmp_path):
+    path = save(trained, tmp_path)
+    results = []
+    for run in ("a", "b"):
+        agent = make_agent(tmp_path / run, max_epochs=3)
+        agent.restore(path)
+        torch.manual_seed(3)
+        agent.train()
+        results.append(agent.epoch_stats)
+    assert results[0] == results[1]
+
+
+def test_a_constant_rate_is_that_of_the_config_and_not_of_the_checkpoint(trained, tmp_path):
+    agent = make_agent(tmp_path, lr_schedule="constant", learning_rate=3e-4)
+    agent.restore(save(trained, tmp_path))
+    assert agent.last_lr == agent.optimizer.param_groups[0]["lr"] == 3e-4
+
+
+def test_resuming_does_not_overwrite_a_better_checkpoint(tmp_path):
+    first = make_agent(tmp_path, PointMassVecEnv(16, episode_length=5), save_best_after=1)
+    first.train()
+    best = tmp_path / "toy" / "nn" / "toy.pth"
+    first.last_mean_rewards = 1e6
+    path = save(first, tmp_path)
+    best.unlink()
+    resumed = make_agent(tmp_path, PointMassVecEnv(16, episode_length=5), save_best_after=1, max_epochs=4)
+    resumed.restore(path)
+    resumed.train()
+    assert not best.exists()
+    assert resumed.last_mean_rewards == 1e6
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 5e-5), (5e-5, None)])
+def test_moments_survive_a_change_of_parameter_groups(tmp_path, before, after):
+    first = make_agent(tmp_path, disc_learning_rate=before)
+    first.train()
+    second = make_agent(tmp_path, disc_learning_rate=after, max_epochs=3)
+    second.restore(save(first, tmp_path))
+    mine, theirs = dict(second.model.named_parameters()), dict(first.model.named_parameters())
+    for name in ("a2c_network.mu.weight", "a2c_network._disc_logits.weight"):
+        moment = second.optimizer.state[mine[name]]["exp_avg"]
+        assert moment.abs().sum() > 0
+        assert torch.equal(moment, first.optimizer.state[theirs[name]]["exp_avg"])
+    assert [group["lr"] for group in second.optimizer.param_groups] == [1e-3, 5e-5][: 2 if after else 1]
+    second.train()
+
+
+def test_a_runs_own_description_travels_with_the_checkpoint(tmp_path):
+    description = {"config": {"task": "HumanoidAMP", "num_envs": 16}, "versions": {"torch": "2"}}
+    agent = make_agent(tmp_path, checkpoint_extra=description)
+    assert torch.load(save(agent, tmp_path), weights_only=True)["amp_train"] == description
+
+
+def test_a_checkpoint_without_amp_statistics_still_loads(trained, tmp_path, caplog):
+    path = save(trained, tmp_path)
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["amp_input_mean_std"]
+    torch.save(checkpoint, path)
+    agent = make_agent(tmp_path)
+    agent.restore(path)
+    assert agent.streams.normalizer.count.item() == 1
+    assert "amp_input_mean_std" in caplog.text
+
+
+def test_a_compiled_agent_trains_saves_plain_names_and_restores(tmp_path):
+    agent = make_agent(tmp_path, max_epochs=1)
+    agent.model = torch.compile(agent.model, backend="eager")
+    agent.train()
+    path = save(agent, tmp_path)
+    assert not any("_orig_mod" in name for name in torch.load(path, weights_only=True)["model"])
+    agent.restore(path)
+
+
+def test_the_discriminator_stays_out_of_a_compiled_graph(tmp_path):
+    # aot_autograd, which every real backend uses, cannot differentiate twice.
+    agent = make_agent(tmp_path, max_epochs=1)
+    agent.model = torch.compile(agent.model, backend="aot_eager")
+    agent.train()
+    assert agent.epoch_stats["disc_grad_penalty"] > 0
+
+
+def test_a_checkpoint_of_another_network_is_refused_in_one_line(trained, tmp_path):
+    path = save(trained, tmp_path)
+    network = {**trained_network(), "mlp": {**trained_network()["mlp"], "units": [64, 16]}}
+    with pytest.raises(CheckpointError, match="other units") as caught:
+        make_agent(tmp_path, network=network).restore(path)
+    assert "\n" not in str(caught.value)
+
+
+def trained_network():
+    from make_agent import NETWORK
+
+    return NETWORK
+
+
+def test_a_checkpoint_to_play_from_only_cannot_be_continued(trained, tmp_path):
+    path = save(trained, tmp_path)
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["optimizer"]
+    torch.save(checkpoint, path)
+    with pytest.raises(CheckpointError, match="lacks optimizer"):
+        make_agent(tmp_path).restore(path)
+
+
+def test_a_crash_while_saving_leaves_the_former_checkpoint(trained, tmp_path, monkeypatch):
+    path = save(trained, tmp_path)
+    before = open(path, "rb").read()
+
+    def crash(state, file):
+        with open(file, "wb") as half:
+            half.write(b"PK half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", crash)
+    with pytest.raises(OSError, match="disk full"):
+        trained.save(str(tmp_path / "saved"))
+    assert open(path, "rb").read() == before
