@@ -3,7 +3,7 @@
 import pytest
 import torch
 from fake_env import PointMassVecEnv
-from make_agent import CONFIG, make_agent
+from make_agent import CONFIG, NETWORK, make_agent
 
 from amp_train.errors import CheckpointError
 
@@ -137,16 +137,10 @@ def test_the_discriminator_stays_out_of_a_compiled_graph(tmp_path):
 
 def test_a_checkpoint_of_another_network_is_refused_in_one_line(trained, tmp_path):
     path = save(trained, tmp_path)
-    network = {**trained_network(), "mlp": {**trained_network()["mlp"], "units": [64, 16]}}
+    network = {**NETWORK, "mlp": {**NETWORK["mlp"], "units": [64, 16]}}
     with pytest.raises(CheckpointError, match="other units") as caught:
         make_agent(tmp_path, network=network).restore(path)
     assert "\n" not in str(caught.value)
-
-
-def trained_network():
-    from make_agent import NETWORK
-
-    return NETWORK
 
 
 def test_a_checkpoint_to_play_from_only_cannot_be_continued(trained, tmp_path):
