@@ -2,7 +2,7 @@
 
 One epoch (Peng et al. 2021, Algorithm 1), each step a method of `AMPAgent`:
 
-    play_steps        act for `horizon_length` steps; note AMP observations and the value at time limits  (env_step)
+    play_steps        act for `horizon_length` steps, noting AMP observations and what time limits cut off (env_step)
     discount_values   style reward of the whole rollout, combined with the task's; advantages
     prepare_dataset   fresh demonstrations; statistics of the normalisers moved once, then frozen
     calc_gradients    a minibatch: PPO losses + discriminator loss on agent, replayed and demonstrated rows
@@ -97,11 +97,11 @@ class AMPAgent(PPOAgent):
     def init_tensors(self) -> None:
         """Allocate the rollout and fill the demonstration buffer."""
         super().init_tensors()
-        buffer = self.experience_buffer
-        shape = buffer.obs_base_shape
+        rollout, steps_envs = self.experience_buffer.tensor_dict, self.experience_buffer.obs_base_shape
         amp_obs_shape = self.env_info["amp_observation_space"].shape
-        buffer.tensor_dict["amp_obs"] = torch.zeros(shape + amp_obs_shape, device=self.ppo_device)
-        buffer.tensor_dict["timeout_values"] = torch.zeros_like(buffer.tensor_dict["values"])
+        rollout["amp_obs"] = torch.zeros(steps_envs + amp_obs_shape, device=self.ppo_device)
+        rollout["obs_reached"] = torch.zeros_like(rollout["obses"])
+        rollout["timed_out"] = torch.zeros(steps_envs, dtype=torch.bool, device=self.ppo_device)
         self.tensor_list = self.tensor_list + ["amp_obs"]
         self.streams.fill_demos()
 
@@ -119,17 +119,13 @@ class AMPAgent(PPOAgent):
         obs, rewards, dones, infos = super().env_step(actions)
         if "amp_obs" not in infos or "terminate" not in infos:
             raise ConfigError(f"Environment '{self.env_name}' is not for AMP: infos lack 'amp_obs' or 'terminate'.")
-        self.experience_buffer.update_data("amp_obs", self._step, infos["amp_obs"])
-        self._note_timeout_values(obs, dones, torch.as_tensor(infos["terminate"], device=self.ppo_device))
+        terminated = torch.as_tensor(infos["terminate"], device=self.ppo_device)
+        rollout = self.experience_buffer.tensor_dict
+        rollout["amp_obs"][self._step] = torch.as_tensor(infos["amp_obs"], device=self.ppo_device)
+        rollout["obs_reached"][self._step] = obs["obs"]
+        rollout["timed_out"][self._step] = dones.bool() & ~terminated.bool()
         self._step += 1
         return self.obs_to_tensors(self.vec_env.reset_done()), rewards, dones, infos
-
-    def _note_timeout_values(self, obs: Dict[str, Tensor], dones: Tensor, terminated: Tensor) -> None:
-        """Evaluate the states that a time limit cut off: their episodes would have gone on."""
-        values = self.experience_buffer.tensor_dict["timeout_values"][self._step].zero_()
-        timed_out = (dones.bool() & ~terminated.bool()).nonzero().squeeze(-1)
-        if len(timed_out) > 0:
-            values[timed_out] = self.get_values({"obs": obs["obs"][timed_out]})
 
     def get_values(self, obs: Dict[str, Tensor]) -> Tensor:
         """Return the critic's values (N, 1) in reward units, without evaluating the policy."""
@@ -151,10 +147,16 @@ class AMPAgent(PPOAgent):
         style = self._style_reward(self.experience_buffer.tensor_dict["amp_obs"])
         rewards = combine_rewards(mb_rewards, style, self.settings.task_reward_w, self.settings.disc_reward_w)
         done = torch.cat((mb_fdones[1:], fdones.unsqueeze(0))).unsqueeze(-1)
-        timeout_values = self.experience_buffer.tensor_dict["timeout_values"]
-        next_values = next_values_of(mb_extrinsic_values, last_extrinsic_values, done, timeout_values)
+        next_values = next_values_of(mb_extrinsic_values, last_extrinsic_values, done, self._timeout_values())
         self._style_std_mean = torch.std_mean(style)
         return gae(rewards, mb_extrinsic_values, next_values, done, self.gamma, self.tau)
+
+    def _timeout_values(self) -> Tensor:
+        """Evaluate the states that a time limit cut off, 0 elsewhere, (T, N, 1): their episodes would have gone on."""
+        rollout = self.experience_buffer.tensor_dict
+        values = torch.zeros_like(rollout["values"])
+        values[rollout["timed_out"]] = self.get_values({"obs": rollout["obs_reached"][rollout["timed_out"]]})
+        return values
 
     def _style_reward(self, amp_obs: Tensor) -> Tensor:
         """Return the style reward (..., 1) of AMP observations (..., amp_obs_dim)."""
@@ -250,8 +252,8 @@ class AMPAgent(PPOAgent):
         timings_and_losses = super().train_epoch()
         self.streams.remember(self._amp_obs)
         std, mean = self._style_std_mean
-        self.epoch_stats = self._minibatch_stats.pop_means()
-        self.epoch_stats.update(style_reward_mean=mean.item(), style_reward_std=std.item(), lr=float(self.last_lr))
+        self.epoch_stats = self._minibatch_stats.pop_means(style_reward_mean=mean, style_reward_std=std)
+        self.epoch_stats["lr"] = float(self.last_lr)
         return timings_and_losses
 
     def write_stats(self, *times_and_losses: Any) -> None:

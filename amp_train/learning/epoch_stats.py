@@ -32,8 +32,8 @@ class MinibatchStats:
         self._names = tuple(scalars)
         self._rows.append(torch.stack([scalar.detach() for scalar in scalars.values()]))
 
-    def pop_means(self) -> Dict[str, float]:
-        """Return the means since the last call and start anew."""
-        means = dict(zip(self._names, torch.stack(self._rows).mean(dim=0).tolist()))
+    def pop_means(self, **epoch_scalars: Tensor) -> Dict[str, float]:
+        """Return the means since the last call beside 0-d tensors of the whole epoch, and start anew."""
+        scalars = torch.cat((torch.stack(self._rows).mean(dim=0), torch.stack(list(epoch_scalars.values()))))
         self._rows = []
-        return means
+        return dict(zip(self._names + tuple(epoch_scalars), scalars.tolist()))
