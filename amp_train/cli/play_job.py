@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple, cast
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from amp_train.checkpoint.load import safe_load
 from amp_train.config import Config, compose, resolve, with_overrides
+from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
 from amp_train.env import AmpEnv, make_env
 from amp_train.errors import ConfigError, UserError
 from amp_train.integration.playback import Playback, play
+from amp_train.integration.training import stored_config
 
 
 @dataclass
@@ -54,10 +54,8 @@ def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
     parsed = parse_overrides(argv)
     own = {o.key_or_group: o.value() for o in parsed if o.key_or_group in PLAY_KEYS}
     rest = [text for text, o in zip(argv, parsed) if o.key_or_group not in PLAY_KEYS]
-    try:
+    with as_config_error():
         args = cast(PlayArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PlayArgs), own)))
-    except OmegaConfBaseException as error:
-        raise ConfigError("{}.".format(str(error).splitlines()[0].rstrip("."))) from error
     if not args.checkpoint:
         raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
     if args.episodes < 1 or (args.num_envs is not None and args.num_envs < 1):
@@ -70,15 +68,13 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
 
     A checkpoint of IsaacGymEnvs has none; the recipe `isaacgymenvs` stands in, unless recipe= or train= is given.
     """
-    stored = safe_load(args.checkpoint).get("amp_train", {}).get("config")
-    given = {o.key_or_group for o in parse_overrides(overrides)}
+    stored = stored_config(args.checkpoint)
     if stored is None:
+        given = {o.key_or_group for o in parse_overrides(overrides)}
         recipe = [] if given & {"recipe", "train"} else ["recipe=isaacgymenvs"]
         cfg = compose(recipe + list(overrides))
     else:
         cfg = with_overrides(stored, overrides)
-    for machine_dependent in {"num_threads", "rl_device"} - given:
-        setattr(cfg, machine_dependent, None)
     cfg.num_envs = args.num_envs or args.episodes
     cfg.seed = cfg.seed if args.seed is None else args.seed
     cfg.checkpoint, cfg.test = args.checkpoint, True

@@ -7,25 +7,24 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.cli.arguments import sweep_job_number, task_overrides
-from amp_train.cli.play_job import PLAY_KEYS, describe, play_checkpoint, record_video
-from amp_train.config import Config, make_run_dir, resolve
+from amp_train.cli.play_job import describe, play_checkpoint, record_video
+from amp_train.config import Config, make_run_dir, resolve, with_overrides
 from amp_train.env import make_env
-from amp_train.errors import ConfigError, UserError
+from amp_train.errors import UserError
 from amp_train.integration.playback import play
 from amp_train.integration.preflight import check_training
-from amp_train.integration.training import newest_checkpoint, train
+from amp_train.integration.training import newest_checkpoint, stored_config, train
 
 FINAL_EPISODES = 16
 
 
 def train_or_play(composed: DictConfig) -> None:
     """Train; with test=True, play `checkpoint` instead."""
-    cfg = resolve(cast(Config, composed))
+    cfg = cast(Config, composed)
     if cfg.test:
-        if cfg.checkpoint is None:
-            raise ConfigError("test=True plays a checkpoint: give checkpoint=runs/NAME/nn/NAME.pth.")
-        play_checkpoint([o for o in task_overrides() if o.split("=")[0] in PLAY_KEYS or not o.startswith("test=")])
+        play_checkpoint([text for text in task_overrides() if not text.startswith("test=")])
         return
+    cfg = resolve(_continued(cfg))
     check_training(cfg)
     env = make_env(cfg)
     run_dir = make_run_dir(cfg, sweep_job_number())
@@ -35,12 +34,18 @@ def train_or_play(composed: DictConfig) -> None:
     try:
         train(cfg, env, run_dir)
     except KeyboardInterrupt:
-        print("\nStopped. Continue with: checkpoint={}".format(newest_checkpoint(run_dir) or "(none was written yet)"))
+        print("\nStopped. Continue with checkpoint={}".format(newest_checkpoint(run_dir) or "(none was written yet)"))
         raise
     finally:
         env.close()
     print("Trained {} iterations in {:.1f} min.".format(cfg.max_iterations, (time.perf_counter() - started_s) / 60.0))
     _report(cfg, run_dir)
+
+
+def _continued(cfg: Config) -> Config:
+    """Return the configuration to train with: a checkpoint's own, if one is continued, with the command line on top."""
+    stored = stored_config(cfg.checkpoint) if cfg.checkpoint else None
+    return cfg if stored is None else with_overrides(stored, task_overrides(), cfg)
 
 
 def _announcement(cfg: Config, run_dir: Path) -> str:

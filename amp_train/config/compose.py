@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.config.overrides import check_overrides, parse_overrides
-from amp_train.config.schema import GROUPS, Config, register_schema
+from amp_train.config.schema import GROUPS, TRAINED_KEYS, Config, register_schema
 from amp_train.errors import ConfigError
 from amp_train.paths import CONF_DIR
 
@@ -32,7 +32,7 @@ def compose(overrides: Sequence[str] = (), config_dir: Optional[str] = None) -> 
     """
     with _hydra(config_dir) as search_path:
         check_overrides(parse_overrides(overrides), _group_options(search_path + list(overrides)))
-        with _one_line_errors():
+        with as_config_error():
             return cast(Config, hydra_compose("config", overrides=search_path + list(overrides)))
 
 
@@ -49,34 +49,42 @@ def check_sweep(overrides: Sequence[str], config_dir: Optional[str] = None) -> N
         swept = [o for o in parsed if o.is_sweep_override()]
         alternatives = [o.get_key_element() + "=" + text for o in swept for text in o.sweep_string_iterator()]
         for alternative in [[text] for text in alternatives] or [[]]:
-            with _one_line_errors():
+            with as_config_error():
                 hydra_compose("config", overrides=search_path + fixed + alternative)
 
 
-def with_overrides(stored: Dict[str, Any], overrides: Sequence[str]) -> Config:
-    """Return a stored configuration, e.g. a checkpoint's, with overrides on top.
+def with_overrides(stored: Dict[str, Any], overrides: Sequence[str], composed: Optional[Config] = None) -> Config:
+    """Return what a checkpoint's configuration says is trained, with overrides on top.
+
+    Args:
+        stored: task, sim, character, motion, train, num_envs, seed and max_iterations are taken from here.
+        overrides: these win.
+        composed: the overrides composed on the defaults; where and how the run takes place comes from here.
 
     Raises:
         ConfigError: as `compose`, and for stored keys that this version does not know.
     """
-    defaults = cast(DictConfig, compose(overrides))
-    parsed = parse_overrides(overrides)
-    with _one_line_errors():
-        config = OmegaConf.merge(OmegaConf.structured(Config), stored)
-        for key in [o.key_or_group for o in parsed]:
-            if key == "recipe":
-                raise ConfigError("recipe= cannot go on top of a stored configuration. Override single keys.")
-            OmegaConf.update(config, key, OmegaConf.select(defaults, key), merge=key not in GROUPS)
-    OmegaConf.set_struct(config, True)
+    composed = compose(overrides) if composed is None else composed
+    keys = [o.key_or_group for o in parse_overrides(overrides) if not o.key_or_group.startswith("hydra")]
+    if "recipe" in keys:
+        raise ConfigError("recipe= cannot go on top of a checkpoint's configuration. Override single keys.")
+    with as_config_error():
+        config = OmegaConf.merge(cast(DictConfig, composed), {k: stored[k] for k in TRAINED_KEYS if k in stored})
+        for key in keys:
+            OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key), merge=False)
     return cast(Config, config)
 
 
 @contextlib.contextmanager
 def _hydra(config_dir: Optional[str]) -> Iterator[List[str]]:
-    """Open Hydra on `conf/`; gives the overrides that add a further folder."""
+    """Open Hydra on `conf/`, also inside a job that Hydra runs; gives the overrides that add a further folder."""
     register_schema()
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        yield ["hydra.searchpath=['file://{}']".format(config_dir)] if config_dir else []
+    outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            yield ["hydra.searchpath=['file://{}']".format(config_dir)] if config_dir else []
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def _group_options(overrides: Sequence[str]) -> Callable[[str], List[str]]:
@@ -91,7 +99,7 @@ def _group_options(overrides: Sequence[str]) -> Callable[[str], List[str]]:
 
 
 @contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
+def as_config_error() -> Iterator[None]:
     """Turn what Hydra and OmegaConf raise into one line; the innermost cause says it best."""
     try:
         yield

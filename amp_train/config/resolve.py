@@ -27,7 +27,7 @@ def resolve(cfg: Config) -> Config:
     _check_positive(cfg)
     cfg.checkpoint = cfg.checkpoint or None
     cfg.num_threads = available_cores() if cfg.num_threads is None else cfg.num_threads
-    cfg.rl_device = _default_rl_device() if cfg.rl_device is None else cfg.rl_device
+    cfg.rl_device = cfg.sim_device if cfg.rl_device is None else cfg.rl_device
     agent = cfg.train.params.config
     if cfg.num_envs is None:
         cfg.num_envs = auto_num_envs(available_cores(), agent.horizon_length, agent.minibatch_size)
@@ -102,12 +102,6 @@ def _without_nulls(tree: Any) -> Any:
     if not isinstance(tree, dict):
         return tree
     return {key: _without_nulls(value) for key, value in tree.items() if value is not None}
-
-
-def _default_rl_device() -> str:
-    import torch
-
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
 def _iterations(cfg: Config) -> int:

@@ -1,6 +1,7 @@
 """What can be wrong with a run and shows without a simulator: checked before anything is created."""
 
 import importlib.util
+import re
 from typing import Any, Dict, List, Optional
 
 from amp_train.checkpoint.load import safe_load
@@ -23,7 +24,7 @@ def check_training(cfg: Config) -> None:
     _check_names(params)
     check_params(params)
     if cfg.checkpoint is not None:
-        _check_can_continue(cfg.checkpoint, cfg.train.params.config.max_epochs)
+        _check_can_continue(cfg.checkpoint, cfg.train.params.config.max_epochs, list(params["network"]["mlp"]["units"]))
     if cfg.wandb_activate and importlib.util.find_spec("wandb") is None:
         raise MissingPackageError("wandb_activate=True needs wandb: pip install wandb.")
 
@@ -45,11 +46,18 @@ def _check_names(params: Dict[str, Any]) -> None:
         )
 
 
-def _check_can_continue(path: str, max_epochs: int) -> None:
+def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
     checkpoint = safe_load(path)
     missing: List[str] = sorted({"epoch", "frame", "optimizer"} - set(checkpoint))
     if missing:
         raise CheckpointError("Checkpoint {} cannot be continued from: it lacks {}.".format(path, ", ".join(missing)))
+    layers = [name for name in checkpoint["model"] if re.match(r"a2c_network\.actor_mlp\.\d+\.weight", name)]
+    its_units = [len(checkpoint["model"][name]) for name in layers]
+    if its_units != units:
+        raise CheckpointError(
+            "Checkpoint {} has layers of {} units, this run of {}: give train.params.network.mlp.units={} (and disc.units), "
+            "or for a checkpoint of IsaacGymEnvs train=HumanoidAMPPPO.".format(path, its_units, units, its_units)
+        )
     done: Optional[int] = checkpoint["epoch"]
     if isinstance(done, int) and done >= max_epochs:
         raise ConfigError(

@@ -1,7 +1,10 @@
 """Making this project's algorithm, player, model and network known to rl_games, under IsaacGymEnvs' names."""
 
+import random
 from typing import Any, Dict, Optional
 
+import numpy as np
+import torch
 from rl_games.algos_torch import model_builder
 from rl_games.common.algo_observer import AlgoObserver
 from rl_games.torch_runner import Runner
@@ -30,5 +33,13 @@ def load_runner(params: Dict[str, Any], vec_env: Any, observer: Optional[AlgoObs
     """Return a Runner loaded with `params`, on an environment that exists already."""
     runner = make_runner(observer)
     runner.load({"params": params})
+    _seed(params["seed"])
     runner.params["config"].update(env_info=vec_env.get_env_info(), vec_env=vec_env)
     return runner
+
+
+def _seed(seed: int) -> None:
+    """Seed every generator; rl_games 1.6.5 does so too, but takes 0 for "no seed"."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

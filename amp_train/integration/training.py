@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 import torch
 
 import amp_train
+from amp_train.checkpoint.load import safe_load
 from amp_train.config import Config, rl_games_params, stored_form
 from amp_train.env import AmpEnv
 from amp_train.integration.registration import load_runner
@@ -47,6 +48,13 @@ def newest_checkpoint(run_dir: Path) -> Optional[Path]:
     return found[-1] if found else None
 
 
+def stored_config(checkpoint: str) -> Optional[Dict[str, Any]]:
+    """Return the configuration that a checkpoint carries; one of IsaacGymEnvs carries none."""
+    extra = safe_load(checkpoint).get("amp_train")
+    config = extra.get("config") if isinstance(extra, dict) else None
+    return config if isinstance(config, dict) else None
+
+
 def versions() -> Dict[str, str]:
     """Return what this runs on, for the record."""
     found = {"amp_train": amp_train.__version__, "python": platform.python_version()}
@@ -69,6 +77,7 @@ def _wandb_sink(cfg: Config, run_dir: Path) -> Optional[WandbSink]:
         "tags": list(cfg.wandb_tags),
         "dir": str(run_dir),
         "config": stored_form(cfg),
+        "settings": {"console": "off"},  # it would wrap the streams that the progress bar writes to
     }
     return WandbSink(init_args)
 

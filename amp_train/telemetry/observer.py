@@ -83,7 +83,7 @@ class TrainingObserver(AlgoObserver):
         """Nothing to clear; rl_games 1.6.5 calls this without defining it."""
 
     def close(self) -> None:
-        """Close the writer and every sink; safe to call more than once."""
+        """Close the writer and every sink."""
         if self.agent is not None and self.agent.writer is not None:
             self.agent.writer.close()
         for sink in self._sinks:

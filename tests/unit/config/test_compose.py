@@ -178,13 +178,28 @@ def test_overrides_go_on_top_of_a_stored_configuration():
 
 
 def test_a_stored_configuration_with_a_strange_key_is_refused():
-    stored = dict(stored_form(compose()), unheard_of=1)
+    stored = stored_form(compose())
+    stored["task"]["env"]["unheard_of"] = 1
     with pytest.raises(ConfigError, match="unheard_of"):
         with_overrides(stored, [])
 
 
+def test_where_a_run_takes_place_is_not_taken_from_a_stored_configuration():
+    stored = stored_form(
+        compose(["train_dir=theirs", "num_threads=64", "rl_device=cuda:0", "seed=3", "experiment=theirs"])
+    )
+    config = with_overrides(stored, ["train_dir=mine"])
+    assert (config.train_dir, config.num_threads, config.rl_device, config.experiment) == ("mine", None, None, None)
+    assert config.seed == 3
+
+
+def test_a_recipe_cannot_go_on_top_of_a_stored_configuration():
+    with pytest.raises(ConfigError, match="recipe"):
+        with_overrides(stored_form(compose()), ["recipe=isaacgymenvs"])
+
+
 def test_a_stored_configuration_survives_a_yaml_file(tmp_path):
-    config = compose(["num_envs=5"])
+    config = compose(["num_envs=5", "motion=roll"])
     OmegaConf.save(config, Path(tmp_path) / "config.yaml")
     reloaded = OmegaConf.to_container(OmegaConf.load(Path(tmp_path) / "config.yaml"))
     assert stored_form(with_overrides(reloaded, [])) == stored_form(config)

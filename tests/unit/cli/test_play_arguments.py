@@ -1,0 +1,55 @@
+"""amp-play's arguments: its own, and those that go on top of the checkpoint's configuration."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from amp_train.cli.play_job import PlayArgs, playing_config, split_arguments, video_path
+from amp_train.config import compose, resolve, stored_form
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    config = resolve(
+        compose(["num_envs=64", "seed=7", "motion=roll", "train.params.network.mlp.units=[8]", "num_threads=64"])
+    )
+    path = tmp_path / "policy.pth"
+    torch.save({"model": {}, "amp_train": {"config": stored_form(config)}}, path)
+    return str(path)
+
+
+def test_arguments_are_split_into_own_and_configuration():
+    args, rest = split_arguments(["checkpoint=a.pth", "episodes=3", "motion=run", "deterministic=False", "seed=1"])
+    assert args == PlayArgs(checkpoint="a.pth", episodes=3, deterministic=False, seed=1)
+    assert rest == ["motion=run"]
+
+
+def test_a_checkpoint_brings_its_own_configuration(checkpoint):
+    config = playing_config(PlayArgs(checkpoint=checkpoint), [])
+    assert config.motion.name == "roll" and list(config.train.params.network.mlp.units) == [8] and config.seed == 7
+    assert config.num_envs == PlayArgs.episodes  # one an episode
+    assert config.num_threads != 64  # this machine's
+
+
+def test_the_command_line_goes_on_top_of_a_checkpoints_configuration(checkpoint):
+    args = PlayArgs(checkpoint=checkpoint, num_envs=3, seed=0)
+    config = playing_config(args, ["motion=walk", "task.env.episode_length=9"])
+    assert (config.motion.name, config.task.env.episode_length, config.num_envs, config.seed) == ("walk", 9, 3, 0)
+    assert list(config.train.params.network.mlp.units) == [8]
+
+
+def test_a_checkpoint_of_isaacgymenvs_is_played_with_its_settings(tmp_path):
+    path = str(tmp_path / "theirs.pth")
+    torch.save({"model": {}}, path)
+    config = playing_config(PlayArgs(checkpoint=path), ["motion=run"])
+    assert list(config.train.params.network.mlp.units) == [1024, 512]
+    assert config.task.env.local_root_obs is False and config.motion.name == "run"
+    assert playing_config(PlayArgs(checkpoint=path), ["recipe=cpu"]).task.env.local_root_obs is True
+
+
+def test_a_video_goes_into_the_runs_directory():
+    assert video_path(PlayArgs(checkpoint="runs/mine/nn/last.pth")) == Path("runs/mine/last.mp4")
+    assert video_path(PlayArgs(checkpoint="elsewhere/last.pth")) == Path("last.mp4")
+    assert video_path(PlayArgs(checkpoint="last.pth", video="out.gif")) == Path("out.gif")
+    assert video_path(PlayArgs(checkpoint="last.pth", video=False)) is None

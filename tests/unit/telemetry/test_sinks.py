@@ -1,0 +1,114 @@
+"""Where measurements go: files, the bar, tensorboard and beyond."""
+
+import csv
+import io
+import json
+
+import torch
+
+from amp_train.telemetry import MetricsFiles, ProgressBar, stdout_to_file
+from amp_train.telemetry.episodes import EpisodeMeter
+from amp_train.telemetry.scalar_tee import ScalarTee
+from amp_train.telemetry.sinks import ScalarSink
+
+
+def row(iteration, **values):
+    base = {"iteration": iteration, "samples_per_s": 1000.0, "episode_length": 20.0}
+    return dict(base, **values)
+
+
+def test_episode_lengths_and_ends_are_averaged_and_then_forgotten():
+    meter = EpisodeMeter("cpu")
+    meter.add(torch.tensor([[10.0], [20.0]]), torch.tensor([True, False, False]))
+    meter.add(torch.zeros(0, 1), torch.tensor([False, False, False]))
+    meter.add(torch.tensor([[60.0]]), torch.tensor([False, False, False]))
+    assert meter.pop() == (3, 30.0, 1 / 3)
+    assert meter.pop() == (0, None, None)
+
+
+def test_metrics_files_hold_a_row_an_iteration(tmp_path):
+    files = MetricsFiles(tmp_path)
+    files.write(row(1, episode_length=None))
+    files.write(row(2))
+    with (tmp_path / "metrics.csv").open() as file:  # on disk before they are closed
+        first, second = csv.DictReader(file)
+    assert (first["iteration"], first["episode_length"]) == ("1", "")
+    assert (second["iteration"], second["episode_length"]) == ("2", "20.0")
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["episode_length"] is None
+    files.close()
+
+
+def test_a_continued_run_appends_to_its_metrics_under_one_header(tmp_path):
+    for iteration in (1, 2):
+        files = MetricsFiles(tmp_path)
+        files.write(row(iteration, new_column=3) if iteration == 2 else row(iteration))
+        files.close()
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert lines[0] == "iteration,samples_per_s,episode_length"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2"]
+    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[1])["new_column"] == 3
+
+
+def test_the_bar_shows_where_the_training_is_and_whether_it_learns():
+    stream = io.StringIO()
+    bar = ProgressBar(stream)
+    bar.start(40, 50)
+    bar.write(row(41, style_reward_mean=0.5, disc_agent_acc=0.9, disc_demo_acc=0.7))
+    bar.write(row(42, episode_length=None))
+    bar.close()
+    shown = stream.getvalue()
+    assert "42/50" in shown
+    last = shown.split("\r")[-1]
+    assert "1000 samples/s" in last and "episode 20 steps" in last  # the last length known
+    bar = ProgressBar(stream)
+    bar.start(0, 1)
+    bar.write(row(1, style_reward_mean=0.5, disc_agent_acc=0.9, disc_demo_acc=0.7))
+    bar.close()
+    assert "style 0.500, disc acc 0.80" in stream.getvalue()
+
+
+class Recorder(ScalarSink):
+    def __init__(self):
+        self.logged = []
+
+    def log(self, scalars, step):
+        self.logged.append((step, scalars))
+
+
+class FakeWriter:
+    def __init__(self):
+        self.scalars, self.closed = [], False
+
+    def add_scalar(self, tag, value, step=None):
+        self.scalars.append((tag, value, step))
+
+    def close(self):
+        self.closed = True
+
+    def flush(self):
+        return "flushed"
+
+
+def test_scalars_of_one_step_reach_the_sink_together_and_all_reach_tensorboard():
+    writer, sink = FakeWriter(), Recorder()
+    tee = ScalarTee(writer, sink)
+    tee.add_scalar("losses/a", torch.tensor(1.5), 100)
+    tee.add_scalar("rewards/step", 2.0, 100)
+    tee.add_scalar("rewards/iter", 2.0, 1)
+    tee.add_scalar("rewards/time", 2.0, 0.5)
+    tee.add_scalar("text", "not a number", 100)
+    tee.add_scalar("losses/a", 2.5, 200)
+    assert sink.logged == [(100, {"losses/a": 1.5, "rewards/step": 2.0})]
+    tee.close()
+    assert sink.logged[1] == (200, {"losses/a": 2.5})
+    assert len(writer.scalars) == 6 and writer.closed
+    assert tee.flush() == "flushed"
+
+
+def test_prints_of_rl_games_go_to_a_file(tmp_path, capsys):
+    with stdout_to_file(tmp_path / "log"):
+        print("build mlp")
+    print("shown")
+    assert capsys.readouterr().out == "shown\n"
+    assert (tmp_path / "log").read_text() == "build mlp\n"
