@@ -111,7 +111,7 @@ class _Meter:
         speed = state.root_vel[:, :2].norm(dim=-1)
         parts = (counts, counts & done, counts & terminated, counts * speed, counts * style_reward.to(counts.device))
         self._sums += torch.stack([part.sum(dtype=torch.float64) for part in parts])
-        self._left -= (counts & done).long()
+        self._left -= (counts & done).to(self._left.dtype)
         self.steps, self.unfinished = self.steps + 1, bool((self._left > 0).any())
 
     def result(self, env: AmpEnv) -> Playback:

@@ -55,7 +55,7 @@ def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
     its_units = [len(checkpoint["model"][name]) for name in layers]
     if its_units != units:
         raise CheckpointError(
-            "Checkpoint {} has layers of {} units, this run of {}: give train.params.network.mlp.units={} (and disc.units), "
+            "Checkpoint {} has layers of {} units, this run {}: give train.params.network.mlp.units={} and disc.units, "
             "or for a checkpoint of IsaacGymEnvs train=HumanoidAMPPPO.".format(path, its_units, units, its_units)
         )
     done: Optional[int] = checkpoint["epoch"]
