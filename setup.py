@@ -1,4 +1,4 @@
-"""What setup.cfg cannot say: `conf/` and `motions/` lie at the top of the checkout, and in the package once installed."""
+"""What setup.cfg cannot say: `conf/` and `motions/` lie at the top of the checkout, in the package once installed."""
 
 from setuptools import find_packages, setup
 
