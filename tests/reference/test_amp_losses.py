@@ -110,9 +110,9 @@ def test_sum_of_squares_runs_over_all_weights():
 
 def test_accuracies_count_agents_below_and_demonstrations_above_zero():
     agent_acc, demo_acc = disc_accuracies(
-        torch.tensor([[-1.0], [-2.0], [0.5], [3.0]]), torch.tensor([[1.0], [-1.0], [2.0]])
+        torch.tensor([[-1.0], [-2.0], [-0.1], [3.0]]), torch.tensor([[1.0], [-1.0], [2.0]])
     )
-    assert agent_acc.item() == pytest.approx(2 / 4)
+    assert agent_acc.item() == pytest.approx(3 / 4)
     assert demo_acc.item() == pytest.approx(2 / 3)
 
 

@@ -106,6 +106,34 @@ def test_the_first_minibatch_sees_the_policy_that_acted(tmp_path):
         assert agent.epoch_stats["clip_frac"] == 0.0
 
 
+def test_the_discriminator_learns_to_tell_agents_from_demonstrations(tmp_path):
+    agent = begin(make_agent(tmp_path))
+    for _ in range(10):
+        agent.train_epoch()
+    assert agent.epoch_stats["disc_agent_logit"] < agent.epoch_stats["disc_demo_logit"]
+    assert agent.epoch_stats["disc_agent_acc"] > 0.6 and agent.epoch_stats["disc_demo_acc"] > 0.6
+
+
+def test_a_rollout_is_replayed_from_the_next_epoch_on(tmp_path):
+    env = RecordingEnv(CONFIG["num_actors"])
+    agent = begin(make_agent(tmp_path, env))
+    agent.train_epoch()
+    replayed = agent.streams._replay.state_dict()["rows"]
+    assert sorted(replayed[:, 0].tolist()) == sorted(torch.stack(env.amp_obs)[..., 0].flatten().tolist())
+
+
+def test_each_epoch_fetches_amp_batch_size_fresh_demonstrations(tmp_path):
+    fetched = []
+
+    class CountingEnv(PointMassVecEnv):
+        def fetch_amp_obs_demo(self, n):
+            fetched.append(n)
+            return super().fetch_amp_obs_demo(n)
+
+    make_agent(tmp_path, CountingEnv(CONFIG["num_actors"]), max_epochs=2).train()
+    assert fetched == [CONFIG["amp_obs_demo_buffer_size"], CONFIG["amp_batch_size"], CONFIG["amp_batch_size"]]
+
+
 def test_update_changes_actor_critic_and_discriminator_but_not_a_frozen_sigma(tmp_path):
     agent = begin(make_agent(tmp_path))
     before = weights(agent)
