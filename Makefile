@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/vermin --quiet --no-tips --target=3.8- --violations amp_train scripts setup.py
+	$(BIN)/vermin --quiet --no-tips --eval-annotations --target=3.8- --violations amp_train scripts setup.py
 	$(BIN)/python -m pytest tests/test_architecture.py
 
 bench: $(VENV)/.installed
