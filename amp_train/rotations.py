@@ -1,8 +1,8 @@
-"""Quaternion maths in torch. Quaternions are unit, xyzw, body to world; every function broadcasts over leading dimensions.
+"""Quaternion maths in torch. Quaternions are unit, xyzw, body to world; functions broadcast over leading dimensions.
 
 Results have the usual shape but lie in memory component by component (all x, then all y, ...): a batch is then worked
-through in contiguous vectors, several times as fast on a CPU as interleaved. Checked against MuJoCo's `mju_*` functions in
-`tests/reference`.
+through in contiguous vectors, several times as fast on a CPU as interleaved. Checked against MuJoCo's `mju_*` functions
+in `tests/reference`.
 """
 
 from typing import Tuple
@@ -99,7 +99,7 @@ def slerp(q0: Tensor, q1: Tensor, blend: Tensor) -> Tensor:
 
 
 def quat_to_tan_norm(q: Tensor) -> Tensor:
-    """Return the 6D rotation (..., 6): the rotated x axis ("tangent") and the rotated z axis ("normal"), as in IsaacGymEnvs."""
+    """Return the 6D rotation (..., 6): the rotated x axis ("tangent") and z axis ("normal"), as in IsaacGymEnvs."""
     x, y, z, w = q.unbind(-1)
     x2, y2, z2 = x + x, y + y, z + z
     xz, wy, xx1 = x2 * z, y2 * w, 1.0 - x2 * x

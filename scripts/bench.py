@@ -3,8 +3,8 @@
   python scripts/bench.py [key=value ...]        the overrides of amp-train, e.g. num_envs=512 motion=run
 
 Prints a table and, as its last line, one JSON object:
-  raw_rollout_steps_per_s  control steps/s of bare mujoco.rollout: same compiled model, worlds, substeps, threads, starting states
-  env_steps_per_s          control steps/s of AmpEnv.step + reset_done: physics, observations, AMP history, falls, resets
+  raw_rollout_steps_per_s  control steps/s of bare mujoco.rollout: same model, worlds, substeps, threads and start
+  env_steps_per_s          control steps/s of AmpEnv.step + reset_done: physics, observations, history, falls, resets
   env_efficiency           env / raw: median over rounds of the two measured in turn, so that a busy machine hits both
   train_samples_per_s      the whole training loop, as `amp-train` runs it, after its first iterations
   train_efficiency         train / raw: median over iterations, each divided by a raw measurement right after it
@@ -62,9 +62,7 @@ class RawRollout:
 
     def step(self, pd_target: torch.Tensor) -> None:
         self.control[:] = pd_target.unsqueeze(1).numpy()
-        self.pool.rollout(
-            self.model, self.data, self.start, self.control, state=self.states, sensordata=self.sensors
-        )
+        self.pool.rollout(self.model, self.data, self.start, self.control, state=self.states, sensordata=self.sensors)
         self.start[:] = self.states[:, -1]
 
     def rate(self, actions: torch.Tensor) -> float:
@@ -146,14 +144,16 @@ def bench_demos(env: AmpEnv) -> Dict[str, float]:
 
 
 def main(overrides: List[str]) -> None:
-    cfg = resolve(compose(["max_iterations={}".format(TRAIN_ITERATIONS), "sim_device=cpu", "rl_device=cpu"] + overrides))
+    fixed = ["max_iterations={}".format(TRAIN_ITERATIONS), "sim_device=cpu", "rl_device=cpu"]
+    cfg = resolve(compose(fixed + overrides))
     params = rl_games_params(cfg)
     torch.manual_seed(0)
     torch.set_num_threads(int(cfg.num_threads or 1))
     env = make_env(cfg)
     raw = RawRollout(env, cfg.sim.decimation, int(cfg.num_threads or 1))
     results = dict(bench_env(env, raw), **bench_demos(env), **bench_train(params, env, raw))
-    sys.stdout.write("\n{} environments, {} threads, motion {}\n".format(env.num_envs, cfg.num_threads, cfg.motion.name))
+    setting = (env.num_envs, cfg.num_threads, cfg.motion.name)
+    sys.stdout.write("\n{} environments, {} threads, motion {}\n".format(*setting))
     for name, value in results.items():
         sys.stdout.write("  {:<26}{:>14,.2f}\n".format(name, value))
     sys.stdout.write(json.dumps({name: round(value, 4) for name, value in results.items()}) + "\n")

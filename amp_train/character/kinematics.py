@@ -14,7 +14,8 @@ from amp_train.character.state import CharacterState
 class Kinematics:
     """A character's kinematic tree on one device; equal to MuJoCo's `mj_kinematics` to 1e-5.
 
-    Inside, tensors are (component, body or joint, N): whole levels of the tree are gathered and multiplied as contiguous rows.
+    Inside, tensors are (component, body or joint, N): whole levels of the tree are gathered and multiplied as
+    contiguous rows.
     """
 
     def __init__(self, spec: CharacterSpec, device: "torch.device | str" = "cpu") -> None:
@@ -47,7 +48,7 @@ class Kinematics:
         return both.index_select(1, self._joint_order).permute(2, 1, 0)
 
     def dof_pos(self, joint_rot: Tensor) -> Tensor:
-        """Convert local joint rotations (..., num_joints, 4) to dof_pos (..., num_dofs); a hinge keeps its twist only."""
+        """Convert local joint rotations (..., num_joints, 4) to dof_pos (..., num_dofs); a hinge keeps its twist."""
         rot = joint_rot.reshape((-1,) + joint_rot.shape[-2:]).permute(2, 1, 0)
         ball_rot = rot.index_select(1, self._ball_joints).movedim(0, -1)
         hinge_rot = rot.index_select(1, self._hinge_joints).movedim(0, -1)
@@ -55,12 +56,12 @@ class Kinematics:
         return self.dof_pos_of(ball_rot, angle).reshape(joint_rot.shape[:-2] + (self.spec.num_dofs,))
 
     def dof_pos_of(self, ball_rot: Tensor, hinge_angle: Tensor) -> Tensor:
-        """Put ball rotations (num_balls, N, 4), as exponential maps, and hinge angles (num_hinges, N) in dof order, (N, num_dofs)."""
+        """Put ball rotations (num_balls, N, 4) and hinge angles (num_hinges, N), rad, in dof order, (N, num_dofs)."""
         exp_map = rotations.quat_to_exp_map(ball_rot).movedim(-1, 0).flatten(0, 1)
         return torch.cat((exp_map, hinge_angle)).index_select(0, self._dof_order).t()
 
     def dof_vel(self, joint_ang_vel: Tensor) -> Tensor:
-        """Convert joint angular velocities in the child's frame (..., num_joints, 3), rad/s, to dof_vel (..., num_dofs)."""
+        """Convert joint angular velocities in the child's frame (..., num_joints, 3), rad/s, to dof_vel."""
         ball = joint_ang_vel[..., self._ball_joints, :].movedim(-1, -2).flatten(-2)
         hinge = (joint_ang_vel[..., self._hinge_joints, :] * self._hinge_axis).sum(-1)
         return torch.cat((ball, hinge), dim=-1)[..., self._dof_order]
@@ -114,11 +115,12 @@ def _levels(spec: CharacterSpec) -> Tuple[List[Tuple[Tensor, ...]], Tensor]:
     """Group the bodies below the root by depth.
 
     Returns:
-        Per level: the bodies, their parents' places in the level above, their joints (num_joints: welded); and all bodies in the
-        order in which the levels list them.
+        Per level: the bodies, their parents' places in the level above, their joints (num_joints: welded); and all
+        bodies in the order in which the levels list them.
     """
     joint_of = {body: joint for joint, body in enumerate(spec.joint_body_ids)}
-    levels, above, order = [], [0], [0]
+    levels: List[Tuple[Tensor, ...]] = []
+    above, order = [0], [0]
     while True:
         bodies = [b for b, parent in enumerate(spec.parent_ids) if parent in above]
         if not bodies:

@@ -22,7 +22,8 @@ class MujocoState:
             (balls if size == 3 else hinges).append(address)
             address += 4 if size == 3 else 1
         self.nq, self.nv, self._num_balls = address, 6 + spec.num_dofs, len(balls)
-        self._ball_joints, self._hinge_dofs = spec.joint_dofs(3)[0].to(device), spec.joint_dofs(1)[1].reshape(-1).to(device)
+        self._ball_joints = spec.joint_dofs(3)[0].to(device)
+        self._hinge_dofs = spec.joint_dofs(1)[1].reshape(-1).to(device)
         # qpos as root position, root rotation xyzw, x of every ball, y of every ball, z, w, and the hinge angles.
         order = [0, 1, 2, 4, 5, 6, 3] + [ball + k for k in (1, 2, 3, 0) for ball in balls] + hinges
         self._ordered = torch.tensor(order, dtype=torch.long, device=device)
@@ -60,4 +61,3 @@ class MujocoState:
         """Write N velocities as qvel (N, nv), float64."""
         spin = rotations.quat_rotate_inverse(state.root_rot, state.root_ang_vel)
         return torch.cat((state.root_vel, spin, state.dof_vel), dim=-1).double()
-

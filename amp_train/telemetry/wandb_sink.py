@@ -25,7 +25,7 @@ class WandbSink(ScalarSink):
             close_timeout_s: how long `close` waits for wandb to finish.
         """
         self._wandb, self._init_args, self._close_timeout_s = wandb, init_args, close_timeout_s
-        self._calls: "queue.Queue[Optional[Callable[[], Any]]]" = queue.Queue(MAX_WAITING)
+        self._calls: "queue.Queue[Optional[Callable[[], Any]]]" = queue.Queue(MAX_WAITING)  # noqa: UP037 (Python 3.8)
         self._failed = False
         self._run: Any = None
         self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
