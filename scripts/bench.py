@@ -12,22 +12,26 @@ Prints a table and, as its last line, one JSON object:
 """
 
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
 from typing import Any, Callable, Dict, List
 
-import mujoco
-import numpy as np
-import torch
-from mujoco import rollout
-from rl_games.common.algo_observer import AlgoObserver
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as amp-train
 
-from amp_train.config import compose, resolve, rl_games_params
-from amp_train.env import AmpEnv, make_env
-from amp_train.integration.registration import load_runner
-from amp_train.integration.vec_env import AMPVecEnv
+import mujoco  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mujoco import rollout  # noqa: E402
+from rl_games.common.algo_observer import AlgoObserver  # noqa: E402
+
+from amp_train.config import compose, resolve, rl_games_params  # noqa: E402
+from amp_train.env import AmpEnv, make_env  # noqa: E402
+from amp_train.integration.registration import load_runner  # noqa: E402
+from amp_train.integration.vec_env import AMPVecEnv  # noqa: E402
+from amp_train.learning.threads import single_threaded  # noqa: E402
 
 ROUNDS = 9
 STEPS_PER_ROUND = 8
@@ -87,7 +91,8 @@ def bench_env(env: AmpEnv, raw: RawRollout) -> Dict[str, float]:
     env.reset()
     for round_number in range(ROUNDS + 1):
         actions = ACTION_NOISE * torch.randn(STEPS_PER_ROUND, env.num_envs, env.num_actions)
-        rates = raw.rate(actions), env_rate(env, actions)
+        with single_threaded():  # as the agent's rollout
+            rates = raw.rate(actions), env_rate(env, actions)
         if round_number > 0:
             raw_rates.append(rates[0])
             env_rates.append(rates[1])

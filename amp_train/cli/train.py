@@ -1,5 +1,6 @@
 """`amp-train [group=option ...] [key=value ...]`: train a character to move like a clip; -m sweeps, --help lists."""
 
+import os
 import sys
 
 import hydra
@@ -20,6 +21,8 @@ def run_job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Run the command."""
+    # Read when torch loads: its idle threads sleep instead of spinning on the cores that physics needs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     register_schema()
     with one_line_errors():
         check_hydra_arguments(sys.argv[1:])

@@ -30,6 +30,7 @@ from amp_train.learning.ppo_agent import PPOAgent, logger
 from amp_train.learning.precision import multiplies_bf16
 from amp_train.learning.settings import check_params
 from amp_train.learning.style_reward import combine_rewards
+from amp_train.learning.threads import single_threaded
 
 FRAME_ARGUMENT = 11  # of write_stats, in every rl_games from 1.6.1 on
 UPDATE_KEYS = ("obs", "actions", "mu", "sigma", "old_logp_actions", "old_values", "advantages", "returns")
@@ -108,7 +109,8 @@ class AMPAgent(PPOAgent):
     def play_steps(self) -> Dict[str, Any]:
         """Act for `horizon_length` steps and return the rollout, flat and with returns."""
         self._step = 0
-        return super().play_steps()
+        with single_threaded():
+            return super().play_steps()
 
     def play_steps_rnn(self) -> Dict[str, Any]:
         """Refuse recurrent policies."""
