@@ -147,7 +147,8 @@ def _array(clip: MotionClip, field: str, shape: Tuple[Any, ...]) -> np.ndarray:
     """Return the field as a finite float64 array of the shape asked for (None: any length)."""
     value = getattr(clip, field)
     try:
-        array = np.array(value.cpu().numpy() if isinstance(value, Tensor) else value, dtype=np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            array = np.array(value.cpu().numpy() if isinstance(value, Tensor) else value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise _bad(clip, "{} is not an array of numbers".format(field)) from None
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
@@ -159,7 +160,7 @@ def _array(clip: MotionClip, field: str, shape: Tuple[Any, ...]) -> np.ndarray:
 
 
 def _unit(clip: MotionClip, field: str, rot: np.ndarray) -> Tensor:
-    length = np.linalg.norm(rot, axis=-1, keepdims=True)
+    length = np.linalg.norm(np.clip(rot, -1e3, 1e3), axis=-1, keepdims=True)
     wrong = np.abs(length - 1.0) > _QUAT_LENGTH_TOLERANCE
     if wrong.any():
         message = "{} holds a quaternion of length {:.3g} in frame {}; it must be 1"

@@ -88,6 +88,6 @@ def _member(content: Dict[str, Any], name: str, *path: str) -> Any:
 
 def _array(content: Dict[str, Any], name: str, *path: str) -> np.ndarray:
     value = _member(content, name, *path)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
-        raise MotionError("poselib clip '{}': {} must be an array of numbers.".format(name, ".".join(path)))
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+        raise MotionError("poselib clip '{}': {} must be an array of finite numbers.".format(name, ".".join(path)))
     return value.astype(np.float64)

@@ -143,6 +143,13 @@ def test_an_archive_of_very_many_members_is_refused_before_its_directory_is_read
         parse_npz(buffer.getvalue(), "clip")
 
 
+def test_a_zip64_directory_that_could_declare_more_is_refused(saved: Path) -> None:
+    data = saved.read_bytes()
+    locator = b"PK\x06\x07" + b"\0" * 16
+    with pytest.raises(MotionError, match="more members than a motion clip"):
+        parse_npz(data[:-22] + locator + data[-22:], "clip")
+
+
 @pytest.mark.parametrize("descr", ["'O'", "[('a', '<f4')]", "'<f4', 'x'", "'|V8'", "__import__('os')", "'" + "(" * 500])
 def test_other_array_types_are_refused(descr: str) -> None:
     header = "{{'descr': {}, 'fortran_order': False, 'shape': (1,), }}\n".format(descr).encode()
