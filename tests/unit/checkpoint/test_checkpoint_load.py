@@ -50,6 +50,14 @@ def test_numpy_scalars_become_plain_numbers_however_numpy_spelled_them(tmp_path,
         assert value == scalar.item()
 
 
+def test_torch_2_4_which_has_no_temporary_allow_list_reads_them_too(tmp_path, monkeypatch):
+    monkeypatch.delattr(torch.serialization, "safe_globals")
+    try:
+        assert safe_load(write(tmp_path / "a.pth", last_mean_rewards=np.float32(12.5)))["last_mean_rewards"] == 12.5
+    finally:
+        torch.serialization.clear_safe_globals()
+
+
 def test_tensors_come_back_as_they_were(tmp_path):
     optimizer = {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
     loaded = safe_load(write(tmp_path / "a.pth", optimizer=optimizer, env_state=None, epoch=7))
