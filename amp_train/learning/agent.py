@@ -25,6 +25,7 @@ from amp_train.learning.losses import bound_loss, disc_objective
 from amp_train.learning.minibatches import ShuffledMinibatches
 from amp_train.learning.model import NormalizedObs
 from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
+from amp_train.learning.normalizer import take_in
 from amp_train.learning.optimizer import two_rate_adam
 from amp_train.learning.ppo_agent import PPOAgent, logger
 from amp_train.learning.precision import multiplies_bf16
@@ -188,19 +189,14 @@ class AMPAgent(PPOAgent):
 
         In this order the old policy is exactly the one that acted: the first probability ratio is 1, and KL does not
         count the statistics' own drift, which in a first epoch would send an adaptive learning rate to its floor.
-        Taken in `mini_epochs` times, the statistics end where rl_games' do, which sees the rollout in each of them.
+        Counted `mini_epochs` times, the rollout moves them as far as in rl_games, which takes it in that often.
         """
-        obs, model = self._preproc_obs(obs), self.bare_model
+        obs = self._preproc_obs(obs)
         if not self.normalize_input:
             return obs
-        repeats = self.mini_epochs_num if self.settings.normalize_obs_every_mini_epoch else 1
-        with torch.no_grad():
-            model.running_mean_std.eval()
-            normalized = model.norm_obs(obs)
-            model.running_mean_std.train()
-            for _ in range(repeats):
-                model.norm_obs(obs)
-            model.running_mean_std.eval()
+        statistics = self.bare_model.running_mean_std.eval()
+        normalized = self.bare_model.norm_obs(obs)
+        take_in(statistics, obs, self.mini_epochs_num if self.settings.normalize_obs_every_mini_epoch else 1)
         return normalized
 
     def calc_gradients(self, minibatch: Dict[str, Tensor]) -> None:

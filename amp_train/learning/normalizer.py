@@ -1,4 +1,6 @@
-"""Running mean and variance of AMP observations, updated only where told to."""
+"""Running mean and variance of observations, moved only where told to."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,22 +26,32 @@ class AmpObsNormalizer(nn.Module):
         self.register_buffer("running_var", torch.ones(amp_obs_dim, dtype=torch.float64))
         self.register_buffer("count", torch.ones((), dtype=torch.float64))
 
-    @torch.no_grad()
     def update(self, amp_obs: Tensor) -> None:
-        """Merge the rows (B, amp_obs_dim) into the statistics (parallel variance, Chan et al. 1983)."""
-        batch_count = len(amp_obs)
-        batch_mean = amp_obs.mean(dim=0)
-        batch_var = (amp_obs - batch_mean).square_().mean(dim=0)  # several times faster than torch.var on CPU
-        total = self.count + batch_count
-        delta = batch_mean - self.running_mean
-        squares = self.running_var * self.count + batch_var * batch_count
-        squares = squares + delta.square() * self.count * batch_count / total
-        self.running_mean.add_(delta * batch_count / total)
-        self.running_var.copy_(squares / total)
-        self.count.copy_(total)
+        """Take rows (B, amp_obs_dim) into the statistics."""
+        take_in(self, amp_obs)
 
     def forward(self, amp_obs: Tensor) -> Tensor:
         """Return (amp_obs - mean) / sqrt(var + epsilon), clamped to +-5, as a new tensor without a gradient."""
         with torch.no_grad():
             inverse_std = (self.running_var.float() + self.epsilon).rsqrt()
             return (amp_obs - self.running_mean.float()).mul_(inverse_std).clamp_(-self.max_abs, self.max_abs)
+
+
+@torch.no_grad()
+def take_in(statistics: Any, rows: Tensor, times: int = 1) -> None:
+    """Merge rows (B, dim), counted `times` times, into `statistics` in place (parallel variance, Chan et al. 1983).
+
+    Args:
+        statistics: anything with `running_mean`, `running_var` and `count`; rl_games' RunningMeanStd too, which by
+            itself cannot move without also normalising.
+    """
+    batch_count = times * len(rows)
+    batch_mean = rows.mean(dim=0)
+    batch_var = (rows - batch_mean).square_().mean(dim=0)  # several times faster than torch.var on CPU
+    total = statistics.count + batch_count
+    delta = batch_mean - statistics.running_mean
+    squares = statistics.running_var * statistics.count + batch_var * batch_count
+    squares = squares + delta.square() * statistics.count * batch_count / total
+    statistics.running_mean.add_(delta * batch_count / total)
+    statistics.running_var.copy_(squares / total)
+    statistics.count.copy_(total)

@@ -3,7 +3,7 @@
 import torch
 from rl_games.algos_torch.running_mean_std import RunningMeanStd
 
-from amp_train.learning.normalizer import AmpObsNormalizer
+from amp_train.learning.normalizer import AmpObsNormalizer, take_in
 
 
 def test_statistics_equal_those_of_all_rows_together():
@@ -32,6 +32,17 @@ def test_it_agrees_with_rl_games_running_mean_std():
     amp_obs = 20.0 * torch.randn(50, 3)
     torch.testing.assert_close(ours(amp_obs), theirs(amp_obs), atol=1e-5, rtol=1e-5)
     assert ours(amp_obs).abs().max() == 5.0
+
+
+def test_rows_counted_twice_weigh_as_rows_taken_in_twice():
+    rows = 3.0 + torch.randn(64, 3)
+    once, twice = RunningMeanStd((3,)), RunningMeanStd((3,))
+    take_in(once, rows, times=2)
+    for _ in range(2):
+        twice.train()
+        twice(rows)
+    for name, value in twice.state_dict().items():
+        torch.testing.assert_close(once.state_dict()[name], value, atol=1e-5, rtol=1e-5)
 
 
 def test_its_state_is_that_of_rl_games():
