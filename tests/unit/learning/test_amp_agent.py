@@ -308,6 +308,19 @@ def test_bad_sizes_are_refused_before_the_environment_is_looked_at(tmp_path):
         AMPAgent("run", params)
 
 
+def test_a_rollout_leaves_the_cores_to_the_physics_and_the_update_takes_them(tmp_path):
+    class ThreadCountingEnv(PointMassVecEnv):
+        def step(self, actions):
+            self.threads = torch.get_num_threads()
+            return super().step(actions)
+
+    env = ThreadCountingEnv(CONFIG["num_actors"])
+    agent = begin(make_agent(tmp_path, env))
+    torch.set_num_threads(2)
+    agent.train_epoch()
+    assert (env.threads, torch.get_num_threads()) == (1, 2)
+
+
 def test_compilation_is_off_unless_asked_for(tmp_path):
     params = make_params(tmp_path)
 
