@@ -31,7 +31,13 @@ class OffscreenCanvas:
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         # Without a GPU, smoothed edges make a picture cost three times as much.
         model.vis.quality.offsamples = 0 if _draws_on_cpu() else 4
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        try:
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        except mujoco.FatalError as error:
+            # MuJoCo asks a libEGL that is loaded, even if it is broken and the context is OSMesa's.
+            self._platform.free()
+            message = "MuJoCo cannot use this machine's OpenGL ({}); try MUJOCO_GL=osmesa, or {}."
+            raise ViewerError(message.format(error, _INSTALL)) from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._pixels = np.empty((height, width, 3), dtype=np.uint8)
 
