@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, List, Optional, Sequence, Tuple, cast
 
 from omegaconf import OmegaConf
 
@@ -96,10 +96,15 @@ def record_video(path: Path, env: AmpEnv, result: Playback) -> str:
     """Write the recorded states as a video; return its path, or why there is none."""
     from amp_train.viewers import render_video
 
-    if result.states is None:
-        return "nothing was recorded"
+    states = result.states
+    assert states is not None, "play(record=True) was meant"
+    return drawn(lambda: render_video(path, env.spec, states, 1.0 / env.control_dt_s))
+
+
+def drawn(draw: Callable[[], Path]) -> str:
+    """Draw something; return its path, or in one line why this machine cannot."""
     try:
-        return str(render_video(path, env.spec, result.states, 1.0 / env.control_dt_s))
+        return str(draw())
     except UserError as error:
         return "none. {}".format(error)
 

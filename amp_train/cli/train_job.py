@@ -7,10 +7,9 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.cli.arguments import sweep_job_number, task_overrides
-from amp_train.cli.play_job import describe, play_checkpoint, record_video
+from amp_train.cli.play_job import describe, drawn, play_checkpoint, record_video
 from amp_train.config import Config, make_run_dir, resolve, with_overrides
 from amp_train.env import make_env
-from amp_train.errors import UserError
 from amp_train.integration.playback import play
 from amp_train.integration.preflight import check_training
 from amp_train.integration.training import newest_checkpoint, stored_config, train
@@ -60,21 +59,16 @@ def _announcement(cfg: Config, run_dir: Path) -> str:
 
 def _report(cfg: Config, run_dir: Path) -> None:
     """Say where the results are; what this machine cannot draw is one line, not a failure."""
+    from amp_train.viewers import plot_curves
+
     checkpoint = newest_checkpoint(run_dir)
     print("  checkpoint  {}".format(checkpoint))
-    try:
-        from amp_train.viewers import plot_curves
-
-        plot_curves(run_dir / "metrics.csv", run_dir / "curves.png")
-        print("  curves      {}".format(run_dir / "curves.png"))
-        if cfg.video and checkpoint is not None:
-            _final_video(cfg, checkpoint, run_dir / "video.mp4")
-    except UserError as error:
-        print("  not drawn   {}".format(error))
+    print("  curves      {}".format(drawn(lambda: plot_curves(run_dir / "metrics.csv", run_dir / "curves.png"))))
+    if cfg.video and checkpoint is not None:
+        _final_video(cfg, checkpoint, run_dir / "video.mp4")
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
-    cfg = resolve(cfg)
     cfg.num_envs = FINAL_EPISODES
     env = make_env(cfg)
     try:

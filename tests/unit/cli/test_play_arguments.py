@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from amp_train.cli.play_job import PlayArgs, playing_config, split_arguments, video_path
+from amp_train.cli.play_job import PlayArgs, drawn, playing_config, split_arguments, video_path
 from amp_train.config import compose, resolve, stored_form
+from amp_train.errors import MissingPackageError
 
 
 @pytest.fixture
@@ -53,3 +54,11 @@ def test_a_video_goes_into_the_runs_directory():
     assert video_path(PlayArgs(checkpoint="elsewhere/last.pth")) == Path("last.mp4")
     assert video_path(PlayArgs(checkpoint="last.pth", video="out.gif")) == Path("out.gif")
     assert video_path(PlayArgs(checkpoint="last.pth", video=False)) is None
+
+
+def test_a_machine_that_cannot_draw_says_what_to_install_and_goes_on():
+    def cannot():
+        raise MissingPackageError("Writing a video needs an encoder: pip install 'imageio[ffmpeg]'.")
+
+    assert drawn(lambda: Path("out.mp4")) == "out.mp4"
+    assert "pip install" in drawn(cannot)
