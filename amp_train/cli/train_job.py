@@ -50,10 +50,10 @@ def _continued(cfg: Config) -> Config:
 def _announcement(cfg: Config, run_dir: Path) -> str:
     agent = cfg.train.params.config
     samples = cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * agent.horizon_length
-    text = "Training {} on '{}': {} environments ({}, {} threads), learner on {}, {} iterations, {:.2g} M samples -> {}"
+    text = "Training {} on '{}': {} environments ({}, {} threads), learner on {}, {} iterations, {:,} samples -> {}"
     return text.format(
         cfg.task.name, cfg.motion.name, cfg.num_envs, cfg.sim.name, cfg.num_threads, cfg.rl_device, cfg.max_iterations,
-        samples / 1e6, run_dir,
+        samples, run_dir,
     )  # fmt: skip
 
 
