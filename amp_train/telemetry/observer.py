@@ -7,6 +7,7 @@ from rl_games.common.algo_observer import AlgoObserver
 from torch import Tensor
 
 from amp_train.telemetry.episodes import EpisodeMeter
+from amp_train.telemetry.health import HEALTHY, disc_health
 from amp_train.telemetry.scalar_tee import ScalarTee
 from amp_train.telemetry.sinks import Row, RowSink, ScalarSink
 
@@ -17,7 +18,8 @@ class TrainingObserver(AlgoObserver):
     Args:
         sinks: take each iteration's row.
         scalar_sink: takes the scalars that go to tensorboard too.
-        extra: further columns, read once an iteration.
+        extra: further columns, read once an iteration; None where there is nothing this time.
+        reward_scale: the run's disc_reward_scale, by which the discriminator's health is judged.
 
     Attributes:
         agent: rl_games' agent, once it exists.
@@ -27,11 +29,13 @@ class TrainingObserver(AlgoObserver):
         self,
         sinks: Sequence[RowSink],
         scalar_sink: Optional[ScalarSink] = None,
-        extra: Optional[Callable[[], Dict[str, float]]] = None,
+        extra: Optional[Callable[[], Row]] = None,
+        reward_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.agent: Any = None
         self._sinks, self._scalar_sink, self._extra = sinks, scalar_sink, extra or dict
+        self._reward_scale = reward_scale
         self._started_s: Optional[float] = None
 
     def after_init(self, algo: Any) -> None:
@@ -57,11 +61,19 @@ class TrainingObserver(AlgoObserver):
         extra = self._extra()
         row = self._row(epoch_num)
         row.update(extra)
+        self._judge(row, frame)
         for name in ("episode_length", "termination_share", *extra):
             if row[name] is not None:
                 self.agent.writer.add_scalar("info/" + name, row[name], frame)
         for sink in self._sinks:
             sink.write(row)
+
+    def _judge(self, row: Row, frame: int) -> None:
+        """Add the discriminator's health to the row; tensorboard has it as 1 or 0."""
+        health = disc_health(row, self._reward_scale)
+        row["disc_health"], row["disc_advice"] = (None, None) if health is None else health
+        if health is not None:
+            self.agent.writer.add_scalar("info/disc_healthy", float(health.verdict == HEALTHY), frame)
 
     def _row(self, epoch_num: int) -> Row:
         now_s = time.perf_counter()

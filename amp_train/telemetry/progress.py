@@ -9,6 +9,7 @@ from amp_train.telemetry.sinks import Row, RowSink
 
 BAR_FORMAT = "iteration {n_fmt}/{total_fmt} |{bar:16}| {elapsed}<{remaining}{postfix}"
 TERMINAL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 60.0
+SICK_ROWS_BEFORE_ADVICE = 20
 
 
 class ProgressBar(RowSink):
@@ -18,6 +19,8 @@ class ProgressBar(RowSink):
         self._stream = stream or sys.stderr
         self._bar: Any = None
         self._episode_length: Optional[float] = None
+        self._pose_error_m: Optional[float] = None
+        self._sick_rows = 0
 
     def start(self, iteration: int, max_iterations: int) -> None:
         self._bar = tqdm(
@@ -31,8 +34,15 @@ class ProgressBar(RowSink):
         )
 
     def write(self, row: Row) -> None:
+        self._warn(row)
         self._bar.set_postfix_str(self._summary(row), refresh=False)
         self._bar.update(1)
+
+    def _warn(self, row: Row) -> None:
+        """Say above the bar what to change, once, when the discriminator has been unfit for a while."""
+        self._sick_rows = self._sick_rows + 1 if row.get("disc_advice") else 0
+        if self._sick_rows == SICK_ROWS_BEFORE_ADVICE:
+            self._bar.write(row["disc_advice"], file=self._stream)
 
     def _summary(self, row: Row) -> str:
         if row["episode_length"] is not None:
@@ -47,6 +57,12 @@ class ProgressBar(RowSink):
             parts.append("style {:.3f}".format(style))
         if agent_acc is not None and demo_acc is not None:
             parts.append("disc acc {:.2f}".format(0.5 * (agent_acc + demo_acc)))
+        if row.get("disc_health") is not None:
+            parts.append("disc {}".format(row["disc_health"]))
+        if row.get("dtw_pose_error_m") is not None:
+            self._pose_error_m = row["dtw_pose_error_m"]
+        if self._pose_error_m is not None:
+            parts.append("pose error {:.3f} m".format(self._pose_error_m))
         return ", ".join(parts)
 
     def close(self) -> None:

@@ -1,12 +1,13 @@
 """Where measurements go: the interfaces that the observer feeds."""
 
-from typing import Dict, Optional
+from typing import Any, Dict
 
-Row = Dict[str, Optional[float]]
+# A number, a word, or None where there was nothing to measure.
+Row = Dict[str, Any]
 
 
 class RowSink:
-    """Takes one row of plain numbers an iteration; None where there was nothing to measure."""
+    """Takes one row of plain numbers and words an iteration; None where there was nothing to measure."""
 
     def start(self, iteration: int, max_iterations: int) -> None:
         """Begin after `iteration` iterations, 0 for a new training."""

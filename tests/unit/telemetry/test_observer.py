@@ -103,3 +103,18 @@ def test_closing_before_the_agent_exists_is_harmless():
     sink = Recorder()
     TrainingObserver([sink]).close()
     assert sink.closed
+
+
+def test_a_row_has_the_discriminators_health_and_tensorboard_has_it_as_a_number(agent):
+    agent.epoch_stats = {
+        "disc_agent_acc": 1.0, "disc_demo_acc": 1.0, "disc_agent_logit": -6.0, "disc_demo_logit": 5.0,
+        "style_reward_std": 0.04,
+    }  # fmt: skip
+    sink = Recorder()
+    observer = TrainingObserver([sink], extra=lambda: {"dtw_pose_error_m": None}, reward_scale=2.0)
+    observer.after_init(agent)
+    step(observer, [False, False, False], [False, False, False])
+    observer.after_print_stats(600, 7, 1.0)
+    assert sink.rows[0]["disc_health"] == "saturated" and "disc_grad_penalty" in sink.rows[0]["disc_advice"]
+    assert agent.writer.scalars["info/disc_healthy", 600] == 0.0
+    assert ("info/dtw_pose_error_m", 600) not in agent.writer.scalars

@@ -112,3 +112,17 @@ def test_prints_of_rl_games_go_to_a_file(tmp_path, capsys):
     print("shown")
     assert capsys.readouterr().out == "shown\n"
     assert (tmp_path / "log").read_text() == "build mlp\n"
+
+
+def test_the_bar_says_once_what_to_change_when_the_discriminator_stays_unfit():
+    stream = io.StringIO()
+    bar = ProgressBar(stream)
+    bar.start(0, 200)
+    for iteration in range(100):
+        bar.write(row(iteration, disc_health="saturated", disc_advice="Lower it."))
+    bar.write(row(101, disc_health="healthy", disc_advice="", dtw_pose_error_m=0.0451))
+    bar.write(row(102, disc_health="healthy", disc_advice="", dtw_pose_error_m=None))
+    summary = bar._summary(row(103, disc_health="healthy", disc_advice="", dtw_pose_error_m=None))
+    bar.close()
+    assert stream.getvalue().count("Lower it.") == 1
+    assert "disc healthy" in summary and "pose error 0.045 m" in summary
