@@ -19,7 +19,7 @@ import tempfile
 import time
 from typing import Any, Callable, Dict, List
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as amp-train
+os.environ.setdefault("GOMP_SPINCOUNT", "50000")  # as amp-train
 
 import mujoco  # noqa: E402
 import numpy as np  # noqa: E402

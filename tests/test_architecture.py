@@ -25,7 +25,9 @@ ALLOWED: Dict[str, Set[str]] = {
     "viewers": {"character", "sim.mujoco_state"},
     "telemetry": {"character", "evaluation"},
     "config": {"character", "motion", "checkpoint", "sim", "learning"},
-    "integration": {"character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config"},
+    "integration": {
+        "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation",
+    },
     "cli": {
         "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "integration",
         "evaluation", "viewers",

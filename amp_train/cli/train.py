@@ -21,8 +21,9 @@ def run_job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Run the command."""
-    # Read when torch loads: its idle threads sleep instead of spinning on the cores that physics needs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when torch loads: its idle threads spin for a moment, as long as an update may need them again, then sleep.
+    # By default they spin for milliseconds, on cores that physics or another program needs (docs/performance.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "50000")
     register_schema()
     with one_line_errors():
         check_hydra_arguments(sys.argv[1:])

@@ -1,21 +1,16 @@
 """Playing a checkpoint: the policy acts, and what it does is measured and recorded."""
 
-import contextlib
-import io
 from dataclasses import dataclass, fields
-from typing import Any, List, Optional
+from typing import List, Optional
 
 import torch
 from torch import Tensor
 
 from amp_train.character import CharacterState
-from amp_train.checkpoint.load import safe_load
-from amp_train.config import Config, rl_games_params
+from amp_train.config import Config
 from amp_train.env import AmpEnv
-from amp_train.integration.registration import load_runner
+from amp_train.integration.policy import Policy
 from amp_train.integration.vec_env import AMPVecEnv
-from amp_train.learning.losses import disc_objective
-from amp_train.learning.normalizer import AmpObsNormalizer
 
 
 @dataclass
@@ -54,48 +49,23 @@ def play(
         deterministic: act by the policy's mean, without noise.
         record: keep the states of environment 0, an episode's length at least.
     """
-    params = rl_games_params(cfg)
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
-    with contextlib.redirect_stdout(io.StringIO()):  # rl_games prints every layer
-        player = load_runner(params, vec_env).create_player()
-        player.restore(checkpoint)
-    player.has_batch_dimension = True
-    if cfg.sigma is not None:
-        player.model.a2c_network.sigma.data.fill_(cfg.sigma)
-    style = _StyleReward(player.model, params["config"], checkpoint, vec_env.get_env_info(), player.device)
+    policy = Policy(cfg, vec_env, checkpoint)
     meter = _Meter(env, -(-episodes // env.num_envs))
     states: List[CharacterState] = []
     min_steps = cfg.task.env.episode_length if record else 0
-    obs = player.env_reset(vec_env)
+    obs = policy.start(vec_env)
     with torch.no_grad():
         while meter.unfinished or meter.steps < min_steps:
             if record:
                 states.append(env.state[:1].clone())
-            action = player.get_action(obs, deterministic)
-            _, _, done, infos = vec_env.step(action)
-            meter.add(env.state, done.to(env.device), infos["terminate"].to(env.device), style(infos["amp_obs"]))
+            _, _, done, infos = vec_env.step(policy.act(obs, deterministic))
+            style_reward = policy.style_reward(policy.disc_logit(infos["amp_obs"]))
+            meter.add(env.state, done.to(env.device), infos["terminate"].to(env.device), style_reward)
             obs = vec_env.reset_done()
     result = meter.result(env)
     result.states = _join(states) if record else None
     return result
-
-
-class _StyleReward:
-    """The discriminator's opinion, as in training."""
-
-    def __init__(self, model: Any, config: Any, checkpoint: str, env_info: Any, device: torch.device) -> None:
-        self._network, self._scale = model.a2c_network, config["disc_reward_scale"]
-        self._reward = disc_objective(config["disc_loss"]).reward
-        self._normalizer = AmpObsNormalizer(env_info["amp_observation_space"].shape[0]).to(device)
-        statistics = safe_load(checkpoint, map_location=device).get("amp_input_mean_std")
-        self._normalized = statistics is not None and config["normalize_amp_input"]
-        if statistics is not None:
-            self._normalizer.load_state_dict(statistics)
-
-    def __call__(self, amp_obs: Tensor) -> Tensor:
-        if self._normalized:
-            amp_obs = self._normalizer(amp_obs)
-        return self._reward(self._network.eval_disc(amp_obs), self._scale).squeeze(-1)
 
 
 class _Meter:
