@@ -1,9 +1,9 @@
 """Is the discriminator fit to teach? One verdict from what an iteration logs, and what to change.
 
 The discriminator teaches by the differences in the style reward that it gives to the policy's own motions. It cannot
-when it is certain of all of them (saturated), when it says the same of everything (collapsed), or when it takes them for
-the clip (starved). High accuracy alone is no illness: a short clip is told apart in 96 to 100 % of the frames while
-learning goes on.
+when it is certain of all of them (saturated), when it says the same of everything (collapsed), or when it lags behind
+the policy and mistakes one for the other (starved). High accuracy alone is no illness: a short clip is told apart in 96
+to 100 % of the frames while learning goes on.
 """
 
 import math

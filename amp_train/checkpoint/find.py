@@ -1,0 +1,18 @@
+"""From what a user types to a checkpoint file: the one place that knows where else than at a path they may lie."""
+
+from pathlib import Path
+
+from amp_train.errors import CheckpointError
+
+
+def find_checkpoint(name: str) -> str:
+    """Return the path of the checkpoint that `name` stands for.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not Path(name).is_file():
+        raise CheckpointError(
+            "There is no checkpoint {}. Give the path of a .pth file: runs/NAME/nn/NAME.pth.".format(name)
+        )
+    return name

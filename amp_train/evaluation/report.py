@@ -1,0 +1,75 @@
+"""An evaluation as text for the terminal and as a JSON file."""
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple, Union
+
+from amp_train.evaluation.metrics import EvaluationError
+
+Row = Tuple[str, Callable[[Dict[str, Any]], str]]
+
+_ROWS: Tuple[Row, ...] = (
+    ("pose error, heading frame (m)", lambda m: _mean_std(m, "dtw_pose_error_m", "dtw_pose_error_std_m")),
+    ("pose error, world frame (m)", lambda m: _mean_std(m, "dtw_pose_error_world_m", "dtw_pose_error_world_std_m")),
+    ("falls", lambda m: "{:.1%}".format(m["fall_rate"])),
+    ("episode (s)", lambda m: "{:.2f}".format(m["mean_episode_s"])),
+    ("speed / clip's (m/s)", lambda m: "{:.3f} / {:.3f}".format(m["root_speed_m_s"], m["clip_speed_m_s"])),
+    ("style reward", lambda m: "{:.3f}".format(m["style_reward"])),
+    ("foot slide (m/s)", lambda m: "{:.3f}".format(m["foot_slide_m_s"])),
+    ("power (W/kg)", lambda m: "{:.2f}".format(m["power_w_per_kg"])),
+    ("clip balance", lambda m: "{:.2f}".format(m["clip_balance"])),
+    ("frames covered", lambda m: "{:.0%}".format(min(m["clip_frames_covered"].values()))),
+)
+
+
+def _mean_std(measures: Dict[str, Any], mean: str, std: str) -> str:
+    return "{:.4f} +- {:.4f}".format(measures[mean], measures[std]) if mean in measures else "-"
+
+
+def table(report: Dict[str, Any]) -> str:
+    """Return the measures of both policies side by side, the ends of their episodes and the discriminator's health."""
+    noisy = report["noisy"]
+    lines = ["{:<32}{:>22}{:>22}".format("", "deterministic", "with noise")]
+    lines += ["{:<32}{:>22}{:>22}".format(title, show(report), show(noisy)) for title, show in _ROWS]
+    lines.append("ends           {}".format(_counts(report["ends"])))
+    lines.append("  with noise   {}".format(_counts(noisy["ends"])))
+    if len(report["clip_share"]) > 1:
+        lines.append("clips          {}".format(_shares(report["clip_share"])))
+    if report["disc_health"] is not None:
+        lines.append("discriminator  {} {}".format(report["disc_health"], report["disc_advice"] or "").rstrip())
+    return "\n".join(lines)
+
+
+def _counts(ends: Dict[str, int]) -> str:
+    return ", ".join("{} {}".format(cause, count) for cause, count in ends.items())
+
+
+def _shares(shares: Dict[str, float]) -> str:
+    return ", ".join("{} {:.0%}".format(name, share) for name, share in shares.items())
+
+
+def write_json(report: Dict[str, Any], path: Union[str, Path]) -> Path:
+    """Write the report; folders are made.
+
+    Raises:
+        EvaluationError: the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2) + "\n")
+    except OSError as error:
+        raise EvaluationError("{} cannot be written: {}.".format(path, error.strerror)) from error
+    return path
+
+
+def check_writable(paths: "List[Path]") -> None:
+    """Check before the work that the results will have a place.
+
+    Raises:
+        EvaluationError: a folder where a file is to be, or a file where a folder is to be.
+    """
+    for path in paths:
+        above = next((p for p in path.parents if p.exists()), None)
+        if path.is_dir() or (above is not None and not above.is_dir()):
+            raise EvaluationError("{} cannot be written: give the path of a file in a folder.".format(path))
