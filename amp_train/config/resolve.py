@@ -136,6 +136,8 @@ def _check_positive(cfg: Config) -> None:
             raise ConfigError("{} must be at least 1, not {}.".format(key, value))
     if not 0 <= cfg.seed < 2**32:
         raise ConfigError("seed must be between 0 and 4294967295, not {}.".format(cfg.seed))
+    if cfg.eval_interval < 0:
+        raise ConfigError("eval_interval must be at least 0 (never), not {}.".format(cfg.eval_interval))
     if not 0.0 <= env.hybrid_init_prob <= 1.0:
         raise ConfigError("task.env.hybrid_init_prob is a probability, not {}.".format(env.hybrid_init_prob))
 

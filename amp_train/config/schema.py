@@ -78,6 +78,7 @@ class Config:
     checkpoint: Optional[str] = None
     test: bool = False
     video: bool = True
+    eval_interval: int = 20  # iterations; 0: never
     sigma: Optional[float] = None
 
     sim_device: str = "cpu"

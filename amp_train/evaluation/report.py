@@ -14,6 +14,7 @@ _ROWS: Tuple[Row, ...] = (
     ("falls", lambda m: "{:.1%}".format(m["fall_rate"])),
     ("episode (s)", lambda m: "{:.2f}".format(m["mean_episode_s"])),
     ("speed / clip's (m/s)", lambda m: "{:.3f} / {:.3f}".format(m["root_speed_m_s"], m["clip_speed_m_s"])),
+    ("tempo (clip's: 1)", lambda m: "{:.3f}".format(m["tempo"])),
     ("style reward", lambda m: "{:.3f}".format(m["style_reward"])),
     ("foot slide (m/s)", lambda m: "{:.3f}".format(m["foot_slide_m_s"])),
     ("power (W/kg)", lambda m: "{:.2f}".format(m["power_w_per_kg"])),

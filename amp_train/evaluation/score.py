@@ -96,6 +96,7 @@ def summarize(
         "mean_episode_s": float(lengths_s.mean()),
         "root_speed_m_s": _mean(runs, lambda run: run.root_vel[..., :2].norm(dim=-1)),
         "clip_speed_m_s": sum(clip.weight * clip.speed_m_s for clip in clips),
+        "tempo": float(np.mean([tempo(score, clips) for score in flat])),
         "style_reward": _mean(runs, lambda run: run.style_reward),
         "foot_slide_m_s": foot_slide_m_s(runs),
         "power_w": _mean(runs, lambda run: run.power_w),
@@ -109,6 +110,15 @@ def summarize(
 def _mean(runs: Sequence[Episodes], value: Any) -> float:
     """Average a (T, N) quantity over all steps within episodes."""
     return float(torch.cat([value(run)[run.valid] for run in runs]).double().mean())
+
+
+def tempo(score: EpisodeScore, clips: Sequence[ClipReference]) -> float:
+    """Return passes of the clip done a pass's time, 1 at the clip's own tempo: the nearest frame's progress, taken the
+    shorter way round where it jumps."""
+    length = len(clips[score.clip_id])
+    frames = score.nearest_frame[score.nearest_clip == score.clip_id]
+    progress = np.unwrap(frames, period=length)
+    return float((progress[-1] - progress[0]) / max(len(frames) - 1, 1))
 
 
 def foot_slide_m_s(runs: Sequence[Episodes]) -> float:

@@ -12,6 +12,7 @@ from amp_train.checkpoint.load import safe_load
 from amp_train.config import Config, rl_games_params, stored_form
 from amp_train.env import AmpEnv
 from amp_train.integration.registration import load_runner
+from amp_train.integration.training_eval import TrainingEvaluation
 from amp_train.integration.vec_env import AMPVecEnv
 from amp_train.telemetry import MetricsFiles, ProgressBar, TrainingObserver, WandbSink, stdout_to_file
 
@@ -29,8 +30,12 @@ def train(cfg: Config, env: AmpEnv, run_dir: Path) -> None:
     params = rl_games_params(cfg)
     params["config"]["checkpoint_extra"] = {"config": stored_form(cfg), "versions": versions()}
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
+    evaluation = TrainingEvaluation(cfg)
     observer = TrainingObserver(
-        [MetricsFiles(run_dir), ProgressBar()], _wandb_sink(cfg, run_dir), lambda: {"num_diverged": env.num_diverged}
+        [MetricsFiles(run_dir), ProgressBar()],
+        _wandb_sink(cfg, run_dir),
+        lambda: {"num_diverged": env.num_diverged, **evaluation.row(observer.agent)},
+        params["config"]["disc_reward_scale"],
     )
     try:
         with stdout_to_file(run_dir / "rl_games.log"):
@@ -40,6 +45,7 @@ def train(cfg: Config, env: AmpEnv, run_dir: Path) -> None:
             runner.run({"train": True, "play": False, "checkpoint": cfg.checkpoint, "sigma": cfg.sigma})
     finally:
         observer.close()
+        evaluation.close()
 
 
 def newest_checkpoint(run_dir: Path) -> Optional[Path]:

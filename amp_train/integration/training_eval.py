@@ -1,0 +1,75 @@
+"""The pose error while training: a few short episodes of the noise-free policy in environments of their own."""
+
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amp_train.config import Config
+from amp_train.env import make_env
+from amp_train.evaluation.score import score_episodes
+from amp_train.integration.rollout import clip_references, record_episodes, set_up_episodes
+from amp_train.integration.vec_env import AMPVecEnv
+from amp_train.learning.threads import single_threaded
+from amp_train.telemetry.sinks import Row
+
+EPISODES, EPISODE_S = 8, 3.0
+COLUMNS = ("dtw_pose_error_m", "eval_fall_rate", "eval_episode_s")
+
+
+class TrainingEvaluation:
+    """Measures every `eval_interval` iterations and at the end, always from the same initial states.
+
+    The training goes on exactly as without it: the environments and their randomness are its own, and the generators
+    that it shares are put back.
+    """
+
+    def __init__(self, cfg: Config) -> None:
+        """Take a resolved configuration; nothing is built before the first measurement."""
+        self._interval, self._rl_device = cfg.eval_interval, str(cfg.rl_device)
+        self._cfg = set_up_episodes(cfg, EPISODES, EPISODE_S, cfg.seed)
+        self._cfg.num_threads = 1
+        self._vec_env: Optional[AMPVecEnv] = None
+
+    def row(self, agent: Any) -> Row:
+        """Return the columns for the iteration that rl_games' agent has just finished; None where it is none's turn."""
+        is_due = (
+            agent.epoch_num % self._interval == 0 or agent.epoch_num >= agent.max_epochs if self._interval else False
+        )
+        return self._measure(agent) if is_due else dict.fromkeys(COLUMNS)
+
+    def _measure(self, agent: Any) -> Row:
+        cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        was_training = agent.model.training
+        with torch.random.fork_rng(devices=cuda), single_threaded():
+            vec_env = self._environments()
+            agent.model.eval()
+            run = record_episodes(self._cfg, vec_env, lambda obs: _mean_action(agent, obs))
+            agent.model.train(was_training)
+            clips = clip_references(vec_env.env.motion_library, vec_env.env.control_dt_s)
+            (scores,) = score_episodes([run], clips)
+        return {
+            "dtw_pose_error_m": float(np.mean([score.heading.error_m for score in scores])),
+            "eval_fall_rate": run.num_falls / len(run),
+            "eval_episode_s": float(run.lengths.double().mean()) * run.control_dt_s,
+        }
+
+    def _environments(self) -> AMPVecEnv:
+        """Return the environments as they were first."""
+        if self._vec_env is None:
+            self._vec_env = AMPVecEnv(make_env(self._cfg), self._rl_device)
+            self._first_state = self._vec_env.env.get_state()
+        self._vec_env.env.set_state(self._first_state)
+        return self._vec_env
+
+    def close(self) -> None:
+        """Release the environments."""
+        if self._vec_env is not None:
+            self._vec_env.close()
+
+
+def _mean_action(agent: Any, obs: Tensor) -> Tensor:
+    """Return the policy's mean (N, num_actions), clamped to -1..1 as rl_games does before it acts."""
+    result = agent.model({"is_train": False, "prev_actions": None, "obs": agent._preproc_obs(obs), "rnn_states": None})
+    return torch.clamp(result["mus"], -1.0, 1.0)
