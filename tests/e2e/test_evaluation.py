@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 from test_commands import SMALL
@@ -11,6 +12,7 @@ from test_commands import SMALL
 from amp_train.checkpoint.load import safe_load
 from amp_train.cli import eval as evaluation
 from amp_train.cli import train
+from amp_train.evaluation import alignment
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,11 @@ def test_amp_eval_says_in_one_line_what_is_wrong(monkeypatch, tmp_path, capsys, 
     printed = capsys.readouterr()
     assert caught.value.code == 2 and printed.out == ""
     assert said in printed.err and printed.err.count("\n") == 1
+
+
+def test_alignments_in_several_processes_are_those_in_one(monkeypatch):
+    generator = np.random.default_rng(0)
+    jobs = [(generator.random((12, 5)), 5) for _ in range(6)]
+    monkeypatch.setattr(alignment, "SERIAL_CELLS", 0)
+    for alone, together in zip(alignment.align_all(jobs), alignment.align_all(jobs, workers=2)):
+        assert alone.error_m == together.error_m and np.array_equal(alone.path, together.path)
