@@ -11,8 +11,8 @@ from typing import Mapping, NamedTuple, Optional
 
 HEALTHY, SATURATED, COLLAPSED, STARVED = "healthy", "saturated", "collapsed", "starved"
 
-# All in units of the reward's scale, so that they hold for any disc_reward_scale. Runs that learn to walk show a spread
-# of 0.2 to 0.3 and a logit gap of 1.4 to 4; the gap is 2 where the least-squares loss is won outright.
+# Spreads are in units of the reward's scale, so that they hold for any disc_reward_scale. A run that learnt to walk had
+# a spread of 0.3 that sank to 0.07, logits 1.1 to 4 apart, and accuracies of 0.90 to 1.
 SATURATED_ACCURACY, SATURATED_SPREAD = 0.98, 0.03
 COLLAPSED_GAP, COLLAPSED_SPREAD = 0.1, 0.01
 STARVED_ACCURACY = 0.4  # below a coin's 0.5, which a perfect policy leads to

@@ -26,6 +26,7 @@ _PANELS: Tuple[Tuple[str, Dict[str, str]], ...] = (
 )
 _COLUMNS_OF_PANELS = 3
 _SMOOTHING_ROWS = 15
+_SPARSE = 0.2  # a column with fewer values is measured at intervals: its points are joined
 
 
 def plot_curves(csv_path: Union[str, Path], png_path: Union[str, Path]) -> Path:
@@ -89,6 +90,10 @@ def _draw_panel(axes: Any, title: str, series: Dict[str, str], columns: Dict[str
     samples = columns[_SAMPLES] / 1e6
     for number, (name, label) in enumerate(series.items()):
         values, colour = columns[name], "C{}".format(number)
+        if np.isfinite(values).mean() < _SPARSE:
+            known = np.isfinite(values)
+            axes.plot(samples[known], values[known], color=colour, linewidth=1.5, label=label or None, marker=".")
+            continue
         axes.plot(samples, values, color=colour, alpha=0.25, linewidth=0.8)
         axes.plot(samples, _smooth(values), color=colour, linewidth=1.5, label=label or None, marker=_marker(values))
     axes.set_title(title, fontsize=10)
