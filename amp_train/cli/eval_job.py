@@ -32,13 +32,13 @@ class EvalArgs:
 
 
 EVAL_KEYS = tuple(f.name for f in fields(EvalArgs))
+INSTEAD = {"seed": "seeds=", "num_envs": "episodes=, each in an environment of its own"}
 
 
 def evaluate_checkpoint(argv: Sequence[str]) -> None:
     """Evaluate, print the table, write what was asked for."""
     args, overrides = split_arguments(argv)
-    if args.out is not None:
-        check_writable([Path(str(args.out))])
+    check_writable(_files(args))
     cfg = playing_config(PlayArgs(checkpoint=args.checkpoint, num_envs=args.episodes), overrides)
     print("Playing {} episodes of {:g} s, seeds {} ...".format(args.episodes, args.episode_s, args.seeds), flush=True)
     found = evaluate(cfg, args.checkpoint, args.episodes, args.episode_s, args.seeds)
@@ -64,12 +64,21 @@ def split_arguments(argv: Sequence[str]) -> Tuple[EvalArgs, List[str]]:
             own[o.key_or_group] = list(o.sweep_iterator()) if o.is_sweep_override() else o.value()
     if "seeds" in own and not isinstance(own["seeds"], list):
         own["seeds"] = [own["seeds"]]
+    for o in parsed:
+        if o.key_or_group in INSTEAD:
+            raise ConfigError("amp-eval takes {}, not {}=.".format(INSTEAD[o.key_or_group], o.key_or_group))
     rest = [text for text, o in zip(argv, parsed) if o.key_or_group not in EVAL_KEYS]
     with as_config_error():
         args = cast(EvalArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvalArgs), own)))
     _check(args)
     args.checkpoint = find_checkpoint(args.checkpoint)
     return args, rest
+
+
+def _files(args: EvalArgs) -> List[Path]:
+    """Return what will be written, one of the pictures for all."""
+    out = [] if args.out is None else [Path(str(args.out))]
+    return out if args.plots in (False, None) else out + [Path(str(args.plots)) / "alignment.png"]
 
 
 def _check(args: EvalArgs) -> None:

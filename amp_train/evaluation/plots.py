@@ -7,7 +7,7 @@ import numpy as np
 
 from amp_train.errors import MissingPackageError
 from amp_train.evaluation.episodes import ClipReference, Episodes
-from amp_train.evaluation.metrics import heading_local, pose_distances
+from amp_train.evaluation.metrics import EvaluationError, heading_local, pose_distances
 from amp_train.evaluation.score import EpisodeScore
 
 _ANGLES = 12  # dofs shown: those that the clip moves most
@@ -22,16 +22,23 @@ def plot_episode(
     clips: Sequence[ClipReference],
     dof_names: Sequence[str],
 ) -> List[Path]:
-    """Write `alignment.png`, `joint_angles.png` and `height_speed.png` of episode n; return their paths."""
+    """Write `alignment.png`, `joint_angles.png` and `height_speed.png` of episode n; return their paths.
+
+    Raises:
+        EvaluationError: they cannot be written there.
+    """
     clip, folder = clips[score.clip_id], Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     figures = {
         "alignment.png": _alignment(run, n, score, clip),
         "joint_angles.png": _joint_angles(run, n, score, clip, dof_names),
         "height_speed.png": _height_speed(run, n, score, clip),
     }
-    for name, figure in figures.items():
-        figure.savefig(str(folder / name), dpi=100)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            figure.savefig(str(folder / name), dpi=100)
+    except OSError as error:
+        raise EvaluationError("No picture can be written to {}: {}.".format(folder, error.strerror)) from error
     return [folder / name for name in figures]
 
 

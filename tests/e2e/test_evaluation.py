@@ -105,6 +105,9 @@ def test_an_evaluation_is_reproducible_and_its_episodes_begin_anywhere(trained, 
         (["checkpoint=missing.pth", "seeds=a"], "seeds"),
         (["checkpoint=missing.pth", "episode_s=-1"], "episode_s"),
         (["checkpoint=missing.pth", "out=True"], "out="),
+        (["checkpoint=missing.pth", "seed=1"], "seeds="),
+        (["checkpoint=missing.pth", "num_envs=4"], "episodes="),
+        (["checkpoint=missing.pth", "bogus"], "bogus"),
     ],
 )
 def test_amp_eval_says_in_one_line_what_is_wrong(monkeypatch, tmp_path, capsys, argv, said):
@@ -115,6 +118,20 @@ def test_amp_eval_says_in_one_line_what_is_wrong(monkeypatch, tmp_path, capsys, 
     printed = capsys.readouterr()
     assert caught.value.code == 2 and printed.out == ""
     assert said in printed.err and printed.err.count("\n") == 1
+
+
+def test_a_place_where_nothing_can_be_written_is_said_before_the_work(trained, monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for argument in (
+        "out={}".format(tmp_path),
+        "out={}/file/x.json".format(tmp_path),
+        "plots={}/file".format(tmp_path),
+    ):
+        monkeypatch.setattr(sys, "argv", ["amp-eval", "checkpoint=" + newest(trained, "with"), argument])
+        with pytest.raises(SystemExit):
+            evaluation.main()
+        printed = capsys.readouterr()
+        assert printed.out == "" and "cannot be written" in printed.err and printed.err.count("\n") == 1
 
 
 def test_alignments_in_several_processes_are_those_in_one(monkeypatch):
