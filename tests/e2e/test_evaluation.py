@@ -120,7 +120,7 @@ def test_amp_eval_says_in_one_line_what_is_wrong(monkeypatch, tmp_path, capsys, 
     assert said in printed.err and printed.err.count("\n") == 1
 
 
-def test_a_place_where_nothing_can_be_written_is_said_before_the_work(trained, monkeypatch, tmp_path, capsys):
+def test_a_place_where_nothing_can_be_written_is_said_before_the_work(trained, monkeypatch, tmp_path, capfd):
     (tmp_path / "file").write_text("")
     for argument in (
         "out={}".format(tmp_path),
@@ -130,7 +130,7 @@ def test_a_place_where_nothing_can_be_written_is_said_before_the_work(trained, m
         monkeypatch.setattr(sys, "argv", ["amp-eval", "checkpoint=" + newest(trained, "with"), argument])
         with pytest.raises(SystemExit):
             evaluation.main()
-        printed = capsys.readouterr()
+        printed = capfd.readouterr()
         assert printed.out == "" and "cannot be written" in printed.err and printed.err.count("\n") == 1
 
 
