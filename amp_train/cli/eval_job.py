@@ -99,9 +99,8 @@ class _Report:
     """The numbers, and what the pictures are drawn from."""
 
     def __init__(self, cfg: Config, args: EvalArgs, found: Evaluation) -> None:
-        workers = available_cores()
-        scores = score_episodes(found.deterministic, found.clips, workers, world=True)
-        noisy_scores = score_episodes(found.noisy, found.clips, workers)
+        half = len(found.deterministic)
+        scores = score_episodes(found.deterministic + found.noisy, found.clips, available_cores(), world_runs=half)
         mass_kg = float(found.spec.body_mass.sum())
         self._found, self._scores = found, scores
         self.numbers: Dict[str, Any] = {
@@ -110,9 +109,9 @@ class _Report:
             "episodes": args.episodes,
             "seeds": args.seeds,
             "episode_s": args.episode_s,
-            **summarize(found.deterministic, scores, found.clips, mass_kg),
+            **summarize(found.deterministic, scores[:half], found.clips, mass_kg),
             **found.disc,
-            "noisy": summarize(found.noisy, noisy_scores, found.clips, mass_kg),
+            "noisy": summarize(found.noisy, scores[half:], found.clips, mass_kg),
         }
 
     def plot(self, folder: Path) -> Path:

@@ -36,22 +36,29 @@ class EpisodeScore:
 
 
 def score_episodes(
-    runs: Sequence[Episodes], clips: Sequence[ClipReference], workers: int = 1, world: bool = False
+    runs: Sequence[Episodes], clips: Sequence[ClipReference], workers: int = 1, world_runs: int = 0
 ) -> List[List[EpisodeScore]]:
-    """Score every episode of every run, all alignments in one go; those in world axes take as long again."""
-    scores, jobs = [], []
-    for run in runs:
+    """Score every episode of every run, all alignments in one go.
+
+    Args:
+        runs: the episodes.
+        clips: what they are to follow.
+        workers: processes that align them.
+        world_runs: how many runs, the first ones, are aligned in world axes too, which takes as long again.
+    """
+    scores, jobs, world_jobs = [], [], []
+    for number, run in enumerate(runs):
         for n in range(len(run)):
             score, heading_job = _nearest(run, n, clips)
             scores.append(score)
             jobs.append(heading_job)
-    if world:
-        steps = [run.body_pos[: int(run.lengths[n]), n] for run in runs for n in range(len(run))]
-        jobs += [world_job(body_pos, clips[score.clip_id]) for body_pos, score in zip(steps, scores)]
-    alignments = align_all(jobs, workers)
-    for number, score in enumerate(scores):
-        score.heading = alignments[number]
-        score.world = alignments[len(scores) + number] if world else None
+            if number < world_runs:
+                world_jobs.append(world_job(run.body_pos[: int(run.lengths[n]), n], clips[score.clip_id]))
+    alignments = align_all(jobs + world_jobs, workers)
+    for score, heading in zip(scores, alignments):
+        score.heading = heading
+    for score, world in zip(scores, alignments[len(scores) :]):
+        score.world = world
     ends = np.cumsum([len(run) for run in runs])
     return [scores[end - len(run) : end] for run, end in zip(runs, ends)]
 

@@ -18,7 +18,7 @@ TOLERANCE_M = 1e-6
 
 
 def measures(run, clips, world=False):
-    return summarize([run], score_episodes([run], clips, world=world), clips, body_mass_kg=50.0)
+    return summarize([run], score_episodes([run], clips, world_runs=int(world)), clips, body_mass_kg=50.0)
 
 
 def test_a_policy_that_does_the_clip_from_any_phase_on_has_no_error_and_its_tempo():
