@@ -30,8 +30,8 @@ class Kinematics:
         self._offset, self._offset_rot = spec.body_offset.to(device), spec.body_offset_rot.to(device)
         self._identity = torch.tensor([0.0, 0.0, 0.0, 1.0], device=device)
         self._has_offset_rot = bool((spec.body_offset_rot[1:] - self._identity.cpu()).abs().sum() > 1e-6)
-        self._levels, order = _levels(spec)
-        self._levels = [tuple(index.to(device) for index in level) for level in self._levels]
+        levels, order = _levels(spec)
+        self._levels = [tuple(index.to(device) for index in level) for level in levels]
         self._body_order = torch.argsort(order).to(device)
 
     def joint_rot(self, dof_pos: Tensor) -> Tensor:

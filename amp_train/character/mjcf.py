@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 import torch
 
+from amp_train import rotations
 from amp_train.character.geometry import ContactGeoms
 from amp_train.character.spec import CharacterSpec
 from amp_train.errors import CharacterError
@@ -68,7 +69,7 @@ def _read_model(model: Any, path: Path) -> CharacterSpec:
         body_names=tuple(model.body(i).name for i in range(1, model.nbody)),
         parent_ids=tuple(int(p) - 1 for p in model.body_parentid[1:]),
         body_offset=per_dof(model.body_pos[1:]),
-        body_offset_rot=per_dof(model.body_quat[1:][:, [1, 2, 3, 0]]),
+        body_offset_rot=rotations.wxyz_to_xyzw(per_dof(model.body_quat[1:])),
         body_mass=per_dof(model.body_mass[1:]),
         joint_names=tuple(joint["name"] for joint in joints),
         joint_sizes=tuple(len(joint["dofs"]) for joint in joints),
@@ -141,7 +142,7 @@ def _read_geoms(model: Any, mujoco: Any) -> ContactGeoms:
     def tensor(values: np.ndarray) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.float32)
 
-    rot = tensor(model.geom_quat[geoms][:, [1, 2, 3, 0]])
+    rot = rotations.wxyz_to_xyzw(tensor(model.geom_quat[geoms]))
     body_ids = torch.tensor(model.geom_bodyid[geoms] - 1).long()
     return ContactGeoms(body_ids, tensor(pos), rot, tensor(half_size), tensor(radius))
 

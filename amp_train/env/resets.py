@@ -45,6 +45,7 @@ class DemoSampler:
         return self.start_at(clip_ids, self.library.sample_times(clip_ids))[1].flatten(1)
 
     def observe(self, state: CharacterState) -> Tensor:
+        """Observe N characters as this task does, (N, frame_size)."""
         return amp_obs_frame(state, self._spec, self._local_root_obs)
 
 
@@ -84,9 +85,7 @@ class ResetPlanner:
 
     def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> None:
         default = self._default
-        for name in default.tensors():
-            field, rest = getattr(state, name), getattr(default, name)
-            if field is not None:
-                mask = chosen.view((-1,) + (1,) * (field.dim() - 1))
-                setattr(state, name, torch.where(mask, rest, field))
+        for name, rest in default.tensors().items():
+            mask = chosen.view((-1,) + (1,) * (rest.dim() - 1))
+            setattr(state, name, torch.where(mask, rest, getattr(state, name)))
         history[chosen] = self._sampler.observe(default).unsqueeze(1)

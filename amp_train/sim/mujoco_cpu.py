@@ -20,7 +20,7 @@ class MujocoSimulator(Simulator):
 
     The batch is not persistent (no MjData a world) and computes no stage after the last substep; body positions of
     the new state come from our own forward kinematics. Measured at 1024 worlds that is 1.1 times as fast as a
-    persistent batch with `stage=mjSTAGE_VEL`, whose 1024 MjData do not fit the caches (docs/performance.md).
+    persistent batch with `stage=mjSTAGE_VEL` (docs/performance.md).
     """
 
     def __init__(
