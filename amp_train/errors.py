@@ -32,8 +32,20 @@ class MissingPackageError(UserError, ImportError):
     """An optional package that is not installed."""
 
 
-class SimulationError(AmpTrainError):
+class TrainingError(AmpTrainError):
+    """A training that cannot go on as it is, while its checkpoints are good; shown as one line (exit code 3)."""
+
+
+class SimulationError(TrainingError):
     """Physics that diverged beyond what a reset can repair."""
+
+
+class UpdateError(TrainingError):
+    """An update whose numbers are not finite."""
+
+
+class SaveError(TrainingError):
+    """Checkpoints that cannot be written any more."""
 
 
 def unknown_choice(kind: str, given: str, allowed: Iterable[str]) -> ConfigError:

@@ -9,19 +9,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from amp_train.config import check_sweep, compose
-from amp_train.errors import UserError
-
-EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+from amp_train.errors import TrainingError, UserError
+from amp_train.integration.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line for what the user can put right, or for Ctrl-C."""
+    """End the program with one line for what the user can put right, a training that broke down, or Ctrl-C."""
     try:
         yield
-    except UserError as error:
+    except (UserError, TrainingError) as error:
         print("Error: " + " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILED)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

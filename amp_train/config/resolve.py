@@ -138,6 +138,10 @@ def _check_positive(cfg: Config) -> None:
         raise ConfigError("seed must be between 0 and 4294967295, not {}.".format(cfg.seed))
     if cfg.eval_interval < 0:
         raise ConfigError("eval_interval must be at least 0 (never), not {}.".format(cfg.eval_interval))
+    if cfg.max_time_s is not None and not cfg.max_time_s > 0:
+        raise ConfigError("max_time_s must be more than 0 s, or null for no limit, not {}.".format(cfg.max_time_s))
+    if not 0.0 <= cfg.max_diverged_share <= 1.0:
+        raise ConfigError("max_diverged_share is a share, 0 to 1, not {}.".format(cfg.max_diverged_share))
     if not 0.0 <= env.hybrid_init_prob <= 1.0:
         raise ConfigError("task.env.hybrid_init_prob is a probability, not {}.".format(env.hybrid_init_prob))
 

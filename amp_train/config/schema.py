@@ -79,6 +79,8 @@ class Config:
     test: bool = False
     video: bool = True
     eval_interval: int = 20  # iterations; 0: never
+    max_time_s: Optional[float] = None  # stop and save after so long
+    max_diverged_share: float = 0.01  # of the environment steps; with more, the training stops
     sigma: Optional[float] = None
 
     sim_device: str = "cpu"

@@ -91,6 +91,8 @@ def test_resolving_twice_changes_nothing():
         ("train.params.config.minibatch_size=0", "minibatch_size"),
         ("task.env.hybrid_init_prob=1.5", "hybrid_init_prob"),
         ("seed=-1", "seed"),
+        ("max_time_s=0", "max_time_s"),
+        ("max_diverged_share=1.5", "max_diverged_share"),
         ("headless=False", "headless"),
         ("multi_gpu=True", "multi_gpu"),
     ],

@@ -1,0 +1,143 @@
+"""Ending a training early without losing anything: signals and time limits become a reason to stop, which the training
+loop asks for after every iteration. The exit codes of the commands are here too, in one place."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
+
+EXIT_DONE = 0  # all iterations are done
+EXIT_USER_ERROR = 2  # something in the command is wrong; the same command fails again
+EXIT_FAILED = 3  # numbers not finite, physics diverging, checkpoints that cannot be written: needs a change, or a look
+# EX_TEMPFAIL of sysexits.h, "try again later": a signal or a time limit came and everything is saved. The only code
+# after which the same command with resume=auto goes on, so that a batch script requeues on it and on nothing else.
+EXIT_STOPPED = 75
+EXIT_INTERRUPTED = (
+    130  # ended by Ctrl-C while nothing was being trained; a second Ctrl-C kills by SIGINT, shells say 130
+)
+
+SAVING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+IGNORED_BY_NOHUP = ("SIGINT", "SIGHUP")
+
+BATCH_END_VARIABLE = "SLURM_JOB_END_TIME"  # s since 1970; Slurm sets it from 23.02 on
+# What an iteration and the saving after it may take of a batch job's time: a minute, of a short job less.
+MAX_MARGIN_S, MARGIN_SHARE = 60.0, 0.1
+
+
+class Deadline(NamedTuple):
+    """When to stop by `time.monotonic()`, and why."""
+
+    at_s: float
+    reason: str
+
+
+class StopRequest:
+    """Notes the wish to stop; as a context manager it listens to signals, and gives them back afterwards.
+
+    SIGTERM, SIGHUP, SIGUSR1 and the first Ctrl-C only note the wish: the iteration in progress, 1 to 2 s, is finished
+    and saved. A second Ctrl-C kills the process at once. What `nohup` has switched off stays off.
+
+    Attributes:
+        signal_name: of the first signal that came, e.g. "SIGTERM".
+    """
+
+    def __init__(self, max_time_s: Optional[float] = None, environ: Mapping[str, str] = os.environ) -> None:
+        """Start the clock.
+
+        Args:
+            max_time_s: stop so long after now; None: no limit.
+            environ: where a batch job's end may be found.
+        """
+        self.signal_name: Optional[str] = None
+        self._deadlines = [limit for limit in (_own_limit(max_time_s), _batch_limit(environ)) if limit is not None]
+        self._former: Dict[int, Any] = {}
+
+    def __call__(self) -> Optional[str]:
+        """Return why to stop, None to go on."""
+        if self.signal_name is not None:
+            return self.signal_name
+        now_s = time.monotonic()
+        return next((limit.reason for limit in self._deadlines if now_s >= limit.at_s), None)
+
+    @property
+    def only_this_job(self) -> bool:
+        """Whether nothing but its own max_time_s ends the job, so that a sweep may go on with the next one."""
+        return (self() or "").startswith("max_time_s")
+
+    def __deepcopy__(self, memo: Any) -> "StopRequest":
+        """Return itself: a copy, as of a configuration that holds it, would hear no signal."""
+        return self
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():  # only there may signals be set
+            for name in SAVING_SIGNALS:
+                self._listen(name)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former = {}
+
+    def _listen(self, name: str) -> None:
+        number = getattr(signal, name)
+        former = signal.getsignal(number)
+        if former is signal.SIG_IGN and name in IGNORED_BY_NOHUP:
+            return
+        # A handler that was not set from Python reads as None, and cannot be given back.
+        self._former[number] = signal.SIG_DFL if former is None else former
+        signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+
+    def _note(self, number: int, frame: Optional[FrameType]) -> None:
+        again = self.signal_name == "SIGINT" and number == signal.SIGINT
+        if again:
+            _die_of(number)
+        if self.signal_name is None or number == signal.SIGINT:
+            self.signal_name = signal.Signals(number).name
+            _say("{}: saving after this iteration.".format(self.signal_name))
+            if number == signal.SIGINT:
+                _say(" Ctrl-C again ends at once.")
+            _say("\n")
+
+
+@contextlib.contextmanager
+def children_spared() -> Iterator[None]:
+    """Block Ctrl-C while processes are started: they inherit that, and leave it to their parent to end them."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _own_limit(max_time_s: Optional[float]) -> Optional[Deadline]:
+    if max_time_s is None:
+        return None
+    return Deadline(time.monotonic() + max_time_s, "max_time_s={:g}".format(max_time_s))
+
+
+def _batch_limit(environ: Mapping[str, str]) -> Optional[Deadline]:
+    """Return when to stop so that a batch job saves before its time is up."""
+    try:
+        left_s = float(environ[BATCH_END_VARIABLE]) - time.time()
+    except (KeyError, ValueError):
+        return None
+    margin_s = min(MAX_MARGIN_S, MARGIN_SHARE * max(left_s, 0.0))
+    return Deadline(time.monotonic() + left_s - margin_s, "the batch job's time limit")
+
+
+def _die_of(number: int) -> None:
+    """End the process as if it had never listened; a shell's loop around it ends too."""
+    _say("Ended at once; the last checkpoint is whole.\n")
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _say(text: str) -> None:
+    """Write to stderr in a way that a signal handler may: a buffered stream could be in use just now."""
+    with contextlib.suppress(OSError):  # the terminal can be gone, which SIGHUP says
+        os.write(2, text.encode())
