@@ -6,7 +6,6 @@ convention); a "clamp" clip stops at its ends. Many published wrap clips only ne
 them, as was done for the bundled ones; a clip that is loaded is otherwise left as it is."""
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, Tuple
 
@@ -15,18 +14,18 @@ import torch
 from torch import Tensor
 
 from amp_train.errors import MotionError
+from amp_train.untrusted import printable
 
 SCHEMA_VERSION = 1
 LOOP_MODES = ("clamp", "wrap")
 MAX_FRAMES = 200_000
 MAX_JOINTS = 256
+MAX_NUMBERS = 2**24  # in one array: a narrow type must not grow to gigabytes of float64
 MIN_FPS, MAX_FPS = 1.0, 1000.0
 MAX_POSITION_M = 1.0e4
-MAX_TEXT = 2000
 # Text formats print quaternions with few digits: they are scaled to unit length, but a length this far off is no
 # rounding.
 _QUAT_LENGTH_TOLERANCE = 0.1
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +102,6 @@ def continuous(rot: Tensor) -> Tensor:
     return rot * torch.cumprod(torch.cat((first, flips)), dim=0)
 
 
-def printable(text: str) -> str:
-    """Make text from a file safe for one line of a terminal or log: control characters out, length bounded."""
-    return _UNPRINTABLE.sub("?", text)[:MAX_TEXT]
-
-
 def _set(clip: MotionClip, field: str, value: Any) -> None:
     object.__setattr__(clip, field, value)
 
@@ -147,6 +141,8 @@ def _fps(clip: MotionClip) -> float:
 def _array(clip: MotionClip, field: str, shape: Tuple[Any, ...]) -> np.ndarray:
     """Return the field as a finite float64 array of the shape asked for (None: any length)."""
     value = getattr(clip, field)
+    if getattr(value, "ndim", 0) and math.prod(value.shape) > MAX_NUMBERS:
+        raise _bad(clip, "{} has more than {} numbers".format(field, MAX_NUMBERS))
     try:
         with np.errstate(invalid="ignore", over="ignore"):
             array = np.array(value.cpu().numpy() if isinstance(value, Tensor) else value, dtype=np.float64)

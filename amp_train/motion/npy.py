@@ -9,7 +9,7 @@ from typing import Any, Tuple
 import numpy as np
 
 from amp_train.errors import MotionError
-from amp_train.motion.clip import printable
+from amp_train.untrusted import NotAFileError, printable, read_regular
 
 NPY_MAGIC = b"\x93NUMPY"
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -20,12 +20,12 @@ _MAX_DIMS = 4
 def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Read a regular file of at most `max_bytes`."""
     try:
-        if not path.is_file():
-            raise MotionError("Motion file '{}' does not exist or is not a file.".format(path))
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+        data = read_regular(path, max_bytes)
+    except (FileNotFoundError, NotAFileError):
+        raise MotionError("Motion file '{}' does not exist or is not a file.".format(printable(str(path)))) from None
     except (OSError, ValueError) as error:
-        raise MotionError("Motion file '{}' cannot be read: {}.".format(printable(str(path)), error)) from None
+        reason = getattr(error, "strerror", None) or error
+        raise MotionError("Motion file '{}' cannot be read: {}.".format(printable(str(path)), reason)) from None
     if len(data) > max_bytes:
         raise MotionError("Motion file '{}' is larger than the {} MiB allowed.".format(path, max_bytes // 2**20))
     return data

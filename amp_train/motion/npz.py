@@ -26,7 +26,7 @@ from typing import Any, Dict, List, Union
 import numpy as np
 
 from amp_train.errors import MotionError
-from amp_train.motion.clip import MotionClip
+from amp_train.motion.clip import MAX_JOINTS, MotionClip
 from amp_train.motion.npy import MAX_FILE_BYTES, parse_npy
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -105,6 +105,9 @@ def _read_members(archive: zipfile.ZipFile, what: str) -> Dict[str, Any]:
             raise MotionError("{}: {} is {}, expected {}.".format(what, name, array.dtype, _wanted(name)))
         if array.ndim != 0 and name in ("version", "fps") + _TEXT:
             raise MotionError("{}: {} has shape {}, expected a single value.".format(what, name, array.shape))
+    num_names = arrays["joint_names"].size
+    if num_names > MAX_JOINTS:
+        raise MotionError("{}: it has {} joint_names; {} are allowed.".format(what, num_names, MAX_JOINTS))
     fields: Dict[str, Any] = {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()}
     fields["joint_names"] = arrays["joint_names"].tolist()
     return fields

@@ -15,6 +15,9 @@ __all__ = ["parse_foreign"]
 
 FORMATS = "the project's .npz, DeepMimic text, poselib .npy (IsaacGymEnvs, ASE), MimicKit .pkl"
 
+# How a file begins whose format is known, but not read.
+_UNSUPPORTED = {b"HIERARCHY": "a BVH file, which must be retargeted to the character by another program first"}
+
 
 def parse_foreign(data: bytes, name: str, spec: CharacterSpec) -> MotionClip:
     """Convert the bytes of a foreign clip, recognised by what they are and not by the file's name.
@@ -32,7 +35,8 @@ def parse_foreign(data: bytes, name: str, spec: CharacterSpec) -> MotionClip:
         return _parse_content(load_plain_pickle(data, what), name, spec)
     if data.lstrip()[:1] == b"{":
         return parse_deepmimic(data, name)
-    raise MotionError("{} is of no known format. Supported: {}.".format(what, FORMATS))
+    kind = _UNSUPPORTED.get(data[:64].lstrip()[:9].upper(), "of no known format")
+    raise MotionError("{} is {}. Supported: {}.".format(what, kind, FORMATS))
 
 
 def _parse_content(content: Any, name: str, spec: CharacterSpec) -> MotionClip:

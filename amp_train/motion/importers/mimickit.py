@@ -59,9 +59,7 @@ def _frames(rows: Any, name: str, columns: int, spec: CharacterSpec) -> np.ndarr
     """Return the frames as a finite float64 array (F, columns), from an array or from a list of lists."""
     if isinstance(rows, list) and 0 < len(rows) <= MAX_FRAMES:
         # A pickle may hold one list many times over: the size is checked before numpy expands it.
-        if all(
-            isinstance(row, list) and len(row) == columns and all(type(x) in (int, float) for x in row) for row in rows
-        ):
+        if all(isinstance(row, list) and len(row) == columns and all(_is_number(x) for x in row) for row in rows):
             rows = np.array(rows, dtype=np.float64)
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iuf" or rows.ndim != 2 or rows.shape[1] != columns:
         raise MotionError(
@@ -69,9 +67,14 @@ def _frames(rows: Any, name: str, columns: int, spec: CharacterSpec) -> np.ndarr
                 name, columns, spec.num_dofs, spec.name, _found(rows)
             )
         )
-    if not np.isfinite(rows).all() or len(rows) > MAX_FRAMES:
+    if len(rows) > MAX_FRAMES or not np.isfinite(rows).all():
         raise MotionError("MimicKit clip '{}': frames must be finite and at most {}.".format(name, MAX_FRAMES))
     return np.array(rows, dtype=np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether it is a number that a float can hold; whole numbers of a pickle may have hundreds of digits."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 def _found(rows: Any) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
-from amp_train.motion.clip import MAX_JOINTS, MotionClip
+from amp_train.motion.clip import MAX_JOINTS, MAX_NUMBERS, MotionClip
 
 
 def is_poselib(content: Any) -> bool:
@@ -34,7 +34,7 @@ def parse_poselib(content: Dict[str, Any], name: str, spec: CharacterSpec) -> Mo
             "poselib clip '{}': rotation has shape {}, expected (frames, {}, 4).".format(name, rot.shape, len(bodies))
         )
     local = torch.from_numpy(rot)
-    if not content.get("is_local", True):
+    if not _is_local(content, name):
         local = _relative_to_parents(local, parents)
     joint_of = {spec.body_names[body]: joint for body, joint in zip(spec.joint_body_ids, spec.joint_names)}
     # A body that is welded to its parent here (the hands) has no joint; its rotation moves no other body.
@@ -68,13 +68,20 @@ def _relative_to_parents(world: Tensor, parents: List[int]) -> Tensor:
     return torch.cat((world[:, :1], local), dim=1)
 
 
-def _fps(content: Dict[str, Any], name: str) -> float:
+def _is_local(content: Dict[str, Any], name: str) -> bool:
+    is_local = content.get("is_local", True)
+    if not isinstance(is_local, bool):
+        raise MotionError("poselib clip '{}': is_local must be true or false.".format(name))
+    return is_local
+
+
+def _fps(content: Dict[str, Any], name: str) -> Any:
     fps = content.get("fps")
     if isinstance(fps, np.ndarray) and fps.ndim == 0:
         fps = fps.item()
     if isinstance(fps, bool) or not isinstance(fps, (int, float)):
         raise MotionError("poselib clip '{}': fps must be a number.".format(name))
-    return float(fps)
+    return fps
 
 
 def _member(content: Dict[str, Any], name: str, *path: str) -> Any:
@@ -88,6 +95,10 @@ def _member(content: Dict[str, Any], name: str, *path: str) -> Any:
 
 def _array(content: Dict[str, Any], name: str, *path: str) -> np.ndarray:
     value = _member(content, name, *path)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.size > MAX_NUMBERS:
+        raise MotionError(
+            "poselib clip '{}': {} must be an array of at most {} numbers.".format(name, ".".join(path), MAX_NUMBERS)
+        )
+    if not np.isfinite(value).all():
         raise MotionError("poselib clip '{}': {} must be an array of finite numbers.".format(name, ".".join(path)))
     return value.astype(np.float64)
