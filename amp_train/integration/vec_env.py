@@ -54,11 +54,19 @@ class AMPVecEnv(IVecEnv):
         return 1
 
     def get_env_state(self) -> None:
-        """Return nothing: a policy's checkpoint must not depend on how many environments it was trained in."""
+        """Return nothing: a policy's file must not depend on how many environments it was trained in."""
         return None
 
     def set_env_state(self, env_state: Any) -> None:
-        """Ignore a state: episodes start anew when a training is continued."""
+        """Ignore a state; the training state goes by `set_full_state`."""
+
+    def get_full_state(self) -> Dict[str, Any]:
+        """Return everything that a bit-identical continuation needs, for the training state."""
+        return self.env.get_state()
+
+    def set_full_state(self, state: Dict[str, Any]) -> None:
+        """Continue from `get_full_state`, in the middle of the episodes."""
+        self.env.set_state(state)
 
     def close(self) -> None:
         """Release the simulator."""

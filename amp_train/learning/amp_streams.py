@@ -1,10 +1,11 @@
 """The three streams of AMP observations the discriminator learns from: agent, replay and demonstration."""
 
-from typing import Callable, NamedTuple, Union
+from typing import Any, Callable, Dict, NamedTuple, Union
 
 import torch
 from torch import Tensor
 
+from amp_train.learning.distributed import ALONE, Ranks
 from amp_train.learning.normalizer import AmpObsNormalizer
 from amp_train.learning.replay_buffer import ReplayBuffer
 from amp_train.learning.settings import AmpSettings
@@ -25,6 +26,7 @@ class AmpStreams:
 
     Args:
         fetch_demo: gives n fresh demonstrations (n, amp_obs_dim).
+        ranks: each holds rows of its own; the normaliser's statistics are of all ranks' rows.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class AmpStreams:
         amp_obs_dim: int,
         device: Union[str, torch.device],
         fetch_demo: Callable[[int], Tensor],
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._settings = settings
+        self._settings, self._ranks = settings, ranks
         self._device = device
         self._fetch_demo = fetch_demo
         self._demo = ReplayBuffer(settings.amp_obs_demo_buffer_size, (amp_obs_dim,), device)
@@ -59,7 +62,7 @@ class AmpStreams:
         if self._settings.normalize_amp_input:
             n = len(agent_amp_obs)
             for stream in (agent_amp_obs, self._sample_replay(agent_amp_obs), self._demo.sample(n)):
-                self.normalizer.update(stream)
+                self.normalizer.update(stream, self._ranks)
 
     def disc_batch(self, agent_amp_obs: Tensor) -> DiscBatch:
         """Join agent rows of a minibatch (B, amp_obs_dim) with as many replayed and demonstrated ones."""
@@ -77,3 +80,12 @@ class AmpStreams:
             keep = torch.rand(len(agent_amp_obs), device=agent_amp_obs.device) < self._settings.amp_replay_keep_prob
             agent_amp_obs = agent_amp_obs[keep]
         self._replay.store(agent_amp_obs)
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Return replay and demonstrations; the normaliser is in the policy file."""
+        return {"replay": self._replay.state_dict(), "demo": self._demo.state_dict()}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._replay.load_state_dict(state["replay"])
+        self._demo.load_state_dict(state["demo"])

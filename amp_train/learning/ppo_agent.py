@@ -4,48 +4,39 @@ Written against rl_games 1.6.5. Each repair names the defect.
 """
 
 import logging
-import os
 from typing import Any, Dict
 
 import torch
-from rl_games.algos_torch.a2c_continuous import A2CAgent
 from rl_games.common.schedulers import IdentityScheduler, RLScheduler
+from torch import Tensor
 
 from amp_train.checkpoint.load import load_model_state, safe_load
 from amp_train.errors import CheckpointError
+from amp_train.learning.distributed import ALONE, Ranks, state_tensors
 from amp_train.learning.optimizer import fit_optimizer_state
+from amp_train.learning.training_loop import TrainingLoop
 
 logger = logging.getLogger(__name__)
 
 
-class PPOAgent(A2CAgent):
+class PPOAgent(TrainingLoop):
     """A2CAgent that resumes exactly, writes plain checkpoints and reads them safely."""
 
     scheduler: RLScheduler
-    last_mean_rewards: float
 
     def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
         # Runner compiles unless told otherwise; a gradient penalty differentiates twice, which torch.compile cannot.
         params["config"].setdefault("torch_compile", False)
-        self._best_reward = -float("inf")
         super().__init__(base_name, params)
         if self.linear_lr:
             self.scheduler = _TrueFrameScheduler(self.scheduler, self)
-        if isinstance(self.scheduler, IdentityScheduler) and not self.multi_gpu:
+        if isinstance(self.scheduler, IdentityScheduler):
             self.schedule_type = "standard"  # 'legacy' reads KL back from the device after every minibatch, for nothing
 
     @property
     def bare_model(self) -> Any:
         """The model without torch.compile's wrapper."""
         return getattr(self.model, "_orig_mod", self.model)
-
-    def env_reset(self) -> Dict[str, torch.Tensor]:
-        """Reset the environments; keep the best reward of before a resume.
-
-        train() forgets it just before its reset, and would replace the best checkpoint by a worse one.
-        """
-        self.last_mean_rewards = max(self.last_mean_rewards, self._best_reward)
-        return super().env_reset()
 
     def train_actor_critic(self, input_dict: Dict[str, Any], opt_step: bool = True) -> Any:
         """Make one optimizer step.
@@ -56,12 +47,6 @@ class PPOAgent(A2CAgent):
         self.calc_gradients(input_dict)
         return self.train_result
 
-    def save(self, fn: str) -> None:
-        """Write `fn`.pth; a crash meanwhile leaves the former file whole."""
-        partial = f"{fn}.pth.partial"
-        torch.save(self.get_full_state_weights(), partial)
-        os.replace(partial, f"{fn}.pth")
-
     def restore(self, fn: str, set_epoch: bool = True) -> None:
         """Continue from a checkpoint of ours or of IsaacGymEnvs."""
         self.set_full_state_weights(safe_load(fn, map_location=self.ppo_device), set_epoch)
@@ -69,6 +54,7 @@ class PPOAgent(A2CAgent):
     def get_full_state_weights(self) -> Dict[str, Any]:
         """Return what a checkpoint holds: tensors and plain Python values only, so that it loads with weights_only."""
         state = super().get_full_state_weights()
+        state["env_state"] = None  # the environments are in the training state; a policy does not depend on them
         state["last_mean_rewards"] = float(self.last_mean_rewards)
         state["epoch"], state["frame"] = int(self.epoch_num), int(self.frame)
         return state
@@ -81,7 +67,7 @@ class PPOAgent(A2CAgent):
         optimizer_state = fit_optimizer_state(weights["optimizer"], self.optimizer, keep_saved_lr=self.is_adaptive_lr)
         weights = dict(weights, optimizer=optimizer_state)
         super().set_full_state_weights(weights, set_epoch)
-        self._best_reward = self.last_mean_rewards = float(self.last_mean_rewards)
+        self.last_mean_rewards = float(self.last_mean_rewards)
         self.last_lr = self.optimizer.param_groups[0]["lr"]
 
     def get_weights(self) -> Dict[str, Any]:
@@ -99,7 +85,7 @@ class PPOAgent(A2CAgent):
 class _TrueFrameScheduler(RLScheduler):
     """Tell a scheduler the frames trained on: rl_games' training loop says 0, and a linear schedule never decays."""
 
-    def __init__(self, scheduler: RLScheduler, agent: A2CAgent) -> None:
+    def __init__(self, scheduler: RLScheduler, agent: PPOAgent) -> None:
         super().__init__()
         self._scheduler = scheduler
         self._agent = agent

@@ -50,8 +50,12 @@ class ReplayBuffer:
         return self._rows.index_select(0, torch.randint(self._size, (n,), device=self._rows.device))
 
     def state_dict(self) -> Dict[str, Any]:
-        """Return the rows held and the write position, as plain containers."""
-        return {"rows": self._rows[: self._size].clone(), "next": self._next}
+        """Return the rows held and the write position, as plain containers.
+
+        A full buffer gives its own tensor, which later rows change: a copy would take as long as writing it to a disk.
+        """
+        rows = self._rows if self.is_full else self._rows[: self._size].clone()
+        return {"rows": rows, "next": self._next}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue from `state_dict()` of a buffer of the same row shape and capacity at least its size."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 DT_S = 0.1
 DEMO_VELOCITY = (1.0, 0.0)
+STATE = ("pos", "vel", "last_vel", "steps", "done")
 
 
 class PointMassVecEnv:
@@ -32,7 +33,6 @@ class PointMassVecEnv:
         self.done = torch.ones(num_envs, dtype=torch.bool)
         self._obs = torch.zeros(num_envs, 4)
         self.train_info_frames = []
-        self.env_state = None
 
     def get_env_info(self) -> Dict[str, Any]:
         def box(size: int) -> gym.spaces.Box:
@@ -82,10 +82,19 @@ class PointMassVecEnv:
         self.train_info_frames.append(env_frames)
 
     def get_env_state(self) -> Any:
-        return self.env_state
+        return None
 
     def set_env_state(self, env_state: Any) -> None:
-        self.env_state = env_state
+        pass
+
+    def get_full_state(self) -> Dict[str, Any]:
+        tensors = {name: getattr(self, name).clone() for name in STATE}
+        return {"generator": self._generator.get_state(), **tensors}
+
+    def set_full_state(self, state: Dict[str, Any]) -> None:
+        self._generator.set_state(state["generator"])
+        for name in STATE:
+            setattr(self, name, state[name].clone())
 
     def get_number_of_agents(self) -> int:
         return 1

@@ -157,11 +157,11 @@ def test_a_crash_while_saving_leaves_the_former_checkpoint(trained, tmp_path, mo
     before = open(path, "rb").read()
 
     def crash(state, file):
-        with open(file, "wb") as half:
-            half.write(b"PK half")
+        file.write(b"PK half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", crash)
     with pytest.raises(OSError, match="disk full"):
         trained.save(str(tmp_path / "saved"))
     assert open(path, "rb").read() == before
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["saved.pth"]

@@ -1,0 +1,227 @@
+"""The checkpoints of a run: which there are, whether they are whole, how a new one is added.
+
+A checkpoint is a policy (`NAME.pth`, small, for sharing), the training state of every process beside it (`NAME.state`,
+`NAME.rank1.state`, ...) and a manifest (`NAME.json`) with the size and sha256 of each. The manifest is written last: a
+checkpoint without one does not exist. The best policy has a manifest too, but no training state.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+
+from amp_train.checkpoint.atomic import Digest, digest_of, remove_partial_files, write_atomically
+from amp_train.errors import CheckpointError
+
+POLICY_SUFFIX, STATE_SUFFIX, MANIFEST_SUFFIX = ".pth", ".state", ".json"
+FORMAT = 1
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+class Checkpoint(NamedTuple):
+    """What a manifest says."""
+
+    folder: Path
+    name: str
+    number: int  # counts the checkpoints of a run; the highest is the newest, also after going back to an earlier one
+    iteration: int
+    ranks: int
+    files: Dict[str, Digest]
+
+    @property
+    def policy(self) -> Path:
+        return self.folder / (self.name + POLICY_SUFFIX)
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / (self.name + MANIFEST_SUFFIX)
+
+    def state(self, rank: int = 0) -> Path:
+        """Return the training state of one process."""
+        return self.folder / state_name(self.name, rank)
+
+
+class Damaged(NamedTuple):
+    """A checkpoint that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+def state_name(name: str, rank: int = 0) -> str:
+    """Return the file name of the training state of one process."""
+    return name + ("" if rank == 0 else ".rank{}".format(rank)) + STATE_SUFFIX
+
+
+def save_file(path: Union[str, Path], content: Dict[str, Any]) -> Digest:
+    """Write tensors and plain values as one file, whole or not at all; return its digest."""
+    return write_atomically(path, lambda file: torch.save(content, file))
+
+
+class CheckpointStore:
+    """Adds checkpoints to a folder and keeps the newest few."""
+
+    def __init__(self, folder: Union[str, Path], keep: int) -> None:
+        """Take the folder, which may not exist yet, and how many checkpoints to keep beside the best policy."""
+        self._folder, self._keep = Path(folder), keep
+        self._useless: List[str] = []
+
+    def clean_up(self, damaged: Sequence[Damaged] = ()) -> None:
+        """Remove what a crash left half written; `damaged` checkpoints go as soon as a new one is complete."""
+        self._useless = [checkpoint.name for checkpoint in damaged]
+        remove_partial_files(self._folder)
+        named = {path.name[: -len(MANIFEST_SUFFIX)] for path in self._folder.glob("*" + MANIFEST_SUFFIX)}
+        for path in self._folder.glob("*" + STATE_SUFFIX):
+            if path.name[: -len(STATE_SUFFIX)].partition(".rank")[0] not in named:
+                path.unlink()
+
+    def begin(self, name: str) -> None:
+        """Take away the manifest of a checkpoint of this name, which is about to be replaced."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / (name + MANIFEST_SUFFIX)).unlink()
+
+    def save_policy(self, name: str, content: Dict[str, Any]) -> None:
+        """Replace a policy that stands alone, such as the best."""
+        self.begin(name)
+        digest = save_file(self._folder / (name + POLICY_SUFFIX), content)
+        self._write_manifest(name, {"files": {name + POLICY_SUFFIX: digest}})
+
+    def complete(self, name: str, iteration: int, files: Dict[str, Digest], ranks: int = 1, last: bool = False) -> None:
+        """Make a checkpoint valid whose files are all written, then remove the oldest.
+
+        Args:
+            name: of the files, without suffix.
+            iteration: finished iterations.
+            files: digests by file name, of the policy and of the training state of every process.
+            ranks: number of processes.
+            last: the training has ended, nothing but this one is needed to continue it.
+        """
+        found, _ = read_manifests(self._folder)
+        number = max([checkpoint.number for checkpoint in found if checkpoint.name != name], default=0) + 1
+        self._write_manifest(name, {"number": number, "iteration": iteration, "ranks": ranks, "files": files})
+        others = [checkpoint.name for checkpoint in found if checkpoint.name != name]
+        outdated = others[0 if last else self._keep - 1 :]
+        for useless in outdated + [other for other in self._useless if other != name]:
+            self._remove(useless)
+        self._useless = []
+
+    def _write_manifest(self, name: str, content: Dict[str, Any]) -> None:
+        files = {file: digest._asdict() for file, digest in content["files"].items()}
+        text = json.dumps({"format": FORMAT, **content, "files": files}, indent=1)
+        write_atomically(self._folder / (name + MANIFEST_SUFFIX), lambda file: file.write(text.encode()))
+
+    def _remove(self, name: str) -> None:
+        """Remove a checkpoint, its manifest first, so that it is never half there."""
+        self.begin(name)
+        states = [path for path in self._folder.glob("*" + STATE_SUFFIX) if _is_state_of(path, name)]
+        for path in [*states, self._folder / (name + POLICY_SUFFIX)]:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+def _is_state_of(path: Path, name: str) -> bool:
+    return path.name == state_name(name) or path.name.startswith(name + ".rank")
+
+
+def read_manifests(folder: Union[str, Path]) -> Tuple[List[Checkpoint], List[Damaged]]:
+    """Return the checkpoints of a folder with a training state, newest first, and the manifests that cannot be read."""
+    found, damaged = [], []
+    for path in sorted(Path(folder).glob("*" + MANIFEST_SUFFIX)):
+        try:
+            checkpoint = read_manifest(path)
+        except CheckpointError as error:
+            damaged.append(Damaged(path.name[: -len(MANIFEST_SUFFIX)], str(error)))
+            continue
+        if checkpoint.number:
+            found.append(checkpoint)
+    return sorted(found, key=lambda checkpoint: -checkpoint.number), damaged
+
+
+def read_manifest(path: Path) -> Checkpoint:
+    """Read a manifest.
+
+    Raises:
+        CheckpointError: it is not one.
+    """
+    name = path.name[: -len(MANIFEST_SUFFIX)]
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(MAX_MANIFEST_BYTES).decode())
+        files = {str(n): Digest(int(d["num_bytes"]), str(d["sha256"])) for n, d in content["files"].items()}
+        numbers = [int(content.get(key, 0)) for key in ("number", "iteration", "ranks")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError("its manifest {} cannot be read".format(path.name)) from error
+    if content.get("format") != FORMAT:
+        raise CheckpointError("its manifest {} is of another version".format(path.name))
+    if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
+        raise CheckpointError("its manifest {} names other files".format(path.name))
+    return Checkpoint(path.parent, name, numbers[0], numbers[1], numbers[2], files)
+
+
+def fault_of(checkpoint: Checkpoint) -> Optional[str]:
+    """Read every file of a checkpoint through; return what is wrong with it, None if it is whole."""
+    expected = [checkpoint.policy.name] + [state_name(checkpoint.name, rank) for rank in range(checkpoint.ranks)]
+    for name in expected:
+        if name not in checkpoint.files:
+            return "its manifest lacks {}".format(name)
+    for name, digest in checkpoint.files.items():
+        fault = _fault_of_file(checkpoint.folder / name, digest)
+        if fault:
+            return fault
+    return None
+
+
+def _fault_of_file(path: Path, digest: Digest) -> Optional[str]:
+    try:
+        if path.stat().st_size != digest.num_bytes:
+            return "{} has {} bytes instead of {}".format(path.name, path.stat().st_size, digest.num_bytes)
+        return None if digest_of(path) == digest else "{} is corrupted (its checksum differs)".format(path.name)
+    except FileNotFoundError:
+        return "{} is missing".format(path.name)
+    except OSError as error:
+        return "{} cannot be read ({})".format(path.name, error.strerror or error)
+
+
+def newest_valid(folder: Union[str, Path]) -> Tuple[Optional[Checkpoint], List[Damaged]]:
+    """Return the newest checkpoint that is whole, and those that were skipped on the way to it."""
+    found, damaged = read_manifests(folder)
+    for checkpoint in found:
+        fault = fault_of(checkpoint)
+        if fault is None:
+            return checkpoint, damaged
+        damaged.append(Damaged(checkpoint.name, fault))
+    return None, damaged
+
+
+def check_policy_file(path: Union[str, Path]) -> None:
+    """Compare a policy with its manifest, if that lies beside it: torch notices a cut, but not a flipped bit.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    path = Path(path)
+    manifest = path.with_name(path.name[: -len(POLICY_SUFFIX)] + MANIFEST_SUFFIX)
+    if path.name.endswith(POLICY_SUFFIX) and manifest.is_file():
+        digest = read_manifest(manifest).files[path.name]
+        fault = _fault_of_file(path, digest)
+        if fault:
+            raise CheckpointError("Checkpoint {} is damaged: {}. Use another one.".format(path, fault))
+
+
+def load_state(path: Union[str, Path]) -> Dict[str, Any]:
+    """Load a training state, tensors on the CPU; what it holds is never run.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the content provokes
+        raise CheckpointError(
+            "Training state {} cannot be read: {}.".format(path, str(error).split("\n")[0][:160])
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError("{} is not a training state.".format(path))
+    return state

@@ -1,0 +1,156 @@
+"""The training loop: iteration after iteration until there is an end, a reason to stop, or an error.
+
+It takes the place of rl_games' `train()`, which forgets the best reward at a resume, counts frames on one process only,
+and cannot be stopped. Files and scalars have rl_games' names.
+"""
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Tuple
+
+import numpy as np
+from rl_games.algos_torch import torch_ext
+from rl_games.algos_torch.a2c_continuous import A2CAgent
+from rl_games.common.a2c_common import print_statistics
+
+from amp_train.checkpoint.atomic import digest_of
+from amp_train.checkpoint.store import POLICY_SUFFIX, CheckpointStore, load_state, save_file, state_name
+from amp_train.learning.distributed import ALONE, Ranks
+from amp_train.learning.save_schedule import SaveSchedule
+from amp_train.learning.training_state import continue_from, training_state
+
+KEEP_CHECKPOINTS = 2
+SUM_TIME = 3  # place in what rl_games' train_epoch returns
+
+
+class TrainingLoop(A2CAgent):
+    """A2CAgent with a loop of its own. Read from `params.config`, beyond rl_games' keys:
+
+    `save_interval_s`, `keep_checkpoints`; `training_state`, a file to continue from, whose policy has been restored;
+    `stop_reason`, a function that returns None to go on or in a few words why to stop, asked after every iteration;
+    `store`, where checkpoints go.
+
+    Attributes:
+        stopped_by: why the training ended before its end, None if it did not.
+        total_time_s: time spent in iterations, of former sessions of this training too.
+        stateful: parts with `state_dict` and `load_state_dict` that belong to the training state.
+    """
+
+    ranks: Ranks = ALONE
+    frame: int
+    last_mean_rewards: float
+
+    def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
+        self.stateful: Dict[str, Any] = {}
+        self.total_time_s = 0.0
+        self.stopped_by: Optional[str] = None
+        super().__init__(base_name, params)
+        self._stop_reason: Callable[[], Optional[str]] = self.config.get("stop_reason") or (lambda: None)
+        self._store = self.config.get("store") or CheckpointStore(
+            self.nn_dir, self.config.get("keep_checkpoints", KEEP_CHECKPOINTS)
+        )
+        if hasattr(self.algo_observer, "load_state_dict"):
+            self.stateful["observer"] = self.algo_observer
+
+    def train(self) -> Tuple[float, int]:
+        """Train until an end is reached or a reason to stop comes; return the best mean reward and the iterations."""
+        self.init_tensors()
+        self._start()
+        schedule = SaveSchedule(self.save_freq, self.config.get("save_interval_s", 0.0))
+        while True:
+            self._iterate()
+            finished = self._is_finished()
+            self.stopped_by = None if finished else self.ranks.agree(self._stop_reason())
+            is_due = schedule.is_due(self.epoch_num) or finished or self.stopped_by is not None
+            if self.ranks.agree("save" if is_due else None):
+                started_s = time.monotonic()
+                self._save_checkpoint(last=finished)
+                schedule.saved(time.monotonic() - started_s)
+            if finished or self.stopped_by is not None:
+                return self.last_mean_rewards, self.epoch_num
+
+    def _start(self) -> None:
+        """Begin at the first step of new episodes, or where a training state was left."""
+        if self.config.get("training_state"):
+            continue_from(self, load_state(self.config["training_state"]))
+        else:
+            self.obs = self.env_reset()
+
+    def _iterate(self) -> None:
+        """Train one epoch, report it, and keep its policy if it is the best so far."""
+        epoch_num, frame = self.update_epoch(), self.frame
+        times_and_losses = self.train_epoch()
+        self.total_time_s += times_and_losses[SUM_TIME]
+        self.dataset.update_values_dict(None)  # frees the rollout
+        played = self.curr_frames * self.ranks.world_size
+        self.frame = frame + played
+        if self.ranks.is_first:
+            self._report(times_and_losses, epoch_num, frame, played)
+            self._keep_best(epoch_num)
+
+    def _report(self, times_and_losses: Any, epoch_num: int, frame: int, played: int) -> None:
+        """Write the epoch's scalars; as in rl_games, at the number of frames before it."""
+        step_s, play_s, update_s, sum_s, a_losses, c_losses, b_losses, entropies, kls, lr, lr_mul = times_and_losses
+        self.diagnostics.epoch(self, current_epoch=epoch_num)
+        print_statistics(
+            self.print_stats, played, step_s, play_s, sum_s, epoch_num, self.max_epochs, frame, self.max_frames
+        )
+        self.write_stats(
+            self.total_time_s, epoch_num, step_s, play_s, update_s, a_losses, c_losses, entropies, kls, lr, lr_mul,
+            frame, sum_s, play_s, played,
+        )  # fmt: skip
+        if b_losses:
+            self.writer.add_scalar("losses/bounds_loss", torch_ext.mean_list(b_losses).item(), frame)
+        if self.game_rewards.current_size > 0:
+            self._report_episodes(epoch_num, frame)
+
+    def _report_episodes(self, epoch_num: int, frame: int) -> None:
+        """Write what the last episodes were worth, over frames, epochs and seconds."""
+        self.mean_rewards = float(self.game_rewards.get_mean()[0])
+        means = {
+            "rewards": self.mean_rewards,
+            "shaped_rewards": float(self.game_shaped_rewards.get_mean()[0]),
+            "episode_lengths": float(self.game_lengths.get_mean()),
+        }
+        for name, mean in means.items():
+            for axis, step in (("step", frame), ("iter", epoch_num), ("time", self.total_time_s)):
+                self.writer.add_scalar("{}/{}".format(name, axis), mean, step)
+
+    def _keep_best(self, epoch_num: int) -> None:
+        """Save the policy alone if the last episodes were worth more than ever before."""
+        has_games = self.game_rewards.current_size > 0
+        if has_games and self.mean_rewards > self.last_mean_rewards and epoch_num >= self.save_best_after:
+            self.last_mean_rewards = self.mean_rewards
+            self._store.save_policy(self.config["name"], self.get_full_state_weights())
+
+    def _is_finished(self) -> bool:
+        has_won = self.last_mean_rewards > self.config.get("score_to_win", float("inf"))
+        done_epochs = self.max_epochs != -1 and self.epoch_num >= self.max_epochs
+        done_frames = self.max_frames != -1 and self.frame >= self.max_frames
+        return bool(has_won or done_epochs or done_frames)
+
+    def _save_checkpoint(self, last: bool) -> None:
+        """Save policy and training state; the metrics so far are on disk before they are."""
+        reward = self.mean_rewards if self.game_rewards.current_size > 0 else -float("inf")
+        name = "last_{}_ep_{}_rew_{}".format(self.config["name"], self.epoch_num, str(np.float32(reward)))
+        name = self.ranks.first_does(lambda: self._begin_checkpoint(name))
+        folder = Path(self.nn_dir)
+        digest = save_file(folder / state_name(name, self.ranks.rank), training_state(self))
+        self.ranks.wait()
+        if self.ranks.is_first:
+            files = {state_name(name): digest}
+            for rank in range(1, self.ranks.world_size):
+                files[state_name(name, rank)] = digest_of(folder / state_name(name, rank))
+            files[name + POLICY_SUFFIX] = save_file(folder / (name + POLICY_SUFFIX), self.get_full_state_weights())
+            self._store.complete(name, self.epoch_num, files, self.ranks.world_size, last)
+
+    def _begin_checkpoint(self, name: str) -> str:
+        sync = getattr(self.algo_observer, "sync", None)
+        if sync is not None:
+            sync()
+        self._store.begin(name)
+        return name
+
+    def save(self, fn: str) -> None:
+        """Write the policy to `fn`.pth; a crash meanwhile leaves the former file whole."""
+        save_file(fn + POLICY_SUFFIX, self.get_full_state_weights())
