@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# A real SLURM of two nodes on this machine, to try the batch scripts on (`make test-slurm` does).
+#   local_cluster.sh start DIR     start it, everything it writes lies in DIR; prints the SLURM_CONF to export
+#   local_cluster.sh status DIR    list the nodes
+#   local_cluster.sh stop DIR      end its jobs and daemons
+# The port numbers start at SLURM_LOCAL_PORT (26817) and take three.
+set -euo pipefail
+
+PACKAGES="slurmctld slurmd slurm-client munge"
+command=${1:-} DIR=$(realpath -m "${2:-/nowhere}") here=$(dirname "$(realpath "$0")")
+if [[ ! $command =~ ^(start|stop|status)$ || $# != 2 ]]; then
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+PATH=$PATH:/usr/sbin:/sbin
+for program in slurmctld slurmd scontrol munged; do
+    command -v $program >/dev/null && continue
+    echo "$program is not installed: apt-get install --no-install-recommends $PACKAGES" >&2
+    exit 1
+done
+export SLURM_CONF=$DIR/slurm.conf
+
+until_true() {
+    for _ in {1..150}; do "$@" &>/dev/null && return; sleep 0.1; done
+    echo "Waited 15 s in vain for: $*. Logs are in $DIR." >&2
+    exit 1
+}
+nodes_are_idle() { [ "$(sinfo --noheader --Node --partition=main --format=%T | grep -cx idle)" = 2 ]; }
+
+start() {
+    local port=${SLURM_LOCAL_PORT:-26817}
+    # The folder of the key must let clients through to the socket; the key itself is its owner's alone.
+    mkdir -p "$DIR/state" "$DIR/munge" && chmod 711 "$DIR/munge"
+    [ -s "$DIR/munge/key" ] || (umask 077 && head -c 128 /dev/urandom >"$DIR/munge/key")
+    sed -e "s|@DIR@|$DIR|; s|@HOST@|$(hostname -s)|; s|@USER@|$(id -un)|" \
+        -e "s|@PORT@|$port|; s|@PORT0@|$((port + 1))|; s|@PORT1@|$((port + 2))|" "$here/local_slurm.conf" >"$SLURM_CONF"
+    echo "Name=gpu File=/dev/null" >"$DIR/gres.conf"
+    munged --force --key-file="$DIR/munge/key" --socket="$DIR/munge/socket" --pid-file="$DIR/munge/munged.pid" \
+        --log-file="$DIR/munge/munged.log" --seed-file="$DIR/munge/seed"
+    until_true munge --no-input --socket="$DIR/munge/socket"
+    slurmctld -c
+    slurmd -N n0
+    slurmd -N n1
+    until_true nodes_are_idle
+    echo "export SLURM_CONF=$SLURM_CONF"
+}
+stop() {
+    scancel --user="$(id -un)" --signal=KILL --full 2>/dev/null || true
+    for pid_file in "$DIR"/slurmd.n?.pid "$DIR/slurmctld.pid" "$DIR/munge/munged.pid"; do
+        pid=$(cat "$pid_file" 2>/dev/null) || continue
+        if kill "$pid" 2>/dev/null; then until_true has_ended "$pid"; fi
+    done
+}
+# A zombie has ended too, where nobody collects orphans.
+has_ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status"; }
+status() { sinfo --Node --long; }
+"$command"
