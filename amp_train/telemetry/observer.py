@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Optional, Sequence
 from rl_games.common.algo_observer import AlgoObserver
 from torch import Tensor
 
+from amp_train.telemetry.append_file import guard_event_file
 from amp_train.telemetry.episodes import EpisodeMeter
 from amp_train.telemetry.health import HEALTHY, disc_health
 from amp_train.telemetry.scalar_tee import ScalarTee
@@ -42,8 +43,10 @@ class TrainingObserver(AlgoObserver):
         """Note the agent; its weights are not loaded yet."""
         self.agent = algo
         self._episodes = EpisodeMeter(algo.ppo_device)
-        if self._scalar_sink is not None and algo.writer is not None:
-            algo.writer = ScalarTee(algo.writer, self._scalar_sink)
+        if algo.writer is not None:
+            guard_event_file(algo.writer)
+            if self._scalar_sink is not None:
+                algo.writer = ScalarTee(algo.writer, self._scalar_sink)
 
     def process_infos(self, infos: Dict[str, Any], done_indices: Tensor) -> None:
         """Count the episodes that ended in this step."""

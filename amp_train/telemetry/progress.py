@@ -1,5 +1,6 @@
 """The progress bar: where the training is, how fast, how long still, and whether it learns."""
 
+import contextlib
 import sys
 from typing import Any, Optional, TextIO
 
@@ -12,11 +13,30 @@ TERMINAL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 60.0
 SICK_ROWS_BEFORE_ADVICE = 20
 
 
+class _Lenient:
+    """A stream that may go away: the terminal is closed, the reader of a pipe ends, a log's disk is full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class ProgressBar(RowSink):
     """A tqdm bar; a line a minute where there is no terminal. Its ETA follows the recent rate."""
 
     def __init__(self, stream: Optional[TextIO] = None) -> None:
-        self._stream = stream or sys.stderr
+        self._stream: Any = _Lenient(stream or sys.stderr)
         self._bar: Any = None
         self._episode_length: Optional[float] = None
         self._pose_error_m: Optional[float] = None
@@ -59,6 +79,8 @@ class ProgressBar(RowSink):
             parts.append("disc acc {:.2f}".format(0.5 * (agent_acc + demo_acc)))
         if row.get("disc_health") is not None:
             parts.append("disc {}".format(row["disc_health"]))
+        if row.get("num_diverged"):
+            parts.append("{} diverged".format(row["num_diverged"]))
         if row.get("dtw_pose_error_m") is not None:
             self._pose_error_m = row["dtw_pose_error_m"]
         if self._pose_error_m is not None:

@@ -1,16 +1,22 @@
 """wandb, held at arm's length: it can be missing, broken, slow or offline, and the training goes on."""
 
+import atexit
+import contextlib
 import logging
+import os
 import queue
+import signal
 import threading
-from typing import Any, Callable, Dict, Optional
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from amp_train.telemetry.sinks import ScalarSink
 
 logger = logging.getLogger(__name__)
 
+SERVICE_NAME = "wandb-core"
 MAX_WAITING = 1000  # calls; beyond it wandb hangs, and new ones are dropped
-CLOSE_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S, EXIT_TIMEOUT_S = 30.0, 2.0
 
 
 class WandbSink(ScalarSink):
@@ -45,6 +51,7 @@ class WandbSink(ScalarSink):
         self._thread.join(self._close_timeout_s)
         if self._thread.is_alive():
             self._give_up("it did not finish within {:.0f} s".format(self._close_timeout_s))
+            bound_exit()
 
     def _init(self) -> None:
         if self._wandb is None:
@@ -77,3 +84,33 @@ class WandbSink(ScalarSink):
         if not self._failed:
             self._failed = True
             logger.warning("wandb stopped, the training goes on: %s", reason)
+
+
+def bound_exit() -> None:
+    """See to it that wandb does not delay the end of the program, which it does for minutes if there is no network."""
+    atexit.register(
+        _kill_service_soon
+    )  # runs before wandb's own, which was registered before and waits for the service
+
+
+def _kill_service_soon() -> None:
+    timer = threading.Timer(EXIT_TIMEOUT_S, _kill_service)
+    timer.daemon = True
+    timer.start()
+
+
+def _kill_service() -> None:
+    """Kill wandb's helper process. It is looked for among this one's children, since no wandb function tells it."""
+    for pid in _children():
+        with contextlib.suppress(OSError):
+            if SERVICE_NAME in Path("/proc/{}/cmdline".format(pid)).read_text():
+                os.kill(pid, signal.SIGKILL)
+
+
+def _children() -> Iterator[int]:
+    """List the processes that this one started; none where there is no /proc."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            after_name = stat.read_text().rpartition(")")[2].split()
+            if int(after_name[1]) == os.getpid():
+                yield int(stat.parent.name)

@@ -68,6 +68,27 @@ def test_the_bar_shows_where_the_training_is_and_whether_it_learns():
     assert "style 0.500, disc acc 0.80" in stream.getvalue()
 
 
+def test_a_terminal_that_is_gone_does_not_end_the_training():
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError("nobody reads")
+
+        def flush(self):
+            raise OSError("no terminal")
+
+    bar = ProgressBar(Gone())
+    bar.start(0, 20 + 1)
+    for iteration in range(21):
+        bar.write(row(iteration, disc_advice="Lower it."))
+    bar.close()
+
+
+def test_the_bar_tells_of_diverged_physics_only_where_there_is_some():
+    bar = ProgressBar(io.StringIO())
+    assert "diverged" not in bar._summary(row(1, num_diverged=0))
+    assert "3 diverged" in bar._summary(row(2, num_diverged=3))
+
+
 class Recorder(ScalarSink):
     def __init__(self):
         self.logged = []

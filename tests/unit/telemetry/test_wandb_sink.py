@@ -1,6 +1,8 @@
 """wandb can be missing, broken or slow: the training hears of it once and goes on."""
 
 import logging
+import signal
+import subprocess
 import threading
 import time
 
@@ -86,3 +88,24 @@ def test_a_service_that_does_not_keep_up_is_dropped(caplog, monkeypatch):
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["it does not keep up"]
     release.set()
     sink.close()
+
+
+def test_a_hanging_service_is_killed_at_the_programs_end_and_nothing_else_is(monkeypatch, caplog):
+    monkeypatch.setattr("amp_train.telemetry.wandb_sink.EXIT_TIMEOUT_S", 0.05)
+    at_exit, release = [], threading.Event()
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    service = subprocess.Popen(["bash", "-c", "exec -a wandb-core sleep 20"])
+    other = subprocess.Popen(["sleep", "20"])
+    try:
+        sink = WandbSink({}, Wandb(Run(wait_for=release)), close_timeout_s=0.05)
+        use(sink, caplog)
+        assert service.poll() is None  # until the end wandb may go on
+        (end,) = at_exit
+        end()
+        assert service.wait(5.0) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        release.set()
+        for process in (service, other):
+            process.kill()
+            process.wait()

@@ -1,0 +1,106 @@
+"""A disk that cannot be written costs rows, never the training, and never half a row."""
+
+import errno
+import threading
+
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboardX import SummaryWriter
+
+from amp_train.telemetry import MetricsFiles, stdout_to_file
+from amp_train.telemetry.append_file import AppendFile, guard_event_file
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+class FullDisk:
+    """Wraps a raw file that takes `room` more bytes, then none."""
+
+    def __init__(self, file, room):
+        self._file, self.room, self.num_writes = file, room, 0
+
+    def write(self, data):
+        self.num_writes += 1
+        taken = min(len(data), self.room)
+        if taken == 0:
+            raise FULL
+        self.room -= taken
+        return self._file.write(data[:taken])
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def fill(file, room):
+    file._file = FullDisk(file._file, room)
+    return file._file
+
+
+def test_a_piece_that_does_not_fit_is_cut_off_again_and_the_next_one_follows_whole(tmp_path, caplog):
+    file = AppendFile(tmp_path / "f")
+    assert file.append(b"first\n")
+    disk = fill(file, room=3)
+    assert not file.append(b"second\n")  # half of it would fit
+    assert not file.append(b"third\n")
+    disk.room = 100
+    assert file.append(b"fourth\n")
+    file.close()
+    assert (tmp_path / "f").read_bytes() == b"first\nfourth\n"
+    assert [record.getMessage().split("f ", 1)[1] for record in caplog.records] == [
+        "cannot be written, the training goes on: No space left on device.",
+        "lacks 2 rows that could not be written.",
+    ]
+
+
+def test_metrics_begin_with_their_header_even_if_the_disk_was_full_at_first(tmp_path):
+    files = MetricsFiles(tmp_path)
+    disks = [fill(files._csv, 0), fill(files._jsonl, 0)]
+    files.write({"iteration": 1})
+    for disk in disks:
+        disk.room = 1000
+    files.write({"iteration": 2})
+    files.close()
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == ["iteration", "2"]
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"iteration": 2}\n'
+
+
+def test_prints_go_on_when_their_file_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(AppendFile, "append", lambda self, piece: self._lose(FULL))
+    with stdout_to_file(tmp_path / "log"):
+        print("anything")
+
+
+def scalars_in(folder):
+    (path,) = folder.glob("events*")
+    found = {}
+    for event in EventFileLoader(str(path)).Load():
+        for value in event.summary.value:
+            found[event.step] = value.tensor.float_val[0] if value.tensor.float_val else value.simple_value
+    return found
+
+
+def test_tensorboard_outlives_a_full_disk(tmp_path):
+    writer = SummaryWriter(str(tmp_path))
+    guard_event_file(writer)
+    records = writer.file_writer.event_writer._ev_writer._py_recordio_writer
+    disk = fill(records._file, room=1000)
+    for step in range(100):  # ten times the queue that a dead reader would leave full
+        writer.add_scalar("a", float(step), step)
+    wait_until(lambda: disk.num_writes >= 100)
+    disk.room = 10000
+    writer.add_scalar("a", 5.5, 500)
+    closing = threading.Thread(target=writer.close, daemon=True)
+    closing.start()
+    closing.join(5.0)
+    assert not closing.is_alive()
+    found = scalars_in(tmp_path)
+    assert found[0] == 0.0 and found[500] == 5.5
+    assert 50 not in found and 99 not in found
+
+
+def wait_until(condition):
+    for _ in range(500):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("it never came about")
