@@ -3,71 +3,20 @@
 rl_games loads with weights_only=False, which executes any code in the file: nothing here or elsewhere calls that.
 """
 
-import pickle
-import struct
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, Union
 
 import torch
 from torch import Tensor, nn
 
+from amp_train.checkpoint.archive import NotAnArchiveError, read_archive
 from amp_train.errors import CheckpointError
+from amp_train.untrusted import NotAFileError, open_regular, printable
 
 COMPILED_PREFIX = "_orig_mod."  # torch.compile puts it before parameter names
-
-
-class _ScalarType:
-    """Stand in for numpy.dtype: remembers its code ('f8') and byte order, and is nothing else."""
-
-    def __init__(self, code: str, *_: Any) -> None:
-        self.code = code
-        self.order = "<"
-
-    def __setstate__(self, state: Tuple[Any, ...]) -> None:
-        self.order = ">" if state[1] == ">" else "<"
-
-
-_STRUCT_CODES = {
-    "f8": "d", "f4": "f", "f2": "e", "i8": "q", "i4": "i", "i2": "h", "i1": "b",
-    "u8": "Q", "u4": "I", "u2": "H", "u1": "B", "b1": "?",
-}  # fmt: skip
-
-
-def _plain_number(scalar_type: _ScalarType, data: bytes) -> Union[float, int, bool]:
-    """Stand in for numpy's scalar constructor: return a plain Python number."""
-    if scalar_type.code not in _STRUCT_CODES:
-        raise pickle.UnpicklingError(f"Unsupported numpy scalar of type {scalar_type.code}")
-    return struct.unpack(scalar_type.order + _STRUCT_CODES[scalar_type.code], data)[0]
-
-
-def _named(stand_in: Any, module: str, name: str) -> Any:
-    """Give a function or class the name under which a pickle asks for it."""
-    stand_in.__module__, stand_in.__name__, stand_in.__qualname__ = module, name, name
-    return stand_in
-
-
-def _stand_ins() -> List[Any]:
-    """Build what may be unpickled beyond tensors: numpy scalars, as numpy 1 and numpy 2 spell them.
-
-    rl_games and IsaacGymEnvs write `last_mean_rewards` as one. With stand-ins no numpy object is ever made, and it does
-    not matter which numpy wrote the file or reads it.
-    """
-
-    def scalar_numpy1(scalar_type: _ScalarType, data: bytes) -> Union[float, int, bool]:
-        return _plain_number(scalar_type, data)
-
-    def scalar_numpy2(scalar_type: _ScalarType, data: bytes) -> Union[float, int, bool]:
-        return _plain_number(scalar_type, data)
-
-    return [
-        _named(scalar_numpy1, "numpy.core.multiarray", "scalar"),
-        _named(scalar_numpy2, "numpy._core.multiarray", "scalar"),
-        _named(type("dtype", (_ScalarType,), {}), "numpy", "dtype"),
-    ]
-
-
-_STAND_INS = _stand_ins()
+MAX_DEPTH, MAX_NODES = 32, 1_000_000
+_LEAVES = (str, bytes, bool, int, float, type(None))
 
 
 def safe_load(path: Union[str, Path], map_location: Any = "cpu") -> Dict[str, Any]:
@@ -76,72 +25,117 @@ def safe_load(path: Union[str, Path], map_location: Any = "cpu") -> Dict[str, An
     Raises:
         CheckpointError: if the file is missing, cut short, no checkpoint, or holds objects that would execute code.
     """
-    path = Path(path)
-    _check_is_archive(path)
-    try:
-        checkpoint = _load_weights_only(path, map_location)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"Checkpoint {path} is refused: it holds objects that could run code when loaded ({_cause(error)})."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, struct.error) as error:
-        raise CheckpointError(f"Checkpoint {path} cannot be read: {_cause(error)}.") from error
+    checkpoint = load_plain(path, map_location)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
         raise CheckpointError(f"{path} is not a training checkpoint: it has no 'model' entry.")
-    return strip_compiled_prefix(checkpoint)
+    for name, value in checkpoint.items():
+        if name in _ENTRIES and value is not None and not _is_entry(value, _ENTRIES[name]):
+            raise CheckpointError(f"Checkpoint {path} is broken: its '{name}' is not {_ENTRIES[name]}.")
+    return checkpoint
 
 
-def _check_is_archive(path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint {path}. Give the path of a .pth file: runs/NAME/nn/NAME.pth.")
-    if zipfile.is_zipfile(path):
-        return
-    with path.open("rb") as file:
+def load_plain(path: Union[str, Path], map_location: Any = "cpu") -> Any:
+    """Return what `torch.save` wrote, if it is plain: dicts, lists, tuples, numbers, text and dense tensors.
+
+    Raises:
+        CheckpointError: if the file is missing, cut short, no archive of torch, or holds anything else.
+    """
+    path = Path(path)
+    try:
+        with open_regular(path) as file:
+            return plain_tree(_read(file, path, map_location))
+    except (FileNotFoundError, NotAFileError):
+        raise CheckpointError(
+            f"There is no checkpoint {path}. Give the path of a .pth file: runs/NAME/nn/NAME.pth."
+        ) from None
+    except (ValueError, RuntimeError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__).rstrip(".")
+        says_it_all = reason.startswith(("is ", "was ", "holds "))
+        raise CheckpointError(f"Checkpoint {path} {reason if says_it_all else 'cannot be read: ' + reason}.") from error
+
+
+def _read(file: Any, path: Path, map_location: Any) -> Any:
+    try:
+        return read_archive(file, map_location)
+    except NotAnArchiveError:
+        file.seek(0)
         begins_like_one = file.read(2) == b"PK"
-    what = "is cut short: copy it again" if begins_like_one else "is not a PyTorch checkpoint"
-    raise CheckpointError(f"{path} {what}.")
+        raise ValueError("is cut short: copy it again" if begins_like_one else "is not a PyTorch checkpoint") from None
 
 
-def _load_weights_only(path: Path, map_location: Any) -> Any:
-    if hasattr(torch.serialization, "safe_globals"):
-        with torch.serialization.safe_globals(_STAND_INS):
-            return torch.load(path, map_location=map_location, weights_only=True)
-    torch.serialization.add_safe_globals(_STAND_INS)  # torch 2.4
-    return torch.load(path, map_location=map_location, weights_only=True)
+# What of a checkpoint the program reads besides "model", and of which kind it must be where it is there.
+_ENTRIES = {
+    "epoch": "a whole number", "frame": "a whole number", "last_mean_rewards": "a number", "optimizer": "a dict",
+    "amp_input_mean_std": "a dict", "amp_train": "a dict",
+}  # fmt: skip
 
 
-def _cause(error: BaseException) -> str:
-    """Return the part of a torch error that says what is wrong, in one short line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
-    return (telling or lines or [type(error).__name__])[0][:160].rstrip(".")
+def _is_entry(value: Any, kind: str) -> bool:
+    if kind == "a dict":
+        return isinstance(value, dict)
+    if kind == "a number":
+        return type(value) in (int, float)
+    return type(value) in (int, float) and 0 <= value < 2**62 and value == int(value)
 
 
-def strip_compiled_prefix(tree: Any) -> Any:
-    """Return the same nested dictionaries with `_orig_mod.` removed from every string key."""
-    if not isinstance(tree, dict):
-        return tree
-    return {
-        key.replace(COMPILED_PREFIX, "") if isinstance(key, str) else key: strip_compiled_prefix(value)
-        for key, value in tree.items()
-    }
+def plain_tree(content: Any) -> Any:
+    """Return a copy of nested containers without torch.compile's prefixes, its dicts plain and nothing shared.
+
+    Raises:
+        ValueError: something else than plain data in it, or so much nesting that it may hold itself.
+    """
+    return _Plain().copy(content, 0)
 
 
-def load_model_state(model: nn.Module, state: Dict[str, Tensor], what: str = "The checkpoint") -> None:
-    """Load a state dict of exactly this model's names and shapes.
+class _Plain:
+    """Copies containers, counting what it has seen: a pickle can hold one list many times over, or in itself."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def copy(self, value: Any, depth: int) -> Any:
+        self._nodes += 1
+        if depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            raise ValueError("is refused: it is nested too deeply or holds too much")
+        if isinstance(value, dict):
+            return {self._key(key): self.copy(item, depth + 1) for key, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)([self.copy(item, depth + 1) for item in value])
+        if type(value) in _LEAVES or type(value) is Tensor:
+            return value
+        raise ValueError("is refused: it holds something else than plain data and tensors")
+
+    @staticmethod
+    def _key(key: Any) -> Any:
+        return key.replace(COMPILED_PREFIX, "") if isinstance(key, str) else key
+
+
+def load_model_state(model: nn.Module, state: Dict[str, Any], what: str = "The checkpoint") -> None:
+    """Load a state dict of exactly this model's names and shapes, and of finite numbers.
 
     Raises:
         CheckpointError: in one line, the first thing that does not fit.
     """
     expected = model.state_dict()
-    for name in sorted(set(expected) | set(state)):
+    for name in sorted(set(expected) | set(state), key=str):
         if name not in state:
             raise CheckpointError(f"{what} does not fit this network: it lacks {name}.")
         if name not in expected:
-            raise CheckpointError(f"{what} does not fit this network: it has {name}, which the network has not.")
-        if expected[name].shape != state[name].shape:
-            raise CheckpointError(
-                f"{what} does not fit this network: {name} has shape {tuple(state[name].shape)},"
-                f" the network needs {tuple(expected[name].shape)}: other units, or another character?"
-            )
+            shown = printable(str(name))[:80]
+            raise CheckpointError(f"{what} does not fit this network: it has {shown}, which the network has not.")
+        _check_tensor(name, state[name], expected[name], what)
     model.load_state_dict(state)
+
+
+def _check_tensor(name: str, given: Any, expected: Tensor, what: str) -> None:
+    if not isinstance(given, Tensor):
+        raise CheckpointError(f"{what} does not fit this network: {name} is not a tensor.")
+    if expected.shape != given.shape:
+        raise CheckpointError(
+            f"{what} does not fit this network: {name} has shape {tuple(given.shape)},"
+            f" the network needs {tuple(expected.shape)}: other units, or another character?"
+        )
+    if expected.is_floating_point() != given.is_floating_point():
+        raise CheckpointError(f"{what} does not fit this network: {name} holds {given.dtype}, not {expected.dtype}.")
+    if given.is_floating_point() and not bool(torch.isfinite(given).all()):
+        raise CheckpointError(f"{what} is broken: {name} holds NaN or infinity.")

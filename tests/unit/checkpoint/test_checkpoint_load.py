@@ -43,19 +43,11 @@ def respelled_for_numpy_1(source, target):
     "scalar", [np.float32(12.5), np.float64(-1e9), np.int64(-7), np.uint8(200), np.bool_(True), np.float16(0.5)]
 )
 def test_numpy_scalars_become_plain_numbers_however_numpy_spelled_them(tmp_path, scalar):
-    path = write(tmp_path / "a.pth", last_mean_rewards=scalar)
+    path = write(tmp_path / "a.pth", number=scalar)
     for file in (path, respelled_for_numpy_1(path, tmp_path / "b.pth")):
-        value = safe_load(file)["last_mean_rewards"]
+        value = safe_load(file)["number"]
         assert type(value) in (float, int, bool)
         assert value == scalar.item()
-
-
-def test_torch_2_4_which_has_no_temporary_allow_list_reads_them_too(tmp_path, monkeypatch):
-    monkeypatch.delattr(torch.serialization, "safe_globals")
-    try:
-        assert safe_load(write(tmp_path / "a.pth", last_mean_rewards=np.float32(12.5)))["last_mean_rewards"] == 12.5
-    finally:
-        torch.serialization.clear_safe_globals()
 
 
 def test_tensors_come_back_as_they_were(tmp_path):
@@ -79,7 +71,7 @@ def test_the_prefix_of_torch_compile_is_removed_at_every_depth(tmp_path):
 def test_code_in_a_checkpoint_is_refused_and_never_runs(tmp_path):
     trap = tmp_path / "executed"
     path = write(tmp_path / "a.pth", last_mean_rewards=RunsCode(trap))
-    with pytest.raises(CheckpointError, match="could run code when loaded .*mkdir"):
+    with pytest.raises(CheckpointError, match="would build 'posix.mkdir', which could run code"):
         safe_load(path)
     assert not trap.exists()
 
