@@ -20,21 +20,23 @@ from amp_train.errors import ConfigError
 from amp_train.learning.advantages import gae, next_values_of
 from amp_train.learning.amp_streams import AmpStreams
 from amp_train.learning.disc_loss import discriminator_loss
+from amp_train.learning.distributed import state_tensors
 from amp_train.learning.epoch_stats import TENSORBOARD_TAGS, MinibatchStats
 from amp_train.learning.losses import bound_loss, disc_objective
 from amp_train.learning.minibatches import ShuffledMinibatches
 from amp_train.learning.model import NormalizedObs
 from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
-from amp_train.learning.normalizer import take_in
 from amp_train.learning.optimizer import two_rate_adam
 from amp_train.learning.ppo_agent import PPOAgent, logger
 from amp_train.learning.precision import multiplies_bf16
+from amp_train.learning.rollout_statistics import normalized_obs, normalized_values, standardized
 from amp_train.learning.settings import check_params
 from amp_train.learning.style_reward import combine_rewards
 from amp_train.learning.threads import single_threaded
 
 FRAME_ARGUMENT = 11  # of write_stats, in every rl_games from 1.6.1 on
-UPDATE_KEYS = ("obs", "actions", "mu", "sigma", "old_logp_actions", "old_values", "advantages", "returns")
+# What a minibatch holds of the rollout as it is -> rl_games' name there.
+UPDATE_KEYS = {"actions": "actions", "mu": "mus", "sigma": "sigmas", "old_logp_actions": "neglogpacs"}
 
 
 class AMPAgent(PPOAgent):
@@ -64,7 +66,10 @@ class AMPAgent(PPOAgent):
             self.batch_size, self.minibatch_size, self.settings.amp_minibatch_size, self.ppo_device
         )
         amp_obs_dim = self.env_info["amp_observation_space"].shape[0]
-        self.streams = AmpStreams(self.settings, amp_obs_dim, self.ppo_device, self.vec_env.fetch_amp_obs_demo)
+        self.streams = AmpStreams(
+            self.settings, amp_obs_dim, self.ppo_device, self.vec_env.fetch_amp_obs_demo, self.ranks
+        )
+        self.stateful["streams"] = self.streams
         self._minibatch_stats = MinibatchStats()
         if self.settings.disc_learning_rate is not None:
             self.optimizer = two_rate_adam(
@@ -82,7 +87,8 @@ class AMPAgent(PPOAgent):
         self.config["network"] = NetworkWithAmpObs(self.config["network"], self, bf16)
 
     def _check_env(self) -> None:
-        lacking = [name for name in ("reset_done", "fetch_amp_obs_demo") if not hasattr(self.vec_env, name)]
+        needed = ("reset_done", "fetch_amp_obs_demo", "get_full_state", "set_full_state")
+        lacking = [name for name in needed if not hasattr(self.vec_env, name)]
         if lacking:
             raise ConfigError(
                 f"Environment '{self.env_name}' cannot be used for AMP: its vec env lacks {' and '.join(lacking)}."
@@ -106,6 +112,11 @@ class AMPAgent(PPOAgent):
         rollout["timed_out"] = torch.zeros(steps_envs, dtype=torch.bool, device=self.ppo_device)
         self.tensor_list = self.tensor_list + ["amp_obs"]
         self.streams.fill_demos()
+
+    def start_alike(self) -> None:
+        """Give every rank the first one's model, optimizer state and statistics."""
+        super().start_alike()
+        self.ranks.broadcast_(state_tensors(self.streams.normalizer))
 
     def play_steps(self) -> Dict[str, Any]:
         """Act for `horizon_length` steps and return the rollout, flat and with returns."""
@@ -169,11 +180,16 @@ class AMPAgent(PPOAgent):
 
     def prepare_dataset(self, batch_dict: Dict[str, Any]) -> None:
         """Turn a rollout into minibatches; all running statistics move here, once an epoch, and nowhere else."""
-        super().prepare_dataset(batch_dict)
-        values = self.dataset.values_dict
-        if self.settings.advantage_clip is not None:
-            values["advantages"].clamp_(-self.settings.advantage_clip, self.settings.advantage_clip)
-        values["obs"] = self._normalize_rollout_obs(values["obs"])
+        values, returns, obs = batch_dict["values"], batch_dict["returns"], self._preproc_obs(batch_dict["obses"])
+        update = {name: batch_dict[key] for name, key in UPDATE_KEYS.items()}
+        update["advantages"] = self._normalize_advantages((returns - values).sum(dim=1))
+        if self.normalize_value:
+            is_frozen = self.config.get("freeze_critic", False)
+            values, returns = normalized_values(self.value_mean_std, values, returns, is_frozen, self.ranks)
+        if self.normalize_input:
+            times = self.mini_epochs_num if self.settings.normalize_obs_every_mini_epoch else 1
+            obs = normalized_obs(self.bare_model, obs, times, self.ranks)
+        update.update(old_values=values, returns=returns, obs=obs)
 
         self._amp_obs = batch_dict["amp_obs"]
         self.streams.add_demos(self.settings.amp_batch_size)
@@ -181,23 +197,14 @@ class AMPAgent(PPOAgent):
         chosen = torch.randperm(self.batch_size, device=self.ppo_device)[:rows_of_a_mini_epoch]
         self.streams.update_normalizer(self._amp_obs.index_select(0, chosen))
 
-        self.dataset.update_values_dict({key: values[key] for key in UPDATE_KEYS})
-        self.dataset.values_dict["amp_obs"] = self._amp_obs
+        self.dataset.update_values_dict(dict(update, amp_obs=self._amp_obs))
 
-    def _normalize_rollout_obs(self, obs: Tensor) -> Tensor:
-        """Normalise observations as the acting policy saw them, then take them into the running statistics.
-
-        In this order the old policy is exactly the one that acted: the first probability ratio is 1, and KL does not
-        count the statistics' own drift, which in a first epoch would send an adaptive learning rate to its floor.
-        Counted `mini_epochs` times, the rollout moves them as far as in rl_games, which takes it in that often.
-        """
-        obs = self._preproc_obs(obs)
-        if not self.normalize_input:
-            return obs
-        statistics = self.bare_model.running_mean_std.eval()
-        normalized = self.bare_model.norm_obs(obs)
-        take_in(statistics, obs, self.mini_epochs_num if self.settings.normalize_obs_every_mini_epoch else 1)
-        return normalized
+    def _normalize_advantages(self, advantages: Tensor) -> Tensor:
+        """Standardise advantages (B,) over the rollouts of all ranks, and clip them, as far as the settings say."""
+        if self.normalize_advantage:
+            advantages = standardized(advantages, self.ranks)
+        clip = self.settings.advantage_clip
+        return advantages if clip is None else advantages.clamp(-clip, clip)
 
     def calc_gradients(self, minibatch: Dict[str, Tensor]) -> None:
         """Make one Adam step on PPO's and the discriminator's losses; leave the scalars in `train_result`."""
@@ -218,16 +225,15 @@ class AMPAgent(PPOAgent):
 
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.trancate_gradients_and_step()
-
         mu, sigma = result["mus"].detach(), result["sigmas"].detach()
         with torch.no_grad():
             kl = torch_ext.policy_kl(mu, sigma, minibatch["mu"], minibatch["sigma"])
-        self._minibatch_stats.add(kl=kl, **ppo, **disc)
-        losses = {name: ppo[name].detach() for name in ("a_loss", "c_loss", "entropy", "b_loss")}
-        self.train_result = (
-            losses["a_loss"], losses["c_loss"], losses["entropy"], kl, self.last_lr, 1.0, mu, sigma, losses["b_loss"]
-        )  # fmt: skip
+        scalars = self._minibatch_stats.add(kl=kl, **ppo, **disc)
+        self.ranks.average_(self.gradients() + [scalars])
+        self.trancate_gradients_and_step()
+
+        kl, a_loss, c_loss, b_loss, entropy = scalars[:5].unbind()
+        self.train_result = (a_loss, c_loss, entropy, kl, self.last_lr, 1.0, mu, sigma, b_loss)
 
     def _ppo_loss(self, result: Dict[str, Tensor], minibatch: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
         """Return PPO's loss, weighted as IsaacGymEnvs does (no 0.5 before the critic's), and its parts."""
@@ -250,6 +256,7 @@ class AMPAgent(PPOAgent):
         timings_and_losses = super().train_epoch()
         self.streams.remember(self._amp_obs)
         std, mean = self._style_std_mean
+        self.ranks.average_([std, mean])
         self.epoch_stats = self._minibatch_stats.pop_means(style_reward_mean=mean, style_reward_std=std)
         self.epoch_stats["lr"] = float(self.last_lr)
         return timings_and_losses
@@ -279,10 +286,7 @@ class AMPAgent(PPOAgent):
             logger.warning("The checkpoint has no amp_input_mean_std: AMP observation statistics start anew.")
 
     def get_full_state_weights(self) -> Dict[str, Any]:
-        """Return what a checkpoint holds, with the run's own description if the config gives one.
-
-        Replay and demonstrations are not part of it: a resumed run refills them.
-        """
+        """Return what a policy's file holds, with the run's own description if the config gives one."""
         state = super().get_full_state_weights()
         if self.config.get("checkpoint_extra") is not None:
             state["amp_train"] = self.config["checkpoint_extra"]

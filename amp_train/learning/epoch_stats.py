@@ -27,10 +27,15 @@ class MinibatchStats:
         self._names: Tuple[str, ...] = ()
         self._rows: List[Tensor] = []
 
-    def add(self, **scalars: Tensor) -> None:
-        """Note one minibatch: 0-d tensors, always of the same names."""
+    def add(self, **scalars: Tensor) -> Tensor:
+        """Note one minibatch: 0-d tensors, always of the same names.
+
+        Returns:
+            The row that is kept, in the order given, for averaging over ranks in place.
+        """
         self._names = tuple(scalars)
         self._rows.append(torch.stack([scalar.detach() for scalar in scalars.values()]))
+        return self._rows[-1]
 
     def pop_means(self, **epoch_scalars: Tensor) -> Dict[str, float]:
         """Return the means since the last call beside 0-d tensors of the whole epoch, and start anew."""

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amp_train.learning.distributed import ALONE, Ranks
+
 
 class AmpObsNormalizer(nn.Module):
     """Normalise AMP observations by statistics that only `update` changes.
@@ -26,9 +28,9 @@ class AmpObsNormalizer(nn.Module):
         self.register_buffer("running_var", torch.ones(amp_obs_dim, dtype=torch.float64))
         self.register_buffer("count", torch.ones((), dtype=torch.float64))
 
-    def update(self, amp_obs: Tensor) -> None:
-        """Take rows (B, amp_obs_dim) into the statistics."""
-        take_in(self, amp_obs)
+    def update(self, amp_obs: Tensor, ranks: Ranks = ALONE) -> None:
+        """Take rows (B, amp_obs_dim) of every rank into the statistics."""
+        take_in(self, amp_obs, ranks=ranks)
 
     def forward(self, amp_obs: Tensor) -> Tensor:
         """Return (amp_obs - mean) / sqrt(var + epsilon), clamped to +-5, as a new tensor without a gradient."""
@@ -38,16 +40,19 @@ class AmpObsNormalizer(nn.Module):
 
 
 @torch.no_grad()
-def take_in(statistics: Any, rows: Tensor, times: int = 1) -> None:
+def take_in(statistics: Any, rows: Tensor, times: int = 1, ranks: Ranks = ALONE) -> None:
     """Merge rows (B, dim), counted `times` times, into `statistics` in place (parallel variance, Chan et al. 1983).
+
+    With several ranks, all of them take in the rows of all, so that statistics that were equal stay equal.
 
     Args:
         statistics: anything with `running_mean`, `running_var` and `count`; rl_games' RunningMeanStd too, which by
             itself cannot move without also normalising.
     """
-    batch_count = times * len(rows)
-    batch_mean = rows.mean(dim=0)
-    batch_var = (rows - batch_mean).square_().mean(dim=0)  # several times faster than torch.var on CPU
+    row_mean = rows.mean(dim=0)
+    row_var = (rows - row_mean).square_().mean(dim=0)  # several times faster than torch.var on CPU
+    row_count, batch_mean, batch_var = ranks.joined_moments(len(rows), row_mean, row_var)
+    batch_count = times * row_count
     total = statistics.count + batch_count
     delta = batch_mean - statistics.running_mean
     squares = statistics.running_var * statistics.count + batch_var * batch_count

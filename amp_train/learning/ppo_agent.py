@@ -4,15 +4,14 @@ Written against rl_games 1.6.5. Each repair names the defect.
 """
 
 import logging
-from typing import Any, Dict
+from typing import Any, Dict, List
 
-import torch
 from rl_games.common.schedulers import IdentityScheduler, RLScheduler
 from torch import Tensor
 
 from amp_train.checkpoint.load import load_model_state, safe_load
 from amp_train.errors import CheckpointError
-from amp_train.learning.distributed import ALONE, Ranks, state_tensors
+from amp_train.learning.distributed import ALONE
 from amp_train.learning.optimizer import fit_optimizer_state
 from amp_train.learning.training_loop import TrainingLoop
 
@@ -27,6 +26,7 @@ class PPOAgent(TrainingLoop):
     def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
         # Runner compiles unless told otherwise; a gradient penalty differentiates twice, which torch.compile cannot.
         params["config"].setdefault("torch_compile", False)
+        self.ranks = params["config"].get("ranks", ALONE)
         super().__init__(base_name, params)
         if self.linear_lr:
             self.scheduler = _TrueFrameScheduler(self.scheduler, self)
@@ -37,6 +37,23 @@ class PPOAgent(TrainingLoop):
     def bare_model(self) -> Any:
         """The model without torch.compile's wrapper."""
         return getattr(self.model, "_orig_mod", self.model)
+
+    @property
+    def global_rank(self) -> int:
+        """This process's number among those that train together; the first one has the writer.
+
+        rl_games would take it, and its own `multi_gpu`, from the environment. That stays off: it knows CUDA only, and
+        lets statistics, frames and learning rates of the ranks differ. What it sees here is common already.
+        """
+        return self.ranks.rank
+
+    @global_rank.setter
+    def global_rank(self, _: int) -> None:
+        """Ignore rl_games' own."""
+
+    def gradients(self) -> List[Tensor]:
+        """Return the gradients of all parameters that have one."""
+        return [parameter.grad for parameter in self.bare_model.parameters() if parameter.grad is not None]
 
     def train_actor_critic(self, input_dict: Dict[str, Any], opt_step: bool = True) -> Any:
         """Make one optimizer step.

@@ -12,10 +12,11 @@ import numpy as np
 from rl_games.algos_torch import torch_ext
 from rl_games.algos_torch.a2c_continuous import A2CAgent
 from rl_games.common.a2c_common import print_statistics
+from torch import Tensor
 
 from amp_train.checkpoint.atomic import digest_of
 from amp_train.checkpoint.store import POLICY_SUFFIX, CheckpointStore, load_state, save_file, state_name
-from amp_train.learning.distributed import ALONE, Ranks
+from amp_train.learning.distributed import ALONE, Ranks, state_tensors
 from amp_train.learning.save_schedule import SaveSchedule
 from amp_train.learning.training_state import continue_from, training_state
 
@@ -70,7 +71,8 @@ class TrainingLoop(A2CAgent):
                 return self.last_mean_rewards, self.epoch_num
 
     def _start(self) -> None:
-        """Begin at the first step of new episodes, or where a training state was left."""
+        """Begin at the first step of new episodes, or where a training state was left; all ranks with one policy."""
+        self.start_alike()
         if self.config.get("training_state"):
             continue_from(self, load_state(self.config["training_state"]))
         else:
@@ -84,11 +86,33 @@ class TrainingLoop(A2CAgent):
         self.dataset.update_values_dict(None)  # frees the rollout
         played = self.curr_frames * self.ranks.world_size
         self.frame = frame + played
+        means = self._episode_means()
         if self.ranks.is_first:
-            self._report(times_and_losses, epoch_num, frame, played)
-            self._keep_best(epoch_num)
+            self._report(times_and_losses, epoch_num, frame, played, means)
+        self._keep_best(epoch_num, bool(means))
 
-    def _report(self, times_and_losses: Any, epoch_num: int, frame: int, played: int) -> None:
+    def start_alike(self) -> None:
+        """Give every rank the parameters, statistics and optimizer state of the first."""
+        optimizer_state = [value for state in self.optimizer.state.values() for value in state.values()]
+        self.ranks.broadcast_(state_tensors(self.model) + [v for v in optimizer_state if isinstance(v, Tensor)])
+
+    def _episode_means(self) -> Dict[str, float]:
+        """Return what the last episodes of all ranks were worth on average; nothing before the first one has ended."""
+        meters = {
+            "rewards": self.game_rewards,
+            "shaped_rewards": self.game_shaped_rewards,
+            "episode_lengths": self.game_lengths,
+        }
+        episodes = self.game_rewards.current_size
+        (of_all,) = self.ranks.sum([episodes])
+        if of_all == 0:
+            return {}
+        shares = self.ranks.sum([episodes / of_all * meter.mean.item() for meter in meters.values()])
+        means = dict(zip(meters, shares))
+        self.mean_rewards = means["rewards"]
+        return means
+
+    def _report(self, times_and_losses: Any, epoch_num: int, frame: int, played: int, means: Dict[str, float]) -> None:
         """Write the epoch's scalars; as in rl_games, at the number of frames before it."""
         step_s, play_s, update_s, sum_s, a_losses, c_losses, b_losses, entropies, kls, lr, lr_mul = times_and_losses
         self.diagnostics.epoch(self, current_epoch=epoch_num)
@@ -101,27 +125,16 @@ class TrainingLoop(A2CAgent):
         )  # fmt: skip
         if b_losses:
             self.writer.add_scalar("losses/bounds_loss", torch_ext.mean_list(b_losses).item(), frame)
-        if self.game_rewards.current_size > 0:
-            self._report_episodes(epoch_num, frame)
-
-    def _report_episodes(self, epoch_num: int, frame: int) -> None:
-        """Write what the last episodes were worth, over frames, epochs and seconds."""
-        self.mean_rewards = float(self.game_rewards.get_mean()[0])
-        means = {
-            "rewards": self.mean_rewards,
-            "shaped_rewards": float(self.game_shaped_rewards.get_mean()[0]),
-            "episode_lengths": float(self.game_lengths.get_mean()),
-        }
         for name, mean in means.items():
             for axis, step in (("step", frame), ("iter", epoch_num), ("time", self.total_time_s)):
                 self.writer.add_scalar("{}/{}".format(name, axis), mean, step)
 
-    def _keep_best(self, epoch_num: int) -> None:
+    def _keep_best(self, epoch_num: int, has_games: bool) -> None:
         """Save the policy alone if the last episodes were worth more than ever before."""
-        has_games = self.game_rewards.current_size > 0
         if has_games and self.mean_rewards > self.last_mean_rewards and epoch_num >= self.save_best_after:
             self.last_mean_rewards = self.mean_rewards
-            self._store.save_policy(self.config["name"], self.get_full_state_weights())
+            if self.ranks.is_first:
+                self._store.save_policy(self.config["name"], self.get_full_state_weights())
 
     def _is_finished(self) -> bool:
         has_won = self.last_mean_rewards > self.config.get("score_to_win", float("inf"))
@@ -131,7 +144,8 @@ class TrainingLoop(A2CAgent):
 
     def _save_checkpoint(self, last: bool) -> None:
         """Save policy and training state; the metrics so far are on disk before they are."""
-        reward = self.mean_rewards if self.game_rewards.current_size > 0 else -float("inf")
+        has_games = self.ranks.sum([self.game_rewards.current_size]) != [0.0]
+        reward = self.mean_rewards if has_games else -float("inf")
         name = "last_{}_ep_{}_rew_{}".format(self.config["name"], self.epoch_num, str(np.float32(reward)))
         name = self.ranks.first_does(lambda: self._begin_checkpoint(name))
         folder = Path(self.nn_dir)
