@@ -22,7 +22,7 @@ $(VENV)/.installed: $(PACKAGING)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@$(INSTALL) -e ".[test,lint]" build
+	@$(INSTALL) -e ".[test,lint,slurm]" build
 	@touch $@
 
 train: $(VENV)/.installed

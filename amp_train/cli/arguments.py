@@ -8,7 +8,9 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from amp_train.cli.slurm_launcher import check_launcher
 from amp_train.config import check_sweep, compose
+from amp_train.config.overrides import parse_overrides
 from amp_train.errors import TrainingError, UserError
 from amp_train.integration.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
@@ -30,13 +32,18 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
     """Compose once before Hydra does, whose own messages take several lines.
 
     Raises:
-        ConfigError: an unknown key or option, or a value of the wrong type.
+        UserError: an unknown key or option, a value of the wrong type, or a launcher that is not to be had.
     """
     args = get_args_parser().parse_args(list(argv))
     if args.help or args.hydra_help or args.info or args.shell_completion or args.config_name or args.config_path:
         return
+    is_batch = check_launcher(parse_overrides(args.overrides), args.multirun)
     check = check_sweep if args.multirun else compose
     check(args.overrides, args.config_dir)
+    if is_batch:
+        print(
+            "The sweep goes to SLURM, and this command waits for it. Ctrl-C ends the waiting, not the jobs.", flush=True
+        )
 
 
 def sweep_job_number() -> Optional[int]:

@@ -7,13 +7,14 @@ import hydra
 from omegaconf import DictConfig
 
 from amp_train.cli.arguments import check_hydra_arguments, one_line_errors
+from amp_train.cli.slurm_launcher import saved_before_requeue
 from amp_train.config.schema import register_schema
 from amp_train.paths import CONF_DIR
 
 
 def run_job(cfg: DictConfig) -> None:
     """Train with a composed configuration, or play it with test=True."""
-    with one_line_errors():
+    with saved_before_requeue(), one_line_errors():
         from amp_train.cli.train_job import train_or_play
 
         train_or_play(cfg)

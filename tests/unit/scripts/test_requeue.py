@@ -1,0 +1,155 @@
+"""scripts/slurm/requeue.sh on a make-believe SLURM: which exit code sends a job back into the queue, and how often."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import List
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts" / "slurm"
+STOPPED = 75
+
+
+class Queue:
+    """A folder with programs that stand in for `scontrol`, `squeue` and `amp-train`."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.state, self.environ = folder, "RUNNING None", {}
+        self.run_dir = folder / "runs" / "walk"
+        self._program("scontrol", 'echo "$@" >>requeued')
+        self._program("squeue", 'cat state; echo "$@" >asked')
+
+    def _program(self, name: str, body: str) -> None:
+        path = self.folder / ".venv" / "bin" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/usr/bin/env bash\n" + body + "\n")
+        path.chmod(0o755)
+
+    def start(self, training: str, *argv: str) -> "subprocess.Popen[str]":
+        """Start a batch script whose `amp-train` is these lines of bash."""
+        self._program("amp-train", training)
+        (self.folder / "state").write_text(self.state)
+        return subprocess.Popen(
+            ["bash", "-c", 'source "$0"; run_until_done amp-train "$@"', str(SCRIPTS / "requeue.sh"), *argv],
+            cwd=str(self.folder),
+            env=dict(
+                {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "MAX_STARTS"))},
+                SLURM_JOB_ID="7",
+                SLURM_SUBMIT_DIR=str(self.folder),
+                **self.environ,
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+        )
+
+    def run(self, training: str, *argv: str) -> "subprocess.CompletedProcess[str]":
+        job = self.start(training, *(argv or ("experiment=walk",)))
+        out, _ = job.communicate(timeout=30)
+        return subprocess.CompletedProcess(training, job.returncode, out)
+
+    def requeued(self) -> List[str]:
+        path = self.folder / "requeued"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def save(self, name: str) -> str:
+        """Bash that writes a checkpoint."""
+        return "mkdir -p {0}/nn; echo x >{0}/nn/{1}.pth\n".format(self.run_dir, name)
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    return Queue(tmp_path)
+
+
+@pytest.mark.parametrize("code, back", [(0, False), (2, False), (3, False), (STOPPED, True), (1, True), (137, True)])
+def test_the_exit_code_decides_whether_a_job_goes_back_into_the_queue(queue, code, back):
+    result = queue.run("exit {}".format(code))
+    assert result.returncode == code
+    assert queue.requeued() == (["requeue 7"] if back else [])
+
+
+@pytest.mark.parametrize(
+    "state, back",
+    [("COMPLETING None", False), ("COMPLETING TimeLimit", True), ("RUNNING None", True)],
+)
+def test_what_slurm_itself_ends_is_left_to_slurm_unless_its_time_was_up(queue, state, back):
+    queue.state = state
+    result = queue.run("exit 75")
+    assert bool(queue.requeued()) is back
+    assert ("experiment=walk" in result.stdout) is not back
+
+
+def test_a_training_that_only_crashes_is_started_three_times(queue):
+    texts = [queue.run("exit 1").stdout for _ in range(3)]
+    assert len(queue.requeued()) == 2
+    assert "3 starts in a row left no newer checkpoint in runs/walk" in texts[2]
+    assert queue.run("echo again >started; exit 1").returncode == 1
+    assert not (queue.folder / "started").exists()
+
+
+def test_a_newer_checkpoint_starts_the_count_again(queue):
+    for number in range(5):
+        queue.run(queue.save("last_ep_{}".format(number)) + "exit 1")
+    assert len(queue.requeued()) == 5
+    for _ in range(3):
+        queue.run("exit 1")
+    assert len(queue.requeued()) == 7
+
+
+def test_the_same_file_written_again_is_a_newer_checkpoint(queue):
+    for _ in range(4):
+        queue.run(queue.save("best") + "exit 75")
+    assert len(queue.requeued()) == 4
+
+
+def test_the_number_of_starts_can_be_set(queue):
+    queue.environ["MAX_STARTS"] = "1"
+    queue.run("exit 1")
+    assert queue.requeued() == []
+
+
+def test_one_task_of_an_array_goes_back_alone(queue):
+    queue.environ = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
+    queue.run("exit 75")
+    assert queue.requeued() == ["requeue 7_3"]
+    assert "--jobs=7_3" in (queue.folder / "asked").read_text()
+
+
+def test_the_last_experiment_and_train_dir_of_the_command_line_count(queue):
+    queue.run('echo "$@" >given; exit 1', "experiment=job-7", "train_dir=out", "experiment=a", "note=experiment=b")
+    assert (queue.folder / "out" / "a" / "slurm_starts").read_text().startswith("1 ")
+    assert (queue.folder / "given").read_text().split()[-2:] == ["note=experiment=b", "resume=auto"]
+
+
+@pytest.mark.parametrize("name", ["USR1", "TERM"])
+def test_a_signal_reaches_the_training_which_saves_before_the_job_ends(queue, name):
+    training = "trap 'sleep 0.3; echo saved >saved; exit 75' {}; echo ready >ready; while :; do sleep 0.02; done"
+    job = queue.start(training.format(name), "experiment=walk")
+    deadline = time.monotonic() + 20
+    while not (queue.folder / "ready").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    job.send_signal(getattr(signal, "SIG" + name))
+    out, _ = job.communicate(timeout=20)
+    assert job.returncode == STOPPED, out
+    assert (queue.folder / "saved").exists()
+    assert queue.requeued() == ["requeue 7"]
+
+
+SCRIPT_FILES = sorted(path for path in SCRIPTS.iterdir() if path.suffix in (".sh", ".sbatch"))
+
+
+@pytest.mark.parametrize("script", SCRIPT_FILES, ids=[path.name for path in SCRIPT_FILES])
+def test_a_script_is_readable_by_bash(script):
+    assert subprocess.run(["bash", "-n", str(script)], stderr=subprocess.PIPE).stderr == b""
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.sbatch")), ids=lambda path: path.name)
+def test_every_batch_script_asks_for_a_signal_in_time_and_appends_to_its_output(script):
+    options = [line.split(None, 1)[1] for line in script.read_text().splitlines() if line.startswith("#SBATCH")]
+    for option in ("--signal=B:USR1@120", "--requeue", "--open-mode=append", "--time=08:00:00"):
+        assert option in options
