@@ -9,6 +9,7 @@ from torch import Tensor
 from amp_train.character import CharacterState, Kinematics, load_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_history import AmpHistory
+from amp_train.env.divergence import DivergenceLog, Divergences
 from amp_train.env.resets import DemoSampler, ResetPlanner
 from amp_train.env.termination import FallDetector
 from amp_train.motion import MotionLibrary, load_motion
@@ -51,11 +52,16 @@ class AmpEnv:
         self._progress = torch.zeros(self.num_envs, dtype=torch.long, device=device)
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._task_reward = torch.ones(self.num_envs, device=device)
+        self._divergences = DivergenceLog(spec, self.num_envs, device)
 
     @property
     def num_diverged(self) -> int:
         """How often a world left the finite numbers and was reset."""
         return int(self._num_diverged)
+
+    def pop_divergences(self) -> Divergences:
+        """Return what is known of diverged physics since the last call; this waits for the device."""
+        return self._divergences.pop()
 
     @property
     def state(self) -> CharacterState:
@@ -73,6 +79,7 @@ class AmpEnv:
         if len(env_ids):
             state, history = self._resets.plan(len(env_ids))
             self.simulator.set_state(env_ids, state)
+            self._divergences.begin(env_ids, state)
             self._history.fill(env_ids, history)
             self._obs = self._obs.index_copy(0, env_ids, history[:, 0])
             self._progress[env_ids] = 0
@@ -97,6 +104,7 @@ class AmpEnv:
         timed_out = (self._progress >= self._episode_length - 1) & ~terminated
         self._done = terminated | timed_out
         self._num_diverged += diverged.sum()
+        self._divergences.step(diverged, action, state)
         infos = {"amp_obs": self._history.amp_obs, "terminate": terminated, "time_outs": timed_out}
         return self._obs, self._task_reward, self._done, infos
 
@@ -121,6 +129,7 @@ class AmpEnv:
         self._generator.set_state(saved["generator"])
         for name in _CARRIED:
             setattr(self, name, saved[name].to(self.device))
+        self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
 
     def close(self) -> None:
         """Release the simulator."""

@@ -1,6 +1,6 @@
 """`AMPVecEnv`: the environment as rl_games' vec env interface wants it, on rl_games' device."""
 
-from typing import Any, Dict, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -17,8 +17,18 @@ class AMPVecEnv(IVecEnv):
     Resets are deferred: `step` returns the states as the episodes ended, `reset_done` those they start from.
     """
 
-    def __init__(self, env: AmpEnv, rl_device: Union[str, torch.device]) -> None:
-        self.env = env
+    def __init__(
+        self,
+        env: AmpEnv,
+        rl_device: Union[str, torch.device],
+        after_iteration: Optional[Callable[[int], None]] = None,
+    ) -> None:
+        """Adapt.
+
+        Args:
+            after_iteration: called with the number of each iteration of a training that has ended.
+        """
+        self.env, self._after_iteration = env, after_iteration
         self._rl_device = torch.device(rl_device)
         self.num_envs = env.num_envs
 
@@ -49,6 +59,11 @@ class AMPVecEnv(IVecEnv):
     def fetch_amp_obs_demo(self, n: int) -> Tensor:
         """Draw n demonstrations (n, amp_obs_size), a fresh tensor."""
         return self._to_learner(self.env.fetch_amp_obs_demo(n))
+
+    def set_train_info(self, env_frames: int, *args: Any, **kwargs: Any) -> None:
+        """Hear from rl_games' agent that an iteration begins."""
+        if self._after_iteration is not None and args:
+            self._after_iteration(args[0].epoch_num - 1)
 
     def get_number_of_agents(self) -> int:
         return 1

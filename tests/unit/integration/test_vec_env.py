@@ -1,5 +1,7 @@
 """The environment as rl_games sees it, and AMP as rl_games knows it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -72,3 +74,11 @@ def test_tensors_arrive_on_the_learners_device():
 def test_a_runner_knows_amp_by_the_names_of_isaacgymenvs():
     runner = make_runner()
     assert "amp_continuous" in runner.algo_factory._builders and "amp_continuous" in runner.player_factory._builders
+
+
+def test_the_end_of_an_iteration_is_told_as_the_next_one_begins():
+    ended = []
+    vec_env = AMPVecEnv(SimpleNamespace(num_envs=1), "cpu", ended.append)
+    vec_env.set_train_info(1024, SimpleNamespace(epoch_num=5))
+    AMPVecEnv(SimpleNamespace(num_envs=1), "cpu").set_train_info(1024, SimpleNamespace(epoch_num=5))
+    assert ended == [4]
