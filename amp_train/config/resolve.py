@@ -8,6 +8,8 @@ from typing import Any, Dict, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amp_train.config.limits import check_limits
+from amp_train.config.processes import Launch, launched
 from amp_train.config.schema import Config
 from amp_train.errors import ConfigError
 
@@ -25,13 +27,17 @@ def resolve(cfg: Config) -> Config:
     """
     cfg = cast(Config, cast(DictConfig, cfg).copy())
     _check_positive(cfg)
+    check_limits(cfg)
     cfg.checkpoint = cfg.checkpoint or None
-    cfg.num_threads = available_cores() if cfg.num_threads is None else cfg.num_threads
+    launch = _checked_launch(cfg)
+    cores = cores_of_this_process(launch)
+    cfg.num_threads = cores if cfg.num_threads is None else cfg.num_threads
     cfg.rl_device = cfg.sim_device if cfg.rl_device is None else cfg.rl_device
+    cfg.sim_device, cfg.rl_device = (_device_of_this_rank(name, launch) for name in (cfg.sim_device, cfg.rl_device))
     agent = cfg.train.params.config
     if cfg.num_envs is None:
-        cfg.num_envs = auto_num_envs(available_cores(), agent.horizon_length, agent.minibatch_size)
-    agent.max_epochs = _iterations(cfg)
+        cfg.num_envs = auto_num_envs(cores, agent.horizon_length, agent.minibatch_size)
+    agent.max_epochs = _iterations(cfg, launch.world_size if launch else 1)
     agent.max_frames = -1
     cfg.max_iterations = agent.max_epochs
     cfg.train.params.load_checkpoint = cfg.checkpoint is not None
@@ -49,6 +55,16 @@ def available_cores(quota_file: Path = CGROUP_QUOTA) -> int:
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no cgroup version 2, or a quota of "max"
         return cores
+
+
+def cores_of_this_process(launch: Optional[Launch] = None, quota_file: Path = CGROUP_QUOTA) -> int:
+    """Return how many cores this process may use for itself, beside others of the same training on its machine."""
+    cores = available_cores(quota_file)
+    if launch is None:
+        return cores
+    if launch.own_cores is not None:
+        return min(cores, launch.own_cores)
+    return max(1, cores // launch.local_world_size)
 
 
 def auto_num_envs(cores: int, horizon_length: int, minibatch_size: int) -> int:
@@ -104,14 +120,18 @@ def _without_nulls(tree: Any) -> Any:
     return {key: _without_nulls(value) for key, value in tree.items() if value is not None}
 
 
-def _iterations(cfg: Config) -> int:
-    """Return the iterations to train: max_iterations, else the first limit of max_epochs and max_frames that is set."""
+def _iterations(cfg: Config, world_size: int) -> int:
+    """Return the iterations to train: max_iterations, else the first limit of max_epochs and max_frames that is set.
+
+    Frames are those of all processes.
+    """
     agent = cfg.train.params.config
     if cfg.max_iterations is not None:
         return cfg.max_iterations
     limits = [agent.max_epochs] if agent.max_epochs > 0 else []
     if agent.max_frames > 0:
-        limits.append(math.ceil(agent.max_frames / (cast(int, cfg.num_envs) * agent.horizon_length)))
+        frames_an_iteration = world_size * cast(int, cfg.num_envs) * agent.horizon_length
+        limits.append(math.ceil(agent.max_frames / frames_an_iteration))
     if not limits:
         raise ConfigError("Nothing ends this training: give max_iterations=, or train.params.config.max_frames=.")
     return min(limits)
@@ -146,9 +166,34 @@ def _check_positive(cfg: Config) -> None:
         raise ConfigError("task.env.hybrid_init_prob is a probability, not {}.".format(env.hybrid_init_prob))
 
 
+def _checked_launch(cfg: Config) -> Optional[Launch]:
+    """Return how a launcher started this process for a training in several, None for a training in one."""
+    if not cfg.multi_gpu_timeout_s > 0:
+        raise ConfigError("multi_gpu_timeout_s must be more than 0 s, not {}.".format(cfg.multi_gpu_timeout_s))
+    launch = launched()
+    if cfg.multi_gpu and launch is None:
+        raise ConfigError(
+            "multi_gpu=True trains in several processes that torchrun or srun starts: "
+            "torchrun --nproc_per_node=N -m amp_train.cli.train multi_gpu=True."
+        )
+    if not cfg.multi_gpu and launch is not None and launch.launcher == "torchrun" and launch.world_size > 1:
+        raise ConfigError(
+            "torchrun started {} processes, which would train beside each other: add multi_gpu=True.".format(
+                launch.world_size
+            )
+        )
+    return launch if cfg.multi_gpu else None
+
+
+def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
+    """Give each process of a machine a GPU of its own, unless it sees one only."""
+    import torch
+
+    is_cuda = str(name).split(":")[0] == "cuda"
+    return "cuda:{}".format(launch.local_rank) if launch and is_cuda and torch.cuda.device_count() > 1 else name
+
+
 def _check_unsupported(cfg: Config) -> None:
-    if cfg.multi_gpu:
-        raise ConfigError("multi_gpu=True is not supported yet. Train on one device: multi_gpu=False.")
     if not cfg.headless:
         raise ConfigError("There is no live window yet, only videos (video=True, amp-play). Leave headless=True.")
     if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":

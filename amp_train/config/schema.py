@@ -76,6 +76,8 @@ class Config:
     seed: int = 42
     max_iterations: Optional[int] = None
     checkpoint: Optional[str] = None
+    resume: Optional[str] = None  # auto | never | a run directory or checkpoint; null: auto in a batch job
+    resume_allow: List[str] = field(default_factory=list)  # keys or groups that may differ from the checkpoint's
     test: bool = False
     video: bool = True
     eval_interval: int = 20  # iterations; 0: never
@@ -87,6 +89,7 @@ class Config:
     rl_device: Optional[str] = None
     num_threads: Optional[int] = None
     multi_gpu: bool = False
+    multi_gpu_timeout_s: float = 120.0  # a rank that is silent for longer is given up
     torch_deterministic: bool = False
     headless: bool = True
 

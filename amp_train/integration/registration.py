@@ -10,6 +10,7 @@ from rl_games.common.algo_observer import AlgoObserver
 from rl_games.torch_runner import Runner
 
 from amp_train.learning import AMPAgent, AMPBuilder, AMPPlayer, ModelAMPContinuous
+from amp_train.learning.distributed import ALONE, Ranks
 
 ALGO_NAME, MODEL_NAME, NETWORK_NAME = "amp_continuous", "continuous_amp", "amp"
 
@@ -29,12 +30,19 @@ def make_runner(observer: Optional[AlgoObserver] = None) -> Runner:
     return runner
 
 
-def load_runner(params: Dict[str, Any], vec_env: Any, observer: Optional[AlgoObserver] = None) -> Runner:
-    """Return a Runner loaded with `params`, on an environment that exists already."""
+def load_runner(
+    params: Dict[str, Any], vec_env: Any, observer: Optional[AlgoObserver] = None, ranks: Ranks = ALONE
+) -> Runner:
+    """Return a Runner loaded with `params`, on an environment that exists already.
+
+    Args:
+        ranks: the processes that train together; they take the place of rl_games' own `multi_gpu`.
+    """
     runner = make_runner(observer)
+    params = dict(params, config=dict(params["config"], multi_gpu=False))
     runner.load({"params": params})
     _seed(params["seed"])
-    runner.params["config"].update(env_info=vec_env.get_env_info(), vec_env=vec_env)
+    runner.params["config"].update(env_info=vec_env.get_env_info(), vec_env=vec_env, ranks=ranks)
     return runner
 
 

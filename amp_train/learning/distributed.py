@@ -10,13 +10,13 @@ import json
 import os
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from amp_train.errors import AmpTrainError, ConfigError, UserError
+from amp_train.errors import ConfigError, TrainingError, UserError
 from amp_train.learning.rank_watch import ROLL_CALL_S, RankWatch, missing_ranks, place_key, this_process
 
 DEFAULT_TIMEOUT_S = 120.0
@@ -26,7 +26,7 @@ PATIENCE_S = 1800.0
 Result = TypeVar("Result")
 
 
-class RankLostError(AmpTrainError):
+class RankLostError(TrainingError):
     """Another rank ended or hangs, and this training cannot go on."""
 
 
@@ -81,22 +81,15 @@ class Ranks:
 ALONE = Ranks()
 
 
-class RankPlace(NamedTuple):
-    """Where a process stands among those started together; `local_` counts those of its machine."""
-
-    rank: int = 0
-    world_size: int = 1
-    local_rank: int = 0
-    local_world_size: int = 1
-
-
 class JoinedRanks(Ranks):
     """The processes that train together. Every rank must call the same methods in the same order.
 
     Tensors on the CPU go by gloo, those on CUDA by NCCL.
     """
 
-    def __init__(self, place: RankPlace, uses_cuda: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self, rank: int, world_size: int, uses_cuda: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
         """Meet the other ranks at MASTER_ADDR and MASTER_PORT.
 
         Args:
@@ -106,7 +99,7 @@ class JoinedRanks(Ranks):
         Raises:
             RankLostError: not all came.
         """
-        self.rank, self.world_size = place.rank, place.world_size
+        self.rank, self.world_size = rank, world_size
         store = _store(self.is_first, timeout_s)
         store.set(place_key(self.rank), this_process())
         missing = missing_ranks(store, self.world_size, timeout_s)

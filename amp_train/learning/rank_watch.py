@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 1.0
 ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is gone
-EXIT_RANK_LOST = 70  # EX_SOFTWARE
+EXIT_RANK_LOST = 3  # as of every training that broke down
 _FAILED = "failed"
 
 
