@@ -16,12 +16,14 @@ from rl_games.algos_torch import torch_ext
 from rl_games.common.common_losses import critic_loss
 from torch import Tensor
 
+from amp_train.checkpoint.load import load_model_state
 from amp_train.errors import ConfigError
 from amp_train.learning.advantages import gae, next_values_of
 from amp_train.learning.amp_streams import AmpStreams
 from amp_train.learning.disc_loss import discriminator_loss
 from amp_train.learning.distributed import state_tensors
 from amp_train.learning.epoch_stats import TENSORBOARD_TAGS, MinibatchStats
+from amp_train.learning.finite_check import check_update
 from amp_train.learning.losses import bound_loss, disc_objective
 from amp_train.learning.minibatches import ShuffledMinibatches
 from amp_train.learning.model import NormalizedObs
@@ -254,6 +256,7 @@ class AMPAgent(PPOAgent):
     def train_epoch(self) -> List[Any]:
         """Run one epoch; afterwards its rollout is replay, and its means are in `epoch_stats`."""
         timings_and_losses = super().train_epoch()
+        check_update(self, self._minibatch_stats)
         self.streams.remember(self._amp_obs)
         std, mean = self._style_std_mean
         self.ranks.average_([std, mean])
@@ -281,7 +284,7 @@ class AMPAgent(PPOAgent):
         if not self.settings.normalize_amp_input:
             return
         if "amp_input_mean_std" in weights:
-            self.streams.normalizer.load_state_dict(weights["amp_input_mean_std"])
+            load_model_state(self.streams.normalizer, weights["amp_input_mean_std"], "amp_input_mean_std")
         else:
             logger.warning("The checkpoint has no amp_input_mean_std: AMP observation statistics start anew.")
 

@@ -24,8 +24,13 @@ class MinibatchStats:
     """Average named scalars over minibatches without waiting for the device."""
 
     def __init__(self) -> None:
-        self._names: Tuple[str, ...] = ()
+        self.names: Tuple[str, ...] = ()
         self._rows: List[Tensor] = []
+
+    @property
+    def rows(self) -> Tensor:
+        """The scalars since the last `pop_means`, a row a minibatch and a column a name."""
+        return torch.stack(self._rows)
 
     def add(self, **scalars: Tensor) -> Tensor:
         """Note one minibatch: 0-d tensors, always of the same names.
@@ -33,12 +38,12 @@ class MinibatchStats:
         Returns:
             The row that is kept, in the order given, for averaging over ranks in place.
         """
-        self._names = tuple(scalars)
+        self.names = tuple(scalars)
         self._rows.append(torch.stack([scalar.detach() for scalar in scalars.values()]))
         return self._rows[-1]
 
     def pop_means(self, **epoch_scalars: Tensor) -> Dict[str, float]:
         """Return the means since the last call beside 0-d tensors of the whole epoch, and start anew."""
-        scalars = torch.cat((torch.stack(self._rows).mean(dim=0), torch.stack(list(epoch_scalars.values()))))
+        scalars = torch.cat((self.rows.mean(dim=0), torch.stack(list(epoch_scalars.values()))))
         self._rows = []
-        return dict(zip(self._names + tuple(epoch_scalars), scalars.tolist()))
+        return dict(zip(self.names + tuple(epoch_scalars), scalars.tolist()))
