@@ -10,6 +10,7 @@ from hydra.types import RunMode
 
 from amp_train.cli.slurm_launcher import check_launcher
 from amp_train.config import check_sweep, compose
+from amp_train.config.foreign import check_config_folders
 from amp_train.config.overrides import parse_overrides
 from amp_train.errors import TrainingError, UserError
 from amp_train.integration.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
@@ -35,6 +36,7 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
         UserError: an unknown key or option, a value of the wrong type, or a launcher that is not to be had.
     """
     args = get_args_parser().parse_args(list(argv))
+    check_config_folders([args.config_path] if args.config_path else [])
     if args.help or args.hydra_help or args.info or args.shell_completion or args.config_name or args.config_path:
         return
     is_batch = check_launcher(parse_overrides(args.overrides), args.multirun)

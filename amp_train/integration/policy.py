@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from amp_train.checkpoint.load import safe_load
+from amp_train.checkpoint.load import load_model_state, safe_load
 from amp_train.config import Config, rl_games_params
 from amp_train.integration.registration import load_runner
 from amp_train.integration.vec_env import AMPVecEnv
@@ -40,7 +40,7 @@ class Policy:
         statistics = safe_load(checkpoint, map_location=self._player.device).get("amp_input_mean_std")
         self._normalized = statistics is not None and params["config"]["normalize_amp_input"]
         if statistics is not None:
-            self._normalizer.load_state_dict(statistics)
+            load_model_state(self._normalizer, statistics, "The checkpoint's amp_input_mean_std")
 
     def start(self, vec_env: AMPVecEnv) -> Tensor:
         """Restart every episode; return obs."""

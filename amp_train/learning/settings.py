@@ -3,6 +3,7 @@
 The keys are those of IsaacGymEnvs; the few of our own default to its behaviour.
 """
 
+import math
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Dict, Optional
 
@@ -101,7 +102,8 @@ def check_batch_sizes(config: Dict[str, Any]) -> None:
 
 
 def _nearest_divisor(batch: int, wanted: int) -> int:
-    return min((d for d in range(1, batch + 1) if batch % d == 0), key=lambda d: abs(d - wanted))
+    small = [d for d in range(1, math.isqrt(batch) + 1) if batch % d == 0]
+    return min(small + [batch // d for d in small], key=lambda d: (abs(d - wanted), d))
 
 
 def check_params(params: Dict[str, Any]) -> AmpSettings:

@@ -1,0 +1,66 @@
+"""The range of every setting that takes memory or time, so that a slip, or a stranger, cannot ask for a petabyte."""
+
+from typing import Any, Dict, List, Optional, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from amp_train.config.schema import Config
+from amp_train.errors import ConfigError
+from amp_train.untrusted import printable
+
+# Key -> largest value; the least is 1.
+MAXIMA: Dict[str, int] = {
+    "num_envs": 2**20,
+    "max_iterations": 10**9,
+    "num_threads": 4096,
+    "sim.decimation": 1000,
+    "task.env.episode_length": 10**7,
+    "task.env.control_frequency_hz": 10**4,
+    "task.env.num_amp_obs_steps": 256,
+    "train.params.config.horizon_length": 2**16,
+    "train.params.config.minibatch_size": 2**24,
+    "train.params.config.mini_epochs": 1000,
+    "train.params.config.games_to_track": 10**6,
+    "train.params.config.amp_obs_demo_buffer_size": 10**8,
+    "train.params.config.amp_replay_buffer_size": 10**8,
+    "train.params.config.amp_batch_size": 2**24,
+    "train.params.config.amp_minibatch_size": 2**24,
+}
+MAX_UNITS, MAX_LAYERS, MAX_NAME = 2**14, 16, 100
+# They become part of file names.
+NAMES = ("task.name", "motion.name", "train.params.config.name")
+
+
+def check_limits(cfg: Config) -> None:
+    """Check the ranges of numbers and the form of names.
+
+    Raises:
+        ConfigError: naming the key, what was given and what is allowed.
+    """
+    tree = cast(DictConfig, cfg)
+    for key, most in MAXIMA.items():
+        value: Optional[int] = OmegaConf.select(tree, key)
+        if value is not None and value < 1:
+            raise ConfigError("{} must be at least 1, not {}.".format(key, value))
+        if value is not None and value > most:
+            raise ConfigError("{} must be at most {}, not {}.".format(key, most, value))
+    for key in ("train.params.network.mlp.units", "train.params.network.disc.units"):
+        _check_units(key, list(OmegaConf.select(tree, key) or []))
+    for key in NAMES:
+        _check_name(key, OmegaConf.select(tree, key))
+
+
+def _check_units(key: str, units: List[Any]) -> None:
+    if len(units) > MAX_LAYERS or not all(1 <= n <= MAX_UNITS for n in units):
+        shown = str(units)[:80]
+        raise ConfigError("{} must be at most {} sizes from 1 to {}, not {}.".format(key, MAX_LAYERS, MAX_UNITS, shown))
+
+
+def _check_name(key: str, name: Any) -> None:
+    plain = isinstance(name, str) and name.strip() == name and printable(name) == name
+    if not plain or not 1 <= len(name) <= MAX_NAME or name in (".", "..") or set("/\\") & set(name):
+        raise ConfigError(
+            "{}={} must be a plain name of at most {} characters, without slashes.".format(
+                key, printable(repr(name)[:80]), MAX_NAME
+            )
+        )
