@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amp_train.config.foreign import check_config_folders, checked_stored, search_folders
 from amp_train.config.overrides import check_overrides, parse_overrides
 from amp_train.config.schema import GROUPS, TRAINED_KEYS, Config, register_schema
 from amp_train.errors import ConfigError
@@ -30,8 +31,10 @@ def compose(overrides: Sequence[str] = (), config_dir: Optional[str] = None) -> 
     Raises:
         ConfigError: an unknown key or option, or a value of the wrong type, in one line.
     """
+    parsed = parse_overrides(overrides)
+    check_config_folders(search_folders(parsed))
     with _hydra(config_dir) as search_path:
-        check_overrides(parse_overrides(overrides), _group_options(search_path + list(overrides)))
+        check_overrides(parsed, _group_options(search_path + list(overrides)))
         with as_config_error():
             return cast(Config, hydra_compose("config", overrides=search_path + list(overrides)))
 
@@ -42,8 +45,9 @@ def check_sweep(overrides: Sequence[str], config_dir: Optional[str] = None) -> N
     Raises:
         ConfigError: as `compose`.
     """
+    parsed = parse_overrides(overrides)
+    check_config_folders(search_folders(parsed))
     with _hydra(config_dir) as search_path:
-        parsed = parse_overrides(overrides)
         check_overrides(parsed, _group_options(search_path + list(overrides)))
         fixed = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
         swept = [o for o in parsed if o.is_sweep_override()]
@@ -53,13 +57,19 @@ def check_sweep(overrides: Sequence[str], config_dir: Optional[str] = None) -> N
                 hydra_compose("config", overrides=search_path + fixed + alternative)
 
 
-def with_overrides(stored: Dict[str, Any], overrides: Sequence[str], composed: Optional[Config] = None) -> Config:
+def with_overrides(
+    stored: Dict[str, Any],
+    overrides: Sequence[str],
+    composed: Optional[Config] = None,
+    stored_keys: Sequence[str] = TRAINED_KEYS,
+) -> Config:
     """Return what a checkpoint's configuration says is trained, with overrides on top.
 
     Args:
-        stored: task, sim, character, motion, train, num_envs, seed and max_iterations are taken from here.
+        stored: `stored_keys` are taken from here.
         overrides: these win.
         composed: the overrides composed on the defaults; where and how the run takes place comes from here.
+        stored_keys: by default task, sim, character, motion, train, num_envs, seed and max_iterations.
 
     Raises:
         ConfigError: as `compose`, and for stored keys that this version does not know.
@@ -69,7 +79,7 @@ def with_overrides(stored: Dict[str, Any], overrides: Sequence[str], composed: O
     if "recipe" in keys:
         raise ConfigError("recipe= cannot go on top of a checkpoint's configuration. Override single keys.")
     with as_config_error():
-        config = OmegaConf.merge(cast(DictConfig, composed), {k: stored[k] for k in TRAINED_KEYS if k in stored})
+        config = OmegaConf.merge(cast(DictConfig, composed), checked_stored(stored, stored_keys))
         for key in keys:
             OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key), merge=False)
     return cast(Config, config)
@@ -78,6 +88,7 @@ def with_overrides(stored: Dict[str, Any], overrides: Sequence[str], composed: O
 @contextlib.contextmanager
 def _hydra(config_dir: Optional[str]) -> Iterator[List[str]]:
     """Open Hydra on `conf/`, also inside a job that Hydra runs; gives the overrides that add a further folder."""
+    check_config_folders([config_dir] if config_dir else [])
     register_schema()
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
