@@ -6,11 +6,12 @@ ARGS ?=
 PACKAGING := setup.cfg setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup train test lint bench wheel clean help
+.PHONY: setup train test test-slurm lint bench wheel clean help
 
 help:
 	@echo "make train [ARGS=\"motion=run\"]   train, then write a checkpoint, curves and a video"
 	@echo "make test  [ARGS=\"-k motion\"]    run the tests"
+	@echo "make test-slurm                    run the batch scripts on a SLURM of this machine's own"
 	@echo "make setup | lint | bench | wheel | clean"
 
 setup: $(VENV)/.installed
@@ -30,6 +31,12 @@ train: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+# A SLURM of three nodes on this machine, from Debian's packages; the batch scripts and the sweep launcher on it.
+test-slurm: $(VENV)/.installed-dev
+	@dir=$$(mktemp -d) && trap "scripts/slurm/local_cluster.sh stop $$dir; rm -rf $$dir" EXIT && \
+	scripts/slurm/local_cluster.sh start $$dir && \
+	SLURM_CONF=$$dir/slurm.conf $(BIN)/python -m pytest -m slurm -n 6 --dist loadfile tests/slurm $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A real SLURM of two nodes on this machine, to try the batch scripts on (`make test-slurm` does).
+# A real SLURM of three nodes on this machine, to try the batch scripts on (`make test-slurm` does).
 #   local_cluster.sh start DIR     start it, everything it writes lies in DIR; prints the SLURM_CONF to export
 #   local_cluster.sh status DIR    list the nodes
 #   local_cluster.sh stop DIR      end its jobs and daemons
-# The port numbers start at SLURM_LOCAL_PORT (26817) and take three.
+# The port numbers start at SLURM_LOCAL_PORT (26817) and take four.
 set -euo pipefail
 
 PACKAGES="slurmctld slurmd slurm-client munge"
@@ -25,7 +25,7 @@ until_true() {
     echo "Waited 15 s in vain for: $*. Logs are in $DIR." >&2
     exit 1
 }
-nodes_are_idle() { [ "$(sinfo --noheader --Node --partition=main --format=%T | grep -cx idle)" = 2 ]; }
+nodes_are_idle() { [ "$(sinfo --noheader --Node --partition=main,spot --format=%T | grep -cx idle)" = 3 ]; }
 
 start() {
     local port=${SLURM_LOCAL_PORT:-26817}
@@ -33,14 +33,14 @@ start() {
     mkdir -p "$DIR/state" "$DIR/munge" && chmod 711 "$DIR/munge"
     [ -s "$DIR/munge/key" ] || (umask 077 && head -c 128 /dev/urandom >"$DIR/munge/key")
     sed -e "s|@DIR@|$DIR|; s|@HOST@|$(hostname -s)|; s|@USER@|$(id -un)|" \
-        -e "s|@PORT@|$port|; s|@PORT0@|$((port + 1))|; s|@PORT1@|$((port + 2))|" "$here/local_slurm.conf" >"$SLURM_CONF"
+        -e "s|@PORT@|$port|; s|@PORT0@|$((port + 1))|; s|@PORT1@|$((port + 2))|; s|@PORT2@|$((port + 3))|" \
+        "$here/local_slurm.conf" >"$SLURM_CONF"
     echo "Name=gpu File=/dev/null" >"$DIR/gres.conf"
     munged --force --key-file="$DIR/munge/key" --socket="$DIR/munge/socket" --pid-file="$DIR/munge/munged.pid" \
         --log-file="$DIR/munge/munged.log" --seed-file="$DIR/munge/seed"
     until_true munge --no-input --socket="$DIR/munge/socket"
     slurmctld -c
-    slurmd -N n0
-    slurmd -N n1
+    for node in n0 n1 n2; do slurmd -N $node; done
     until_true nodes_are_idle
     echo "export SLURM_CONF=$SLURM_CONF"
 }
