@@ -1,6 +1,8 @@
 """Fixtures shared by every test."""
 
+import subprocess
 from pathlib import Path
+from typing import Callable, Iterator
 
 import pytest
 import torch
@@ -32,3 +34,22 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("reference folder '../shared' is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Make a disk of so many bytes, or one with other mount options; tests that need it skip without the right to."""
+    mounted = []
+
+    def make(num_bytes: int, options: str = "rw") -> Path:
+        folder = tmp_path / "disk{}".format(len(mounted))
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", "size={},{}".format(num_bytes, options), "tmpfs", str(folder)]
+        if subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode:
+            pytest.skip("a small disk can only be mounted by root")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=False)
