@@ -8,11 +8,12 @@ checkpoint without one does not exist. The best policy has a manifest too, but n
 import contextlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 
 from amp_train.checkpoint.atomic import Digest, digest_of, remove_partial_files, write_atomically
+from amp_train.checkpoint.load import load_plain
 from amp_train.errors import CheckpointError
 
 POLICY_SUFFIX, STATE_SUFFIX, MANIFEST_SUFFIX = ".pth", ".state", ".json"
@@ -29,6 +30,7 @@ class Checkpoint(NamedTuple):
     iteration: int
     ranks: int
     files: Dict[str, Digest]
+    event_files: Dict[str, int]  # bytes of tensorboard's files at that moment, by name
 
     @property
     def policy(self) -> Path:
@@ -66,16 +68,6 @@ class CheckpointStore:
     def __init__(self, folder: Union[str, Path], keep: int) -> None:
         """Take the folder, which may not exist yet, and how many checkpoints to keep beside the best policy."""
         self._folder, self._keep = Path(folder), keep
-        self._useless: List[str] = []
-
-    def clean_up(self, damaged: Sequence[Damaged] = ()) -> None:
-        """Remove what a crash left half written; `damaged` checkpoints go as soon as a new one is complete."""
-        self._useless = [checkpoint.name for checkpoint in damaged]
-        remove_partial_files(self._folder)
-        named = {path.name[: -len(MANIFEST_SUFFIX)] for path in self._folder.glob("*" + MANIFEST_SUFFIX)}
-        for path in self._folder.glob("*" + STATE_SUFFIX):
-            if path.name[: -len(STATE_SUFFIX)].partition(".rank")[0] not in named:
-                path.unlink()
 
     def begin(self, name: str) -> None:
         """Take away the manifest of a checkpoint of this name, which is about to be replaced."""
@@ -88,7 +80,15 @@ class CheckpointStore:
         digest = save_file(self._folder / (name + POLICY_SUFFIX), content)
         self._write_manifest(name, {"files": {name + POLICY_SUFFIX: digest}})
 
-    def complete(self, name: str, iteration: int, files: Dict[str, Digest], ranks: int = 1, last: bool = False) -> None:
+    def complete(
+        self,
+        name: str,
+        iteration: int,
+        files: Dict[str, Digest],
+        ranks: int = 1,
+        last: bool = False,
+        event_files: Optional[Dict[str, int]] = None,
+    ) -> None:
         """Make a checkpoint valid whose files are all written, then remove the oldest.
 
         Args:
@@ -97,15 +97,15 @@ class CheckpointStore:
             files: digests by file name, of the policy and of the training state of every process.
             ranks: number of processes.
             last: the training has ended, nothing but this one is needed to continue it.
+            event_files: bytes of tensorboard's files, by name.
         """
         found, _ = read_manifests(self._folder)
         number = max([checkpoint.number for checkpoint in found if checkpoint.name != name], default=0) + 1
-        self._write_manifest(name, {"number": number, "iteration": iteration, "ranks": ranks, "files": files})
+        facts = {"number": number, "iteration": iteration, "ranks": ranks, "event_files": event_files or {}}
+        self._write_manifest(name, {**facts, "files": files})
         others = [checkpoint.name for checkpoint in found if checkpoint.name != name]
-        outdated = others[0 if last else self._keep - 1 :]
-        for useless in outdated + [other for other in self._useless if other != name]:
-            self._remove(useless)
-        self._useless = []
+        for outdated in others[0 if last else self._keep - 1 :]:
+            self._remove(outdated)
 
     def _write_manifest(self, name: str, content: Dict[str, Any]) -> None:
         files = {file: digest._asdict() for file, digest in content["files"].items()}
@@ -119,6 +119,15 @@ class CheckpointStore:
         for path in [*states, self._folder / (name + POLICY_SUFFIX)]:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+
+
+def remove_unfinished(folder: Union[str, Path]) -> None:
+    """Remove what a crash left half written: partial files, and training states that no manifest lists."""
+    remove_partial_files(folder)
+    listed = {path.name[: -len(MANIFEST_SUFFIX)] for path in Path(folder).glob("*" + MANIFEST_SUFFIX)}
+    for path in Path(folder).glob("*" + STATE_SUFFIX):
+        if path.name[: -len(STATE_SUFFIX)].partition(".rank")[0] not in listed:
+            path.unlink()
 
 
 def _is_state_of(path: Path, name: str) -> bool:
@@ -151,13 +160,14 @@ def read_manifest(path: Path) -> Checkpoint:
             content = json.loads(file.read(MAX_MANIFEST_BYTES).decode())
         files = {str(n): Digest(int(d["num_bytes"]), str(d["sha256"])) for n, d in content["files"].items()}
         numbers = [int(content.get(key, 0)) for key in ("number", "iteration", "ranks")]
+        event_files = {str(n): int(size) for n, size in content.get("event_files", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError("its manifest {} cannot be read".format(path.name)) from error
     if content.get("format") != FORMAT:
         raise CheckpointError("its manifest {} is of another version".format(path.name))
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
         raise CheckpointError("its manifest {} names other files".format(path.name))
-    return Checkpoint(path.parent, name, numbers[0], numbers[1], numbers[2], files)
+    return Checkpoint(path.parent, name, numbers[0], numbers[1], numbers[2], files, event_files)
 
 
 def fault_of(checkpoint: Checkpoint) -> Optional[str]:
@@ -216,12 +226,7 @@ def load_state(path: Union[str, Path]) -> Dict[str, Any]:
     Raises:
         CheckpointError: it cannot be read.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the content provokes
-        raise CheckpointError(
-            "Training state {} cannot be read: {}.".format(path, str(error).split("\n")[0][:160])
-        ) from error
+    state = load_plain(path)
     if not isinstance(state, dict):
         raise CheckpointError("{} is not a training state.".format(path))
     return state

@@ -1,17 +1,23 @@
 """One training from its configuration to what is left of it: checkpoint, curves, video."""
 
+import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
+from typing import Optional, Tuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.cli.arguments import sweep_job_number, task_overrides
 from amp_train.cli.play_job import describe, drawn, play_checkpoint, record_video
+from amp_train.cli.resuming import check_done, list_other_changes, look_for_resumption, with_its_configuration
 from amp_train.config import Config, make_run_dir, resolve, with_overrides
+from amp_train.config.run_lock import RunLock
 from amp_train.env import make_env
 from amp_train.integration.playback import play
 from amp_train.integration.preflight import check_training
+from amp_train.integration.resumption import Resumption
+from amp_train.integration.stopping import EXIT_STOPPED, StopRequest
 from amp_train.integration.training import newest_checkpoint, stored_config, train
 
 FINAL_EPISODES = 16
@@ -23,22 +29,42 @@ def train_or_play(composed: DictConfig) -> None:
     if cfg.test:
         play_checkpoint([text for text in task_overrides() if not text.startswith("test=")])
         return
-    cfg = resolve(_continued(cfg))
+    with ExitStack() as held:
+        stop = held.enter_context(StopRequest(cfg.max_time_s))
+        resumption = look_for_resumption(cfg, held)
+        cfg = resolve(_continued(cfg) if resumption is None else with_its_configuration(cfg, resumption))
+        if resumption is not None and check_done(cfg, resumption):
+            print("All {} iterations are done.".format(cfg.max_iterations))
+            run_dir, stopped_by = resumption.run_dir, None
+        else:
+            run_dir, stopped_by = _train(cfg, resumption, stop, held)
+    if stopped_by is not None:
+        print("Stopped by {} and saved. Go on with: amp-train resume={}".format(stopped_by, run_dir), flush=True)
+        sys.exit(EXIT_STOPPED)
+    _report(cfg, run_dir)
+
+
+def _train(
+    cfg: Config, resumption: Optional[Resumption], stop: StopRequest, held: ExitStack
+) -> Tuple[Path, Optional[str]]:
+    """Train in a run directory that is locked; return it, and why the training stopped before its end, if it did."""
     check_training(cfg)
     env = make_env(cfg)
-    run_dir = make_run_dir(cfg, sweep_job_number())
+    held.callback(env.close)
+    if resumption is not None:
+        list_other_changes(cfg, env, resumption)
+        run_dir = resumption.run_dir
+    else:
+        run_dir = make_run_dir(cfg, sweep_job_number())
+        held.enter_context(RunLock(run_dir))
     OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
     print(_announcement(cfg, run_dir), flush=True)
     started_s = time.perf_counter()
-    try:
-        train(cfg, env, run_dir)
-    except KeyboardInterrupt:
-        print("\nStopped. Continue with checkpoint={}".format(newest_checkpoint(run_dir) or "(none was written yet)"))
-        raise
-    finally:
-        env.close()
-    print("Trained {} iterations in {:.1f} min.".format(cfg.max_iterations, (time.perf_counter() - started_s) / 60.0))
-    _report(cfg, run_dir)
+    stopped_by = train(cfg, env, run_dir, stop, resumption)
+    if stopped_by is None:
+        minutes = (time.perf_counter() - started_s) / 60.0
+        print("Trained {} iterations in {:.1f} min.".format(cfg.max_iterations, minutes))
+    return run_dir, stopped_by
 
 
 def _continued(cfg: Config) -> Config:

@@ -108,6 +108,8 @@ class AgentConfig:
     max_frames: int = -1
     save_best_after: int = 100
     save_frequency: int = 50
+    save_interval_s: float = 120.0
+    keep_checkpoints: int = 2
     save_intermediate: bool = True
     print_stats: bool = False
     games_to_track: int = 100

@@ -147,7 +147,7 @@ class TrainingLoop(A2CAgent):
         has_games = self.ranks.sum([self.game_rewards.current_size]) != [0.0]
         reward = self.mean_rewards if has_games else -float("inf")
         name = "last_{}_ep_{}_rew_{}".format(self.config["name"], self.epoch_num, str(np.float32(reward)))
-        name = self.ranks.first_does(lambda: self._begin_checkpoint(name))
+        name, event_files = self.ranks.first_does(lambda: self._begin_checkpoint(name))
         folder = Path(self.nn_dir)
         digest = save_file(folder / state_name(name, self.ranks.rank), training_state(self))
         self.ranks.wait()
@@ -156,14 +156,13 @@ class TrainingLoop(A2CAgent):
             for rank in range(1, self.ranks.world_size):
                 files[state_name(name, rank)] = digest_of(folder / state_name(name, rank))
             files[name + POLICY_SUFFIX] = save_file(folder / (name + POLICY_SUFFIX), self.get_full_state_weights())
-            self._store.complete(name, self.epoch_num, files, self.ranks.world_size, last)
+            self._store.complete(name, self.epoch_num, files, self.ranks.world_size, last, event_files)
 
-    def _begin_checkpoint(self, name: str) -> str:
-        sync = getattr(self.algo_observer, "sync", None)
-        if sync is not None:
-            sync()
+    def _begin_checkpoint(self, name: str) -> Tuple[str, Dict[str, int]]:
+        """Have the metrics on disk; return the checkpoint's name, which all ranks use, and how far tensorboard is."""
         self._store.begin(name)
-        return name
+        sync = getattr(self.algo_observer, "sync", dict)
+        return name, sync()
 
     def save(self, fn: str) -> None:
         """Write the policy to `fn`.pth; a crash meanwhile leaves the former file whole."""

@@ -83,4 +83,5 @@ def _meter_state(meter: Any) -> Dict[str, Any]:
 
 
 def _set_meter(meter: Any, state: Dict[str, Any]) -> None:
-    meter.mean, meter.current_size = _like(state["mean"], meter.mean), int(state["count"])
+    # rl_games' meter begins with a mean of shape (1,), which its first update makes (1, 1).
+    meter.mean, meter.current_size = state["mean"].to(meter.mean.device), int(state["count"])

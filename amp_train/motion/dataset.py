@@ -36,6 +36,14 @@ def load_motion(name: Union[str, Path], spec: Optional[CharacterSpec] = None) ->
     return MotionDataset((load_clip(path, spec),), (1.0,))
 
 
+def motion_files(name: Union[str, Path]) -> List[Path]:
+    """Return the files that `load_motion` reads: the clip, or the data set and its clips."""
+    path = find_motion(name)
+    if path.suffix not in DATASET_SUFFIXES:
+        return [path]
+    return [path] + [_inside(path, file) for file, _ in _entries(_parse(path), path)]
+
+
 def load_dataset(path: Union[str, Path], spec: Optional[CharacterSpec] = None) -> MotionDataset:
     """Load every clip of a data set.
 

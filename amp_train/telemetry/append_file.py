@@ -5,9 +5,7 @@ import io
 import logging
 import os
 from pathlib import Path
-from typing import Any, Union
-
-from tensorboardX import SummaryWriter
+from typing import Union
 
 logger = logging.getLogger(__name__)
 
@@ -83,58 +81,3 @@ class AppendText(io.TextIOBase):
     def write(self, text: str) -> int:
         self._file.append(text.encode(errors="replace"))
         return len(text)
-
-
-class AppendRecords:
-    """Stands in for tensorboardX's RecordWriter, whose failure would end the thread that reads its queue: once the
-    queue is full, the training would wait for it for ever.
-
-    A record is its length, the length's checksum, the data and their checksum (TFRecord).
-    """
-
-    def __init__(self, record_writer: Any, file: AppendFile) -> None:
-        self._record_writer, self._file = record_writer, file
-        record_writer._writer = _Gather()
-
-    def write(self, data: bytes) -> None:
-        """Append one event."""
-        self._record_writer.write(data)
-        self._file.append(self._record_writer._writer.take())
-
-    def flush(self) -> None:
-        self._file.sync()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Gather(io.RawIOBase):
-    """Collects what is written piecemeal."""
-
-    def __init__(self) -> None:
-        self._parts = bytearray()
-
-    def write(self, data: Any) -> int:
-        self._parts += data
-        return len(data)
-
-    def take(self) -> bytes:
-        """Return what was written since the last call."""
-        taken = bytes(self._parts)
-        self._parts.clear()
-        return taken
-
-
-def guard_event_file(summary_writer: Any) -> None:
-    """Let a tensorboardX SummaryWriter outlive a disk that cannot be written; leave any other writer as it is."""
-    if not isinstance(summary_writer, SummaryWriter):
-        return
-    events = summary_writer._get_file_writer().event_writer._ev_writer
-    with events._lock:
-        records = events._py_recordio_writer
-        file = AppendFile(records.path, "events")
-        try:
-            records._writer.close()
-        except OSError as error:
-            file._warn_once(error)
-        events._py_recordio_writer = AppendRecords(records, file)

@@ -1,7 +1,8 @@
 """Tensorboard's file, written at once: what is reported before a checkpoint is in the file when it is saved.
 
-tensorboardX's own writer keeps events in a queue, a buffer and a thread: after a crash up to two minutes are missing, and
-nobody knows where in the file a checkpoint stood.
+tensorboardX's own writer keeps events in a queue and a buffer, and a thread of its own writes them: after a crash up to
+two minutes are missing, nobody knows where in the file a checkpoint stood, and a full disk ends the thread, after which
+the training waits for the queue for ever.
 """
 
 import socket

@@ -26,6 +26,10 @@ class MetricsFiles(RowSink):
             self._csv.append(_csv_line([row.get(name) for name in self._columns]))
         self._jsonl.append(json.dumps(row).encode() + b"\n")
 
+    def sync(self) -> None:
+        self._csv.sync()
+        self._jsonl.sync()
+
     def close(self) -> None:
         self._csv.close()
         self._jsonl.close()

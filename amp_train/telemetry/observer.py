@@ -6,8 +6,8 @@ from typing import Any, Callable, Dict, Optional, Sequence
 from rl_games.common.algo_observer import AlgoObserver
 from torch import Tensor
 
-from amp_train.telemetry.append_file import guard_event_file
 from amp_train.telemetry.episodes import EpisodeMeter
+from amp_train.telemetry.event_file import event_file_instead_of, sizes_of_event_files
 from amp_train.telemetry.health import HEALTHY, disc_health
 from amp_train.telemetry.scalar_tee import ScalarTee
 from amp_train.telemetry.sinks import Row, RowSink, ScalarSink
@@ -38,13 +38,14 @@ class TrainingObserver(AlgoObserver):
         self._sinks, self._scalar_sink, self._extra = sinks, scalar_sink, extra or dict
         self._reward_scale = reward_scale
         self._started_s: Optional[float] = None
+        self._former_s = 0.0
 
     def after_init(self, algo: Any) -> None:
         """Note the agent; its weights are not loaded yet."""
         self.agent = algo
         self._episodes = EpisodeMeter(algo.ppo_device)
         if algo.writer is not None:
-            guard_event_file(algo.writer)
+            algo.writer = event_file_instead_of(algo.writer)
             if self._scalar_sink is not None:
                 algo.writer = ScalarTee(algo.writer, self._scalar_sink)
 
@@ -84,7 +85,7 @@ class TrainingObserver(AlgoObserver):
         row: Row = {
             "iteration": epoch_num,
             "frames": int(self.agent.frame),
-            "time_s": round(now_s - (self._started_s or now_s), 3),
+            "time_s": round(self._elapsed_s(now_s), 3),
             "samples_per_s": round(self.agent.curr_frames / max(now_s - self._last_s, 1e-9), 1),
             "episodes": episodes,
             "episode_length": episode_length,
@@ -93,6 +94,25 @@ class TrainingObserver(AlgoObserver):
         row.update(self.agent.epoch_stats)
         self._last_s = now_s
         return row
+
+    def _elapsed_s(self, now_s: float) -> float:
+        """Return for how long the training has run, former sessions included."""
+        return self._former_s + now_s - (self._started_s or now_s)
+
+    def sync(self) -> Dict[str, int]:
+        """Have all rows and scalars on disk; return how long tensorboard's files are, by name."""
+        for sink in self._sinks:
+            sink.sync()
+        self.agent.writer.flush()
+        return sizes_of_event_files(self.agent.summaries_dir)
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Return what a continued training's rows depend on."""
+        return {"elapsed_s": self._elapsed_s(time.perf_counter())}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Continue from `state_dict()`."""
+        self._former_s = float(state["elapsed_s"])
 
     def after_clear_stats(self) -> None:
         """Nothing to clear; rl_games 1.6.5 calls this without defining it."""

@@ -28,6 +28,11 @@ class ScalarTee:
         with contextlib.suppress(TypeError, ValueError):  # what is no single number stays in tensorboard only
             self._scalars[tag] = float(value)
 
+    def flush(self) -> None:
+        """Hand on what is left and have tensorboard's on disk."""
+        self._hand_on()
+        self._writer.flush()
+
     def close(self) -> None:
         """Hand on what is left and close the writer."""
         self._hand_on()

@@ -15,6 +15,9 @@ class RowSink:
     def write(self, row: Row) -> None:
         """Take the row of one iteration."""
 
+    def sync(self) -> None:
+        """Have what was taken on disk."""
+
     def close(self) -> None:
         """Release files and displays."""
 
