@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Optional, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from amp_train.config.compose import as_config_error
 from amp_train.config.schema import Config
 from amp_train.errors import ConfigError
 from amp_train.untrusted import printable
@@ -29,6 +30,8 @@ MAXIMA: Dict[str, int] = {
 MAX_UNITS, MAX_LAYERS, MAX_NAME = 2**14, 16, 100
 # They become part of file names.
 NAMES = ("task.name", "motion.name", "train.params.config.name")
+# Null until they are fitted to the machine.
+_TO_BE_FITTED = {"num_envs": 1, "num_threads": 1, "rl_device": "cpu"}
 
 
 def check_limits(cfg: Config) -> None:
@@ -38,6 +41,7 @@ def check_limits(cfg: Config) -> None:
         ConfigError: naming the key, what was given and what is allowed.
     """
     tree = cast(DictConfig, cfg)
+    _check_complete(tree)
     for key, most in MAXIMA.items():
         value: Optional[int] = OmegaConf.select(tree, key)
         if value is not None and value < 1:
@@ -48,6 +52,16 @@ def check_limits(cfg: Config) -> None:
         _check_units(key, list(OmegaConf.select(tree, key) or []))
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
+
+
+def _check_complete(tree: DictConfig) -> None:
+    """Check that every value is there and of its type, and that every reference leads somewhere."""
+    with as_config_error():
+        filled = tree.copy()
+        for key, placeholder in _TO_BE_FITTED.items():
+            if filled[key] is None:
+                filled[key] = placeholder
+        OmegaConf.to_container(filled, resolve=True, throw_on_missing=True)
 
 
 def _check_units(key: str, units: List[Any]) -> None:

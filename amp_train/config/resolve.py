@@ -26,8 +26,8 @@ def resolve(cfg: Config) -> Config:
         ConfigError: a value out of range, or a device that is not there.
     """
     cfg = cast(Config, cast(DictConfig, cfg).copy())
-    _check_positive(cfg)
     check_limits(cfg)
+    _check_positive(cfg)
     cfg.checkpoint = cfg.checkpoint or None
     launch = _checked_launch(cfg)
     cores = cores_of_this_process(launch)
