@@ -1,8 +1,10 @@
 """Aligning whole episodes with a clip that repeats, on all cores."""
 
+import contextlib
 import multiprocessing
+import signal
 from concurrent.futures import ProcessPoolExecutor
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -50,7 +52,20 @@ def align_all(jobs: Sequence[Job], workers: int = 1) -> List[Alignment]:
         return [align(job) for job in jobs]
     # Forking a process whose torch and MuJoCo threads run is not safe.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(align, jobs, chunksize=4))
+        with children_spared():
+            alignments = pool.map(align, jobs, chunksize=4)
+        return list(alignments)
+
+
+@contextlib.contextmanager
+def children_spared() -> Iterator[None]:
+    """Block Ctrl-C, which reaches every process of a terminal, while processes are started: they inherit that, and
+    leave it to their parent to end them, without a traceback each."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def world_job(body_pos: torch.Tensor, clip: ClipReference) -> Job:

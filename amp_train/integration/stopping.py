@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from types import FrameType
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 EXIT_DONE = 0  # all iterations are done
 EXIT_USER_ERROR = 2  # something in the command is wrong; the same command fails again
@@ -102,16 +102,6 @@ class StopRequest:
             if number == signal.SIGINT:
                 _say(" Ctrl-C again ends at once.")
             _say("\n")
-
-
-@contextlib.contextmanager
-def children_spared() -> Iterator[None]:
-    """Block Ctrl-C while processes are started: they inherit that, and leave it to their parent to end them."""
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _own_limit(max_time_s: Optional[float]) -> Optional[Deadline]:

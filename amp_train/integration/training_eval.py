@@ -1,6 +1,6 @@
 """The pose error while training: a few short episodes of the noise-free policy in environments of their own."""
 
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import numpy as np
 import torch
@@ -26,11 +26,15 @@ class TrainingEvaluation:
     """
 
     def __init__(self, cfg: Config) -> None:
-        """Take a resolved configuration; nothing is built before the first measurement."""
+        """Take a resolved configuration; the environments are built at once, from the clip as it is now."""
         self._interval, self._rl_device = cfg.eval_interval, str(cfg.rl_device)
         self._cfg = set_up_episodes(cfg, EPISODES, EPISODE_S, cfg.seed)
         self._cfg.num_threads = 1
         self._vec_env: Optional[AMPVecEnv] = None
+        if self._interval:
+            # Later the clip's file may be another one, or gone.
+            self._vec_env = AMPVecEnv(make_env(self._cfg), self._rl_device)
+            self._first_state = self._vec_env.env.get_state()
 
     def row(self, agent: Any) -> Row:
         """Return the columns for the iteration that rl_games' agent has just finished; None where it is none's turn."""
@@ -43,7 +47,8 @@ class TrainingEvaluation:
         cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         was_training = agent.model.training
         with torch.random.fork_rng(devices=cuda), single_threaded():
-            vec_env = self._environments()
+            vec_env = cast(AMPVecEnv, self._vec_env)
+            vec_env.env.set_state(self._first_state)
             agent.model.eval()
             run = record_episodes(self._cfg, vec_env, lambda obs: _mean_action(agent, obs))
             agent.model.train(was_training)
@@ -54,14 +59,6 @@ class TrainingEvaluation:
             "eval_fall_rate": run.num_falls / len(run),
             "eval_episode_s": float(run.lengths.double().mean()) * run.control_dt_s,
         }
-
-    def _environments(self) -> AMPVecEnv:
-        """Return the environments as they were first."""
-        if self._vec_env is None:
-            self._vec_env = AMPVecEnv(make_env(self._cfg), self._rl_device)
-            self._first_state = self._vec_env.env.get_state()
-        self._vec_env.env.set_state(self._first_state)
-        return self._vec_env
 
     def close(self) -> None:
         """Release the environments."""

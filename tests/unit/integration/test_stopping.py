@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from amp_train.integration.stopping import BATCH_END_VARIABLE, StopRequest, children_spared
+from amp_train.integration.stopping import BATCH_END_VARIABLE, StopRequest
 
 NO_JOB = {}
 CHILD = """
@@ -160,15 +160,3 @@ def test_outside_the_main_thread_only_time_counts():
 def test_a_copied_configuration_still_hears():
     stop = StopRequest(environ=NO_JOB)
     assert copy.deepcopy({"stop_reason": stop})["stop_reason"] is stop
-
-
-def test_processes_started_meanwhile_do_not_hear_ctrl_c():
-    with children_spared():
-        spared = subprocess.Popen(["sleep", "5"])
-    heard = subprocess.Popen(["sleep", "5"])
-    for process in (spared, heard):
-        process.send_signal(signal.SIGINT)
-    assert heard.wait(2.0) == -signal.SIGINT
-    assert spared.poll() is None
-    spared.terminate()
-    assert spared.wait(2.0) == -signal.SIGTERM
