@@ -16,9 +16,11 @@ from amp_train.config.run_lock import RunLock
 from amp_train.env import make_env
 from amp_train.integration.playback import play
 from amp_train.integration.preflight import check_training
+from amp_train.integration.ranks import common_resumption, join_ranks, of_this_rank, start_common
 from amp_train.integration.resumption import Resumption
-from amp_train.integration.stopping import EXIT_STOPPED, StopRequest
+from amp_train.integration.stopping import EXIT_DONE, EXIT_STOPPED, StopRequest
 from amp_train.integration.training import newest_checkpoint, stored_config, train
+from amp_train.learning.distributed import Ranks
 
 FINAL_EPISODES = 16
 
@@ -31,13 +33,17 @@ def train_or_play(composed: DictConfig) -> None:
         return
     with ExitStack() as held:
         stop = held.enter_context(StopRequest(cfg.max_time_s))
-        resumption = look_for_resumption(cfg, held)
+        ranks = join_ranks(cfg, held)
+        resumption = common_resumption(ranks, lambda: look_for_resumption(cfg, held))
         cfg = resolve(_continued(cfg) if resumption is None else with_its_configuration(cfg, resumption))
+        start_common(cfg, ranks)
         if resumption is not None and check_done(cfg, resumption):
             print("All {} iterations are done.".format(cfg.max_iterations))
             run_dir, stopped_by = resumption.run_dir, None
         else:
-            run_dir, stopped_by = _train(cfg, resumption, stop, held)
+            run_dir, stopped_by = _train(cfg, resumption, stop, held, ranks)
+    if not ranks.is_first:
+        sys.exit(EXIT_DONE if stopped_by is None else EXIT_STOPPED)
     if stopped_by is not None:
         print("Stopped by {} and saved. Go on with: amp-train resume={}".format(stopped_by, run_dir), flush=True)
         sys.exit(EXIT_STOPPED)
@@ -45,26 +51,33 @@ def train_or_play(composed: DictConfig) -> None:
 
 
 def _train(
-    cfg: Config, resumption: Optional[Resumption], stop: StopRequest, held: ExitStack
+    cfg: Config, resumption: Optional[Resumption], stop: StopRequest, held: ExitStack, ranks: Ranks
 ) -> Tuple[Path, Optional[str]]:
     """Train in a run directory that is locked; return it, and why the training stopped before its end, if it did."""
     check_training(cfg)
-    env = make_env(cfg)
+    env = make_env(of_this_rank(cfg, ranks))
     held.callback(env.close)
     if resumption is not None:
         list_other_changes(cfg, env, resumption)
         run_dir = resumption.run_dir
     else:
-        run_dir = make_run_dir(cfg, sweep_job_number())
-        held.enter_context(RunLock(run_dir))
-    OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
-    print(_announcement(cfg, run_dir), flush=True)
+        cfg.experiment = ranks.first_does(lambda: _new_run_dir(cfg, held))
+        run_dir = Path(cfg.train_dir) / cfg.experiment
+    if ranks.is_first:
+        OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
+    print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
     started_s = time.perf_counter()
-    stopped_by = train(cfg, env, run_dir, stop, resumption)
+    stopped_by = train(cfg, env, run_dir, stop, resumption, ranks)
     if stopped_by is None:
         minutes = (time.perf_counter() - started_s) / 60.0
         print("Trained {} iterations in {:.1f} min.".format(cfg.max_iterations, minutes))
     return run_dir, stopped_by
+
+
+def _new_run_dir(cfg: Config, held: ExitStack) -> str:
+    """Create a run directory and lock it; return the experiment's name."""
+    held.enter_context(RunLock(make_run_dir(cfg, sweep_job_number())))
+    return str(cfg.experiment)
 
 
 def _continued(cfg: Config) -> Config:
@@ -73,13 +86,14 @@ def _continued(cfg: Config) -> Config:
     return cfg if stored is None else with_overrides(stored, task_overrides(), cfg)
 
 
-def _announcement(cfg: Config, run_dir: Path) -> str:
+def _announcement(cfg: Config, run_dir: Path, processes: int) -> str:
     agent = cfg.train.params.config
-    samples = cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * agent.horizon_length
-    text = "Training {} on '{}': {} environments ({}, {} threads), learner on {}, {} iterations, {:,} samples -> {}"
+    samples = processes * cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * agent.horizon_length
+    each = "{} processes of ".format(processes) if processes > 1 else ""
+    text = "Training {} on '{}': {}{} environments ({}, {} threads), learner on {}, {} iterations, {:,} samples -> {}"
     return text.format(
-        cfg.task.name, cfg.motion.name, cfg.num_envs, cfg.sim.name, cfg.num_threads, cfg.rl_device, cfg.max_iterations,
-        samples, run_dir,
+        cfg.task.name, cfg.motion.name, each, cfg.num_envs, cfg.sim.name, cfg.num_threads, cfg.rl_device,
+        cfg.max_iterations, samples, run_dir,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Running a training: rl_games' runner, the environment and the telemetry put together."""
 
+import os
 import platform
 import re
 import secrets
@@ -15,10 +16,12 @@ from amp_train.checkpoint.store import remove_unfinished
 from amp_train.config import Config, rl_games_params, stored_form
 from amp_train.env import AmpEnv
 from amp_train.integration.cut_metrics import cut_metrics
+from amp_train.integration.ranks import rank_seed
 from amp_train.integration.registration import load_runner
 from amp_train.integration.resumption import STATE_FORMAT, Resumption, input_files
 from amp_train.integration.training_eval import TrainingEvaluation
 from amp_train.integration.vec_env import AMPVecEnv
+from amp_train.learning.distributed import ALONE, Ranks
 from amp_train.telemetry import MetricsFiles, ProgressBar, TrainingObserver, WandbSink, stdout_to_file
 from amp_train.telemetry.event_file import cut_event_files
 
@@ -32,37 +35,42 @@ def train(
     run_dir: Path,
     stop_reason: Optional[Callable[[], Optional[str]]] = None,
     resumption: Optional[Resumption] = None,
+    ranks: Ranks = ALONE,
 ) -> Optional[str]:
     """Train until the iterations are done; checkpoints, metrics and rl_games' own output go to the run directory.
 
     Args:
         cfg: resolved, its `experiment` naming the run directory.
         env: the training environments.
-        run_dir: exists already, and is this process's alone.
+        run_dir: exists already, and is this training's alone.
         stop_reason: asked after every iteration; a text ends the training.
         resumption: where to go on; without one the training begins, and a former one's metrics in `run_dir` go.
+        ranks: the processes that train together; the first one writes all but the other ones' training states.
 
     Returns:
         Why the training was stopped before its end, None if it came to it.
     """
     params = rl_games_params(cfg)
+    params["seed"] = rank_seed(cfg.seed, ranks.rank)
     params["config"]["checkpoint_extra"] = description(cfg, env)
-    clean_up(run_dir, resumption)
+    if ranks.is_first:
+        clean_up(run_dir, resumption)
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
     evaluation = TrainingEvaluation(cfg)
     observer = TrainingObserver(
-        [MetricsFiles(run_dir), ProgressBar()],
-        _wandb_sink(cfg, run_dir, resumption is not None),
-        lambda: {"num_diverged": env.num_diverged, **evaluation.row(observer.agent)},
+        [MetricsFiles(run_dir), ProgressBar()] if ranks.is_first else [],
+        _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None,
+        lambda: evaluation.row(observer.agent),
         params["config"]["disc_reward_scale"],
+        lambda: {"num_diverged": env.num_diverged},
     )
     start = {"checkpoint": cfg.checkpoint, "sigma": cfg.sigma}
     if resumption is not None:
         start = {"checkpoint": str(resumption.checkpoint.policy), "sigma": None}
-        params["config"]["training_state"] = str(resumption.checkpoint.state())
+        params["config"]["training_state"] = str(resumption.checkpoint.state(ranks.rank))
     try:
-        with stdout_to_file(run_dir / "rl_games.log"):
-            runner = load_runner(params, vec_env, observer)
+        with stdout_to_file(run_dir / "rl_games.log" if ranks.is_first else os.devnull):
+            runner = load_runner(params, vec_env, observer, ranks)
             runner.params["config"]["stop_reason"] = stop_reason
             if cfg.torch_deterministic:
                 _make_deterministic()

@@ -6,6 +6,7 @@ step from the same state. `ALONE` is the single process, for which all of this i
 """
 
 import contextlib
+import itertools
 import json
 import os
 from datetime import timedelta
@@ -24,6 +25,7 @@ DEFAULT_TIMEOUT_S = 120.0
 PATIENCE_S = 1800.0
 
 Result = TypeVar("Result")
+_joins = itertools.count()  # a sweep meets anew for every job, in the same store
 
 
 class RankLostError(TrainingError):
@@ -100,7 +102,8 @@ class JoinedRanks(Ranks):
             RankLostError: not all came.
         """
         self.rank, self.world_size = rank, world_size
-        store = _store(self.is_first, timeout_s)
+        meeting = next(_joins)
+        store = _store(meeting, self.is_first, timeout_s)
         store.set(place_key(self.rank), this_process())
         missing = missing_ranks(store, self.world_size, timeout_s)
         if missing is not None:
@@ -119,7 +122,7 @@ class JoinedRanks(Ranks):
         self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=max(PATIENCE_S, timeout_s)))
         # Later than an operation's own time-out, which ends in better order.
         silence_s = timeout_s + 2.0 * ROLL_CALL_S
-        self._watch = RankWatch(_store(False, timeout_s), self.rank, self.world_size, silence_s)
+        self._watch = RankWatch(_store(meeting, False, timeout_s), self.rank, self.world_size, silence_s)
         self._watch.start()
 
     def average_(self, tensors: Sequence[Tensor]) -> None:
@@ -213,7 +216,7 @@ class JoinedRanks(Ranks):
         # The connections close with the process; to take them down in order would need the others.
 
 
-def _store(keeps_it: bool, timeout_s: float) -> dist.Store:
+def _store(meeting: int, keeps_it: bool, timeout_s: float) -> dist.Store:
     """Connect to the key-value store of the rendezvous; torchrun keeps one, else the first rank must."""
     is_server = keeps_it and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     store = dist.TCPStore(
@@ -225,7 +228,7 @@ def _store(keeps_it: bool, timeout_s: float) -> dist.Store:
         multi_tenant=True,
     )
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return dist.PrefixStore("amp_train/{}".format(attempt), store)
+    return dist.PrefixStore("amp_train/{}/{}".format(attempt, meeting), store)
 
 
 def state_tensors(module: nn.Module) -> List[Tensor]:

@@ -1,6 +1,6 @@
 """Lengths and ends of the episodes of an iteration, summed on the device and read once."""
 
-from typing import Optional, Tuple, Union
+from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -23,10 +23,16 @@ class EpisodeMeter:
         self._episodes += lengths.numel()
         self._sums += torch.stack((lengths.sum(), terminated.sum(dtype=self._sums.dtype)))
 
-    def pop(self) -> Tuple[int, Optional[float], Optional[float]]:
-        """Return the number of episodes, their mean length in steps and the share that failed, and start anew."""
-        episodes, (steps, failures) = self._episodes, self._sums.tolist()
-        self._episodes = 0
+    def pop(
+        self, total: Callable[[Sequence[float]], List[float]] = list
+    ) -> Tuple[int, Optional[float], Optional[float]]:
+        """Return the number of episodes, their mean length in steps and the share that failed, and start anew.
+
+        Args:
+            total: sums numbers over the processes of a training, so that the episodes of all are counted.
+        """
+        count, steps, failures = total([self._episodes, *self._sums.tolist()])
+        episodes, self._episodes = int(count), 0
         self._sums.zero_()
         if episodes == 0:
             return 0, None, None

@@ -19,7 +19,8 @@ class TrainingObserver(AlgoObserver):
     Args:
         sinks: take each iteration's row.
         scalar_sink: takes the scalars that go to tensorboard too.
-        extra: further columns, read once an iteration; None where there is nothing this time.
+        extra: further columns, read once an iteration on the first process; None where there is nothing this time.
+        counts: further columns whose numbers are summed over all processes.
         reward_scale: the run's disc_reward_scale, by which the discriminator's health is judged.
 
     Attributes:
@@ -32,10 +33,12 @@ class TrainingObserver(AlgoObserver):
         scalar_sink: Optional[ScalarSink] = None,
         extra: Optional[Callable[[], Row]] = None,
         reward_scale: float = 1.0,
+        counts: Optional[Callable[[], Dict[str, int]]] = None,
     ) -> None:
         super().__init__()
         self.agent: Any = None
         self._sinks, self._scalar_sink, self._extra = sinks, scalar_sink, extra or dict
+        self._counts = counts or dict
         self._reward_scale = reward_scale
         self._started_s: Optional[float] = None
         self._former_s = 0.0
@@ -60,9 +63,15 @@ class TrainingObserver(AlgoObserver):
         for sink in self._sinks:
             sink.start(self.agent.epoch_num - 1, self.agent.max_epochs)
 
+    def after_steps(self) -> None:
+        """Gather what the rollouts of all processes counted; called on each of them, after every rollout."""
+        ranks, own = self.agent.ranks, self._counts()
+        self._episode_means = self._episodes.pop(ranks.sum)
+        self._total_counts = dict(zip(own, (int(total) for total in ranks.sum(list(own.values())))))
+
     def after_print_stats(self, frame: int, epoch_num: int, total_time: float) -> None:
         """Write the iteration's row."""
-        extra = self._extra()
+        extra = {**self._total_counts, **self._extra()}
         row = self._row(epoch_num)
         row.update(extra)
         self._judge(row, frame)
@@ -81,12 +90,13 @@ class TrainingObserver(AlgoObserver):
 
     def _row(self, epoch_num: int) -> Row:
         now_s = time.perf_counter()
-        episodes, episode_length, termination_share = self._episodes.pop()
+        episodes, episode_length, termination_share = self._episode_means
+        samples = self.agent.curr_frames * self.agent.ranks.world_size
         row: Row = {
             "iteration": epoch_num,
             "frames": int(self.agent.frame),
             "time_s": round(self._elapsed_s(now_s), 3),
-            "samples_per_s": round(self.agent.curr_frames / max(now_s - self._last_s, 1e-9), 1),
+            "samples_per_s": round(samples / max(now_s - self._last_s, 1e-9), 1),
             "episodes": episodes,
             "episode_length": episode_length,
             "termination_share": termination_share,

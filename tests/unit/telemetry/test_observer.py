@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from amp_train.learning.distributed import ALONE, Ranks
 from amp_train.telemetry import TrainingObserver
 from amp_train.telemetry.scalar_tee import ScalarTee
 from amp_train.telemetry.sinks import RowSink, ScalarSink
@@ -39,6 +40,7 @@ class Writer:
 def agent():
     return SimpleNamespace(
         ppo_device="cpu",
+        ranks=ALONE,
         writer=Writer(),
         epoch_num=7,
         max_epochs=9,
@@ -55,10 +57,11 @@ def step(observer, done, terminated):
 
 def test_a_row_tells_episodes_samples_and_what_the_agent_measured(agent):
     sink = Recorder()
-    observer = TrainingObserver([sink], extra=lambda: {"num_diverged": 2})
+    observer = TrainingObserver([sink], counts=lambda: {"num_diverged": 2})
     observer.after_init(agent)
     step(observer, [True, False, True], [True, False, False])
     assert sink.started == (6, 9)  # iteration 7 has begun
+    observer.after_steps()
     observer.after_print_stats(600, 7, 1.0)
     (row,) = sink.rows
     assert (row["iteration"], row["frames"], row["episodes"]) == (7, 700, 2)
@@ -69,11 +72,36 @@ def test_a_row_tells_episodes_samples_and_what_the_agent_measured(agent):
     assert agent.writer.scalars["info/num_diverged", 600] == 2
 
 
+class TwinRanks(Ranks):
+    """Two ranks, of which the other one counts the same."""
+
+    world_size = 2
+
+    def sum(self, values):
+        return [2.0 * value for value in values]
+
+
+def test_episodes_samples_and_counts_of_all_processes_are_told(agent):
+    sinks = [Recorder(), Recorder()]
+    for sink, agent.ranks in zip(sinks, (ALONE, TwinRanks())):
+        observer = TrainingObserver([sink], counts=lambda: {"num_diverged": 2})
+        observer.after_init(agent)
+        step(observer, [True, False, True], [True, False, False])
+        observer._last_s -= 100.0  # so that the few microseconds between the readings do not count
+        observer.after_steps()
+        observer.after_print_stats(600, 7, 1.0)
+    alone, twin = sinks[0].rows[0], sinks[1].rows[0]
+    assert (twin["episodes"], twin["num_diverged"]) == (4, 4) and (alone["episodes"], alone["num_diverged"]) == (2, 2)
+    assert twin["samples_per_s"] == pytest.approx(2.0 * alone["samples_per_s"], rel=0.1)
+    assert (twin["episode_length"], twin["termination_share"]) == (252.5, 0.5)
+
+
 def test_an_iteration_without_an_end_has_no_episode_length(agent):
     sink = Recorder()
     observer = TrainingObserver([sink])
     observer.after_init(agent)
     step(observer, [False, False, False], [False, False, False])
+    observer.after_steps()
     observer.after_print_stats(600, 7, 1.0)
     assert sink.rows[0]["episode_length"] is None
     assert ("info/episode_length", 600) not in agent.writer.scalars
@@ -114,6 +142,7 @@ def test_a_row_has_the_discriminators_health_and_tensorboard_has_it_as_a_number(
     observer = TrainingObserver([sink], extra=lambda: {"dtw_pose_error_m": None}, reward_scale=2.0)
     observer.after_init(agent)
     step(observer, [False, False, False], [False, False, False])
+    observer.after_steps()
     observer.after_print_stats(600, 7, 1.0)
     assert sink.rows[0]["disc_health"] == "saturated" and "disc_grad_penalty" in sink.rows[0]["disc_advice"]
     assert agent.writer.scalars["info/disc_healthy", 600] == 0.0
