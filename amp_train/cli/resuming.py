@@ -30,10 +30,12 @@ def look_for_resumption(cfg: Config, held: ExitStack) -> Optional[Resumption]:
     if target is None:
         return None
     if target.run_dir.is_dir():
-        held.enter_context(RunLock(target.run_dir))
-        resumption = find_resumption(target)
-        if resumption is not None:
-            return resumption
+        with ExitStack() as lock:
+            lock.enter_context(RunLock(target.run_dir))
+            resumption = find_resumption(target)
+            if resumption is not None:
+                held.enter_context(lock.pop_all())
+                return resumption
     print("resume=auto: nothing to resume in {}, a new training begins.".format(target.run_dir), flush=True)
     return None
 

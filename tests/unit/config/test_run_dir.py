@@ -39,7 +39,8 @@ def test_a_directory_with_checkpoints_is_not_overwritten(tmp_path):
         make_run_dir(config_in(tmp_path, "experiment=mine"))
     with pytest.raises(ConfigError, match="already holds a training"):
         make_run_dir(config_in(tmp_path, "experiment=mine", "checkpoint={}".format(tmp_path / "other.pth")))
-    assert make_run_dir(config_in(tmp_path, "experiment=mine", "checkpoint={}".format(checkpoint))) == tmp_path / "mine"
+    with pytest.raises(ConfigError, match="continue it with resume="):
+        make_run_dir(config_in(tmp_path, "experiment=mine", "checkpoint={}".format(checkpoint)))
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside"])

@@ -108,7 +108,7 @@ class FakeWriter:
         self.closed = True
 
     def flush(self):
-        return "flushed"
+        self.flushed = True
 
 
 def test_scalars_of_one_step_reach_the_sink_together_and_all_reach_tensorboard():
@@ -124,7 +124,14 @@ def test_scalars_of_one_step_reach_the_sink_together_and_all_reach_tensorboard()
     tee.close()
     assert sink.logged[1] == (200, {"losses/a": 2.5})
     assert len(writer.scalars) == 6 and writer.closed
-    assert tee.flush() == "flushed"
+
+
+def test_what_waits_for_its_step_to_end_is_handed_on_before_a_checkpoint():
+    writer, sink = FakeWriter(), Recorder()
+    tee = ScalarTee(writer, sink)
+    tee.add_scalar("losses/a", 1.5, 100)
+    tee.flush()
+    assert sink.logged == [(100, {"losses/a": 1.5})] and writer.flushed
 
 
 def test_prints_of_rl_games_go_to_a_file(tmp_path, capsys):
