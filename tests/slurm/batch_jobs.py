@@ -38,8 +38,8 @@ SMALL = [
 # start of rank 1 dies after some seconds of training.
 PROGRAM = """#!/usr/bin/env bash
 [ -z "${{CRASH:-}}" ] || kill -KILL $$
-if [ "${{LOSE_RANK:-}}" = "$SLURM_PROCID" ] && [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ]; then
-    (until [ -n "$(find runs/*/nn -name '*.pth')" ]; do sleep 0.2; done; kill -KILL $$) &
+if [ "${{LOSE_RANK:-none}}" = "${{SLURM_PROCID:-}}" ] && [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ]; then
+    (until [ -n "$(find runs -name '*.pth')" ]; do sleep 0.2; done; kill -KILL $$) &
 fi
 exec {} -m amp_train.cli.train "$@"
 """
