@@ -111,7 +111,8 @@ def _target_at(path: Path, cfg: Config) -> ResumeTarget:
     if path.is_dir():
         run_dir, name = (path.parent if path.name == "nn" else path), None
     elif path.is_file() and path.name.endswith(CHECKPOINT_SUFFIXES) and path.resolve().parent.name == "nn":
-        run_dir, name = path.resolve().parent.parent, _stem(path.name)
+        folder = path.parent if path.parent.name == "nn" else path.resolve().parent
+        run_dir, name = folder.parent, _stem(path.name)
     else:
         raise CheckpointError(
             "resume={} is neither a run directory nor a checkpoint of one. Give runs/NAME, runs/NAME/nn/FILE.pth, auto "

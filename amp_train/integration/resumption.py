@@ -9,7 +9,6 @@ from amp_train.checkpoint.load import safe_load
 from amp_train.checkpoint.store import (
     MANIFEST_SUFFIX,
     POLICY_SUFFIX,
-    STATE_SUFFIX,
     Checkpoint,
     Damaged,
     fault_of,
@@ -150,11 +149,3 @@ def changed_versions(before: Dict[str, str], now: Dict[str, str]) -> List[Differ
     """Return which packages are of another version than when the checkpoint was written."""
     names = sorted(name for name in set(before) & set(now) if before[name] != now[name])
     return [Difference(name, before[name], now[name], INEXACT_NOTE) for name in names]
-
-
-def checkpoint_name_of(path: Path) -> str:
-    """Return the name of the checkpoint to which a policy, training state or manifest belongs."""
-    for suffix in (POLICY_SUFFIX, STATE_SUFFIX, MANIFEST_SUFFIX):
-        if path.name.endswith(suffix):
-            return path.name[: -len(suffix)].partition(".rank")[0]
-    raise CheckpointError("{} is no checkpoint. Give a run directory or a file of its nn/ folder.".format(path))

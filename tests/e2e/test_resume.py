@@ -1,0 +1,202 @@
+"""A training that is stopped, crashes or finds a broken checkpoint goes on as if nothing had happened."""
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from amp_train.checkpoint.load import safe_load
+from amp_train.checkpoint.store import read_manifests
+from amp_train.cli import train
+from amp_train.integration.stopping import EXIT_STOPPED, EXIT_USER_ERROR, StopRequest
+from amp_train.telemetry import MetricsFiles
+
+ITERATIONS = 7
+ARGV = [
+    "max_iterations={}".format(ITERATIONS), "experiment=run", "resume=auto", "video=False", "eval_interval=3", "seed=5",
+    "num_envs=16", "num_threads=1",
+    "task.env.episode_length=12",  # not a multiple of the horizon: checkpoints lie within episodes
+    "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
+    "train.params.config.mini_epochs=2", "train.params.config.lr_schedule=adaptive",
+    "train.params.config.save_best_after=1", "train.params.config.save_frequency=2",
+    "train.params.config.amp_minibatch_size=32", "train.params.config.amp_batch_size=32",
+    "train.params.config.amp_obs_demo_buffer_size=256",
+    "train.params.config.amp_replay_buffer_size=200", "train.params.config.amp_replay_keep_prob=0.5",  # wraps around
+    "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
+]  # fmt: skip
+TIMES = ("time_s", "samples_per_s")
+
+
+class Crash(BaseException):
+    """Nobody catches it."""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The run directory of a training that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["amp-train", *ARGV])
+        train.main()
+    return folder / "runs" / "run"
+
+
+@pytest.fixture
+def amp_train(monkeypatch, tmp_path, capfd):
+    """Run the command in an empty directory; return what it printed."""
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+
+    def run(*argv, exit_code=None):
+        monkeypatch.setattr(sys, "argv", ["amp-train", *argv])
+        if exit_code is None:
+            train.main()
+        else:
+            with pytest.raises(SystemExit) as ended:
+                train.main()
+            assert ended.value.code == exit_code
+        captured = capfd.readouterr()
+        return captured.out + captured.err
+
+    yield run
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def crash_at(monkeypatch, amp_train):
+    """Train until the row of an iteration is about to be written, and no further."""
+
+    def crash(iteration, *argv):
+        write = MetricsFiles.write
+
+        def write_or_crash(self, row):
+            write(self, row)
+            if row["iteration"] == iteration:
+                raise Crash
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MetricsFiles, "write", write_or_crash)
+            with pytest.raises(Crash):
+                amp_train(*(argv or ARGV))
+
+    return crash
+
+
+@pytest.fixture
+def stop_after(monkeypatch, amp_train):
+    """Train until a reason to stop comes after so many iterations."""
+
+    def stop(iterations):
+        asked = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                StopRequest,
+                "__call__",
+                lambda self: asked.append(1) or ("a whim" if len(asked) == iterations else None),
+            )
+            return amp_train(*ARGV, exit_code=EXIT_STOPPED)
+
+    return stop
+
+
+def final_policy(run_dir):
+    ((checkpoint, *_), damaged) = read_manifests(run_dir / "nn")
+    assert damaged == [] and checkpoint.iteration == ITERATIONS
+    return safe_load(checkpoint.policy)
+
+
+def rows(run_dir):
+    with (run_dir / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def scalars(run_dir):
+    """Return every scalar of tensorboard's files, but for those that measure time or are drawn over it."""
+    events = EventAccumulator(str(run_dir / "summaries"), size_guidance={"scalars": 0}, purge_orphaned_data=False)
+    events.Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("performance/") and not tag.endswith("/time")]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def assert_same(run_dir, other):
+    policy, expected = final_policy(run_dir), final_policy(other)
+    for name, tensor in expected["model"].items():
+        assert torch.equal(policy["model"][name], tensor), name
+    for number, moments in expected["optimizer"]["state"].items():
+        for name, moment in moments.items():
+            assert torch.equal(policy["optimizer"]["state"][number][name], moment), name
+    assert policy["optimizer"]["param_groups"] == expected["optimizer"]["param_groups"]
+    assert policy["last_mean_rewards"] == expected["last_mean_rewards"]
+    for name, tensor in expected["amp_input_mean_std"].items():
+        assert torch.equal(policy["amp_input_mean_std"][name], tensor), name
+    assert rows(run_dir) == rows(other)
+    assert scalars(run_dir) == scalars(other)
+
+
+def test_the_uninterrupted_training_is_what_it_takes_to_tell(uninterrupted):
+    its_rows, steps = rows(uninterrupted), [step for step, _ in scalars(uninterrupted)["losses/disc_loss"]]
+    assert [row["iteration"] for row in its_rows] == [str(i) for i in range(1, ITERATIONS + 1)]
+    assert steps == [128 * i for i in range(ITERATIONS)]
+    assert [bool(row["dtw_pose_error_m"]) for row in its_rows] == [False, False, True, False, False, True, True]
+    assert len({row["lr"] for row in its_rows}) > 1  # the adaptive rate moves
+    assert {row["episodes"] for row in its_rows} != {"0"}
+
+
+def test_a_training_that_crashed_is_continued_from_its_last_checkpoint_bit_for_bit(crash_at, amp_train, uninterrupted):
+    crash_at(5)  # the last checkpoint is of iteration 4: a row and scalars too many
+    assert len(rows(Path("runs/run"))) == 5
+    printed = amp_train(*ARGV)
+    assert "Resuming runs/run after iteration 4, 512 samples" in printed
+    assert_same(Path("runs/run"), uninterrupted)
+
+
+def test_a_training_that_was_stopped_says_how_to_go_on_and_goes_on_bit_for_bit(stop_after, amp_train, uninterrupted):
+    printed = stop_after(3)
+    assert "Stopped by a whim and saved. Go on with: amp-train resume=runs/run" in printed
+    assert len(rows(Path("runs/run"))) == 3
+    amp_train("resume=runs/run")  # with the checkpoint's configuration
+    assert_same(Path("runs/run"), uninterrupted)
+
+
+def test_a_broken_checkpoint_is_named_and_skipped_and_the_one_before_it_used(crash_at, amp_train, uninterrupted):
+    crash_at(5)
+    newest, before = read_manifests("runs/run/nn")[0]
+    assert (newest.iteration, before.iteration) == (4, 2)
+    content = bytearray(newest.state().read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.state().write_bytes(content)
+    refusal = amp_train("resume={}".format(newest.policy), exit_code=EXIT_USER_ERROR)
+    assert "{} is damaged".format(newest.name) in refusal and "resume=runs/run" in refusal
+    printed = amp_train(*ARGV)
+    assert "Skipped checkpoint {}: {} is corrupted".format(newest.name, newest.state().name) in printed
+    assert "after iteration 2" in printed
+    assert_same(Path("runs/run"), uninterrupted)
+
+
+def test_a_training_that_crashed_before_its_first_checkpoint_begins_anew(crash_at, amp_train, uninterrupted):
+    crash_at(1)
+    assert "nothing to resume in runs/run" in amp_train(*ARGV)
+    assert_same(Path("runs/run"), uninterrupted)
+
+
+def test_a_finished_training_is_left_as_it_is(crash_at, amp_train, uninterrupted, monkeypatch):
+    monkeypatch.chdir(uninterrupted.parents[1])
+    before = {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()}
+    assert "All {} iterations are done".format(ITERATIONS) in amp_train(*ARGV)
+    assert {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()} == before
+    error = amp_train("resume=runs/run", exit_code=EXIT_USER_ERROR)
+    assert "has done 7 iterations of 7: give max_iterations= a larger number" in error
+
+
+def test_what_would_make_it_another_training_is_refused_or_allowed_by_name(uninterrupted, amp_train, tmp_path):
+    folder = "resume={}".format(uninterrupted)
+    error = amp_train(folder, "max_iterations=9", "train.params.config.gamma=0.5", exit_code=EXIT_USER_ERROR)
+    assert "train.params.config.gamma: 0.97 -> 0.5" in error
+    assert "resume_allow=[train.params.config.gamma]" in error
+    error = amp_train(folder, "num_envs=32", exit_code=EXIT_USER_ERROR)
+    assert "num_envs: 16 -> 32" in error and "checkpoint=" in error
+    assert list(tmp_path.iterdir()) == []
