@@ -14,6 +14,10 @@ from amp_train.errors import ConfigError, unknown_choice
 
 DISC_LOGIT_INIT_SCALE = 1.0
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "selu", "swish", "gelu", "softplus", "None")
+INITIALIZERS = (
+    "default", "const_initializer", "orthogonal_initializer", "orthogonal", "glorot_normal_initializer",
+    "glorot_uniform_initializer", "variance_scaling_initializer", "random_uniform_initializer", "kaiming_normal",
+)  # fmt: skip
 
 
 class AMPBuilder(A2CBuilder):
@@ -115,6 +119,22 @@ def check_network_params(params: Dict[str, Any]) -> None:
     if not continuous.get("fixed_sigma", True) and not continuous.get("learn_sigma", True):
         raise ConfigError("learn_sigma: False needs fixed_sigma: True in network.space.continuous.")
     _check_disc_params(params.get("disc"))
+    _check_names(params, continuous)
+
+
+def _check_names(params: Dict[str, Any], continuous: Dict[str, Any]) -> None:
+    """Check what rl_games looks up by name, and would answer with a KeyError."""
+    mlp = params.get("mlp") or {}
+    activations = [mlp.get("activation"), continuous.get("mu_activation"), continuous.get("sigma_activation")]
+    places = (mlp, params["disc"])
+    initializers = [continuous.get("mu_init"), continuous.get("sigma_init"), *(p.get("initializer") for p in places)]
+    for name in activations:
+        if name is not None and str(name) not in ACTIVATIONS:
+            raise unknown_choice("activation", str(name), ACTIVATIONS)
+    for initializer in initializers:
+        name = (initializer or {}).get("name", "default")
+        if name not in INITIALIZERS:
+            raise unknown_choice("initializer", str(name), INITIALIZERS)
 
 
 def _check_disc_params(disc: Optional[Dict[str, Any]]) -> None:
