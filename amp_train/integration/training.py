@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, cast
 import torch
 
 import amp_train
+from amp_train.checkpoint.find import find_checkpoint
 from amp_train.checkpoint.load import safe_load
 from amp_train.checkpoint.store import remove_unfinished
 from amp_train.config import Config, rl_games_params, stored_form
@@ -107,7 +108,7 @@ def newest_checkpoint(run_dir: Path) -> Optional[Path]:
 
 def stored_config(checkpoint: str) -> Optional[Dict[str, Any]]:
     """Return the configuration that a checkpoint carries; one of IsaacGymEnvs carries none."""
-    extra = safe_load(checkpoint).get("amp_train")
+    extra = safe_load(find_checkpoint(checkpoint)).get("amp_train")
     config = extra.get("config") if isinstance(extra, dict) else None
     return config if isinstance(config, dict) else None
 
