@@ -21,11 +21,12 @@ RESUMED_KEYS = TRAINED_KEYS + (
 # Of this session, or derived from other keys: never a difference.
 SESSION_KEYS = (
     "resume", "resume_allow", "checkpoint", "experiment", "train_dir", "test", "headless", "max_time_s",
-    "train.params.load_checkpoint", "train.params.load_path",
+    "train.params.load_checkpoint", "train.params.load_path", "train.params.config.max_epochs",
+    "train.params.config.max_frames",
 )  # fmt: skip
 LIMITS = ("train.params.config.max_epochs", "train.params.config.max_frames")
 # Nothing that is learned depends on them.
-HARMLESS = LIMITS + (
+HARMLESS = (
     "max_iterations", "video", "eval_interval", "max_diverged_share", "wandb_activate", "wandb_project",
     "wandb_entity", "wandb_group", "wandb_name", "wandb_tags", "train.params.config.save_frequency",
     "train.params.config.save_interval_s", "train.params.config.save_intermediate",
@@ -74,8 +75,10 @@ def resumed_config(
     _check(differences, list(composed.resume_allow), checkpoint)
     for difference in differences:
         OmegaConf.update(config, difference.key, difference.given, merge=False)
-        if difference.key in LIMITS and "max_iterations" not in [other.key for other in differences]:
-            config.max_iterations = None  # it would hide the new limit
+    if set(LIMITS) & set(_given_keys(overrides)) and composed.max_iterations is None:
+        config.max_iterations = None  # the checkpoint's number would hide the limit given
+        for key in LIMITS:
+            OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key))
     return cast(Config, config), differences
 
 
@@ -90,9 +93,8 @@ def _differences(config: DictConfig, composed: DictConfig, given_keys: Sequence[
     found = []
     for key, given in given_leaves.items():
         is_given = any(_is_within(key, prefix) for prefix in given_keys) and not _is_any(key, SESSION_KEYS)
-        is_derived = key in LIMITS and key not in given_keys
         # A null means "fit it to the machine", which the checkpoint's value did.
-        if is_given and not is_derived and given is not None and given != stored_leaves.get(key):
+        if is_given and given is not None and given != stored_leaves.get(key):
             found.append(Difference(key, stored_leaves.get(key), given, INEXACT_NOTE if _is_any(key, INEXACT) else ""))
     return found
 
