@@ -6,13 +6,13 @@ ARGS ?=
 PACKAGING := setup.cfg setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup train test test-slurm lint bench wheel clean help
+.PHONY: setup train test test-slurm lint fuzz bench wheel clean help
 
 help:
 	@echo "make train [ARGS=\"motion=run\"]   train, then write a checkpoint, curves and a video"
 	@echo "make test  [ARGS=\"-k motion\"]    run the tests"
 	@echo "make test-slurm                    run the batch scripts on a SLURM of this machine's own"
-	@echo "make setup | lint | bench | wheel | clean"
+	@echo "make setup | lint | fuzz | bench | wheel | clean"
 
 setup: $(VENV)/.installed
 
@@ -44,6 +44,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --no-tips --eval-annotations --target=3.8- --violations amp_train scripts setup.py
 	$(BIN)/python -m pytest tests/test_architecture.py
+
+# Ten minutes of property tests, then coverage-guided fuzzing of each loader; ARGS: seconds for each.
+fuzz: $(VENV)/.installed-dev
+	@$(INSTALL) -e ".[fuzz]"
+	FUZZ_FACTOR=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/fuzz.py $(or $(ARGS),120)
 
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py $(ARGS)

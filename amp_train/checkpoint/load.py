@@ -15,7 +15,7 @@ from amp_train.errors import CheckpointError
 from amp_train.untrusted import NotAFileError, open_regular, printable
 
 COMPILED_PREFIX = "_orig_mod."  # torch.compile puts it before parameter names
-MAX_DEPTH, MAX_NODES = 32, 1_000_000
+MAX_DEPTH, MAX_NODES = 32, 300_000
 _LEAVES = (str, bytes, bool, int, float, type(None))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from amp_train.untrusted.files import printable
 
-MAX_OPCODES = 2_000_000
+MAX_OPCODES = 1_000_000
 # Whole numbers can be chosen to collide as keys of a dict. The short ones cannot in great numbers.
 _LONG_BYTES, _MAX_LONGS = 8, 1000
 _KEY_TYPES = (str, int, float, bool, bytes, type(None))

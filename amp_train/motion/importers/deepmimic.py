@@ -30,7 +30,7 @@ _JOINTS = (
 )
 _COLUMNS = 8 + sum(size for _, size in _JOINTS)
 # The longest published clip has 0.2 MB; JSON needs up to 20 times its size in memory.
-_MAX_BYTES = 16 * 1024 * 1024
+_MAX_BYTES = 8 * 1024 * 1024
 # The published clips were edited component by component: lengths down to 0.58 (kick, right hip). DeepMimic scales
 # them too.
 _QUAT_LENGTH_TOLERANCE = 0.5
@@ -41,6 +41,8 @@ def parse_deepmimic(data: bytes, name: str) -> MotionClip:
     """Read a DeepMimic clip; frames of unequal duration are resampled at the commonest one."""
     if len(data) > _MAX_BYTES:
         raise MotionError("DeepMimic clip '{}' is larger than the {} MiB allowed.".format(name, _MAX_BYTES // 2**20))
+    if data.count(b"[") + data.count(b"{") > MAX_FRAMES + 10:
+        raise MotionError("DeepMimic clip '{}' has more than {} frames.".format(name, MAX_FRAMES))
     try:
         # As floats, whole numbers of a million digits cost nothing.
         clip = json.loads(data.decode("utf-8"), parse_int=float)
