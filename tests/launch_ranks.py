@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import List, NamedTuple, Sequence
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 class Ended(NamedTuple):

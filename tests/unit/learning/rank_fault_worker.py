@@ -1,0 +1,48 @@
+"""One rank of test_lost_ranks.py: joins, works in step with the others, and fails in the way that it is told."""
+
+import os
+import signal
+import sys
+import types
+from pathlib import Path
+
+import torch
+
+import amp_train
+
+# The package's own __init__ loads rl_games, which takes seconds and has no part in this.
+package = types.ModuleType("amp_train.learning")
+package.__path__ = [str(Path(amp_train.__file__).parent / "learning")]
+sys.modules[package.__name__] = package
+
+from amp_train.learning.distributed import JoinedRanks, RankLostError  # noqa: E402
+
+
+def main(fault: str, timeout_s: float) -> int:
+    torch.set_num_threads(1)
+    rank = int(os.environ["RANK"])
+    try:
+        with JoinedRanks(rank, int(os.environ["WORLD_SIZE"]), timeout_s=timeout_s) as ranks:
+            for step in range(20):
+                if rank == 1 and step == 3:
+                    fail(fault)
+                if fault != "hang_where_others_are_patient":
+                    ranks.average_([torch.ones(4)])
+                ranks.wait()
+    except RankLostError as error:
+        sys.stdout.write(str(error))
+        return 3
+    return 0
+
+
+def fail(fault: str) -> None:
+    if fault == "raise":
+        raise ValueError("a loss of\nnan")
+    if fault == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault.startswith("hang"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], float(sys.argv[2])))
