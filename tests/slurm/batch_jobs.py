@@ -111,13 +111,6 @@ class Cluster:
         """Return the names of the run directories."""
         return sorted(path.parent.name for path in self.folder.glob("runs/*/config.yaml"))
 
-    def wait_for_restart(self, job: str) -> None:
-        """Wait until a requeued job runs."""
-        wait_until(
-            lambda: self.show(job)["Restarts"] != "0" and self.show(job)["JobState"] == "RUNNING",
-            lambda: self.log(job),
-        )
-
     def wait_for_end(self, job: str, state: str = "COMPLETED") -> Dict[str, str]:
         """Wait until a job has ended and is not requeued; check how."""
         ends = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
