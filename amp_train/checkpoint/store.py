@@ -107,6 +107,12 @@ class CheckpointStore:
         for outdated in others[0 if last else self._keep - 1 :]:
             self._remove(outdated)
 
+    def discard(self, name: str) -> None:
+        """Remove what was written of a checkpoint that could not be completed, as far as the disk lets it."""
+        if not (self._folder / (name + MANIFEST_SUFFIX)).exists():
+            with contextlib.suppress(OSError):
+                self._remove(name)
+
     def _write_manifest(self, name: str, content: Dict[str, Any]) -> None:
         files = {file: digest._asdict() for file, digest in content["files"].items()}
         text = json.dumps({"format": FORMAT, **content, "files": files}, indent=1)

@@ -14,7 +14,8 @@ from rl_games.algos_torch.a2c_continuous import A2CAgent
 from rl_games.common.a2c_common import print_statistics
 from torch import Tensor
 
-from amp_train.checkpoint.atomic import digest_of
+from amp_train.checkpoint.atomic import Digest, digest_of
+from amp_train.checkpoint.save_faults import SaveFaults, failure_of
 from amp_train.checkpoint.store import POLICY_SUFFIX, CheckpointStore, load_state, save_file, state_name
 from amp_train.learning.distributed import ALONE, Ranks, state_tensors
 from amp_train.learning.save_schedule import SaveSchedule
@@ -50,6 +51,7 @@ class TrainingLoop(A2CAgent):
         self._store = self.config.get("store") or CheckpointStore(
             self.nn_dir, self.config.get("keep_checkpoints", KEEP_CHECKPOINTS)
         )
+        self._save_faults, self._best_faults = SaveFaults("checkpoint"), SaveFaults("best policy", max_in_a_row=None)
         if hasattr(self.algo_observer, "load_state_dict"):
             self.stateful["observer"] = self.algo_observer
 
@@ -68,6 +70,7 @@ class TrainingLoop(A2CAgent):
                 self._save_checkpoint(last=finished)
                 schedule.saved(time.monotonic() - started_s)
             if finished or self.stopped_by is not None:
+                self._save_faults.check_end()
                 return self.last_mean_rewards, self.epoch_num
 
     def _start(self) -> None:
@@ -132,9 +135,11 @@ class TrainingLoop(A2CAgent):
     def _keep_best(self, epoch_num: int, has_games: bool) -> None:
         """Save the policy alone if the last episodes were worth more than ever before."""
         if has_games and self.mean_rewards > self.last_mean_rewards and epoch_num >= self.save_best_after:
-            self.last_mean_rewards = self.mean_rewards
-            if self.ranks.is_first:
-                self._store.save_policy(self.config["name"], self.get_full_state_weights())
+            former, self.last_mean_rewards = self.last_mean_rewards, self.mean_rewards
+            failure = self._tried(lambda: self._store.save_policy(self.config["name"], self.get_full_state_weights()))
+            self._best_faults.note(failure)
+            if failure is not None:
+                self.last_mean_rewards = former  # the next iteration tries again
 
     def _is_finished(self) -> bool:
         has_won = self.last_mean_rewards > self.config.get("score_to_win", float("inf"))
@@ -148,19 +153,36 @@ class TrainingLoop(A2CAgent):
         reward = self.mean_rewards if has_games else -float("inf")
         name = "last_{}_ep_{}_rew_{}".format(self.config["name"], self.epoch_num, str(np.float32(reward)))
         name, event_files = self.ranks.first_does(lambda: self._begin_checkpoint(name))
+        files: Dict[str, Digest] = {}
+        failure = self.ranks.agree(failure_of(lambda: self._save_state(name, files)))
+        if failure is None:
+            failure = self._tried(lambda: self._complete_checkpoint(name, files, last, event_files))
+        if failure is not None and self.ranks.is_first:
+            self._store.discard(name)
+        self._save_faults.note(failure)
+
+    def _tried(self, save: Callable[[], None]) -> Optional[str]:
+        """Save something on the first rank; return on every rank why its disk refused it, None if it did not."""
+        return self.ranks.agree(failure_of(save) if self.ranks.is_first else None)
+
+    def _save_state(self, name: str, files: Dict[str, Digest]) -> None:
+        """Write this rank's training state, and note its digest."""
+        file = state_name(name, self.ranks.rank)
+        files[file] = save_file(Path(self.nn_dir) / file, training_state(self))
+
+    def _complete_checkpoint(
+        self, name: str, files: Dict[str, Digest], last: bool, event_files: Dict[str, int]
+    ) -> None:
+        """Write the policy beside the training states of all ranks, and make the checkpoint valid."""
         folder = Path(self.nn_dir)
-        digest = save_file(folder / state_name(name, self.ranks.rank), training_state(self))
-        self.ranks.wait()
-        if self.ranks.is_first:
-            files = {state_name(name): digest}
-            for rank in range(1, self.ranks.world_size):
-                files[state_name(name, rank)] = digest_of(folder / state_name(name, rank))
-            files[name + POLICY_SUFFIX] = save_file(folder / (name + POLICY_SUFFIX), self.get_full_state_weights())
-            self._store.complete(name, self.epoch_num, files, self.ranks.world_size, last, event_files)
+        for rank in range(1, self.ranks.world_size):
+            files[state_name(name, rank)] = digest_of(folder / state_name(name, rank))
+        files[name + POLICY_SUFFIX] = save_file(folder / (name + POLICY_SUFFIX), self.get_full_state_weights())
+        self._store.complete(name, self.epoch_num, files, self.ranks.world_size, last, event_files)
 
     def _begin_checkpoint(self, name: str) -> Tuple[str, Dict[str, int]]:
         """Have the metrics on disk; return the checkpoint's name, which all ranks use, and how far tensorboard is."""
-        self._store.begin(name)
+        failure_of(lambda: self._store.begin(name))  # if that fails, so does the writing
         sync = getattr(self.algo_observer, "sync", dict)
         return name, sync()
 
