@@ -25,6 +25,8 @@ def main() -> None:
     # Read when torch loads: its idle threads spin for a moment, as long as an update may need them again, then sleep.
     # By default they spin for milliseconds, on cores that physics or another program needs (docs/performance.md).
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
+    # Where several processes train together, one that is lost is a line of ours, not pages of stack frames.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     register_schema()
     with one_line_errors():
         check_hydra_arguments(sys.argv[1:])

@@ -45,7 +45,9 @@ def train_or_play(composed: DictConfig) -> None:
     if not ranks.is_first:
         sys.exit(EXIT_DONE if stopped_by is None else EXIT_STOPPED)
     if stopped_by is not None:
-        print("Stopped by {} and saved. Go on with: amp-train resume={}".format(stopped_by, run_dir), flush=True)
+        as_many = " in {} processes".format(ranks.world_size) if ranks.world_size > 1 else ""
+        command = "amp-train resume={}{}".format(run_dir, as_many and " multi_gpu=True")
+        print("Stopped by {} and saved. Go on{} with: {}".format(stopped_by, as_many, command), flush=True)
         sys.exit(EXIT_STOPPED)
     _report(cfg, run_dir)
 

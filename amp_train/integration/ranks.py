@@ -82,7 +82,8 @@ def start_common(cfg: Config, ranks: Ranks) -> None:
         torch.cuda.set_device(device)
     own = _flat(stored_form(cfg))
     first = ranks.first_does(lambda: own)
-    different = sorted(key for key in own if own[key] != first.get(key) and key not in OWN_KEYS)
+    different = [key for key in own if own[key] != first.get(key) and key not in OWN_KEYS]
+    different.sort(key=lambda key: (key != "num_envs", key))  # others follow from it
     complaint = ranks.agree(_complaint(different[0], own, first, ranks.rank) if different else None)
     if complaint:
         raise ConfigError(complaint)
