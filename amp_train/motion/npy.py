@@ -3,6 +3,7 @@
 import ast
 import math
 import struct
+import sys
 from pathlib import Path
 from typing import Any, Tuple
 
@@ -50,7 +51,7 @@ def parse_npy_header(data: bytes, what: str) -> Tuple[np.dtype, Tuple[int, ...],
         raise broken
     start, form = (10, "<H") if data[6] == 1 else (12, "<I")
     (length,) = struct.unpack(form, data[8:start])
-    if length > min(_MAX_HEADER_BYTES, len(data) - start):
+    if length > min(_MAX_HEADER_BYTES, len(data) - start) or b"\\" in data[start : start + length]:
         raise broken
     try:
         header = ast.literal_eval(data[start : start + length].decode("latin1").strip())
@@ -77,6 +78,8 @@ def build_array(dtype: np.dtype, shape: Any, fortran_order: bool, data: bytes, w
     if not whole or len(shape) > _MAX_DIMS or dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != len(data):
         text = printable(repr(shape)[:80]) if whole else "of an unexpected kind"
         raise MotionError("{} declares an array of shape {}, but holds {} bytes of data.".format(what, text, len(data)))
+    if dtype.kind == "U" and np.frombuffer(data, dtype=dtype.byteorder + "u4").max(initial=0) > sys.maxunicode:
+        raise MotionError("{} holds text that is none: a character beyond the last one.".format(what))
     return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran_order else "C")
 
 

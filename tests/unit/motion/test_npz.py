@@ -157,6 +157,22 @@ def test_other_array_types_are_refused(descr: str) -> None:
         parse_npy(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\0" * 8, "clip")
 
 
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+def test_text_of_characters_that_do_not_exist_is_refused(byte_order: str) -> None:
+    text = np.array(["walk"], dtype=byte_order + "U4")
+    assert parse_npy(_npy(text), "clip").tolist() == ["walk"]
+    beyond = text.view(byte_order + "u4").copy()
+    beyond[2] = 0x110000
+    with pytest.raises(MotionError, match="a character beyond the last one"):
+        parse_npy(_npy(beyond.view(byte_order + "U4")), "clip")
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.npz", tmp_path):
         with pytest.raises(MotionError, match="does not exist or is not a file"):
