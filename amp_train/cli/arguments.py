@@ -1,6 +1,7 @@
 """Reading a command line: what is wrong with it is one line on stderr and exit code 2."""
 
 import contextlib
+import os
 import sys
 from typing import Iterator, List, Optional, Sequence
 
@@ -43,6 +44,7 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
     check = check_sweep if args.multirun else compose
     check(args.overrides, args.config_dir)
     if is_batch:
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # leave it to us to say what went wrong
         print(
             "The sweep goes to SLURM, and this command waits for it. Ctrl-C ends the waiting, not the jobs.", flush=True
         )

@@ -10,12 +10,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from types import FrameType
 from typing import Iterator, Optional, Sequence
 
 from hydra.core.override_parser.types import Override
 
-from amp_train.errors import AmpTrainError, ConfigError, MissingPackageError
+from amp_train.errors import ConfigError, MissingPackageError, TrainingError
 from amp_train.integration.stopping import EXIT_STOPPED
 
 LAUNCHER_GROUP, LAUNCHERS = "hydra/launcher", ("slurm", "submitit_slurm")
@@ -23,7 +24,10 @@ PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 STATE_TIMEOUT_S = 30.0
 
 
-class SweepJobError(AmpTrainError):
+REFUSED = "sbatch: error: "
+
+
+class SweepJobError(TrainingError):
     """One job of a sweep came to nothing; raised where submitit tells it to the command that waits for the sweep."""
 
 
@@ -48,6 +52,27 @@ def check_launcher(overrides: Sequence[Override], multirun: bool) -> bool:
             "node, or leave it out to train here, one job after another.".format(option)
         )
     return True
+
+
+@contextlib.contextmanager
+def sweep_errors() -> Iterator[None]:
+    """Turn what submitit raises in the command that waits for a sweep into one line.
+
+    Raises:
+        ConfigError: SLURM refused the jobs.
+        SweepJobError: a job was cancelled, or ended without a word.
+    """
+    try:
+        yield
+    except Exception as error:
+        submitit = sys.modules.get("submitit.core.utils")
+        if submitit is None or not isinstance(error, (submitit.FailedJobError, submitit.UncompletedJobError)):
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        if lines[0].startswith(REFUSED):
+            refusal = lines[0][len(REFUSED) :].rstrip(".")
+            raise ConfigError("SLURM refused the sweep: {}.".format(refusal)) from error
+        raise SweepJobError("A job of the sweep did not come to its end: {}".format(" ".join(lines[-2:]))) from error
 
 
 @contextlib.contextmanager
@@ -78,21 +103,24 @@ def saved_before_requeue() -> Iterator[None]:
                 requeue(number, None)
             raise
         if end.code:
-            text = "Exit code {}; the output of the job, in {}, says why."
-            raise SweepJobError(text.format(end.code, os.environ.get("SUBMITIT_FOLDER"))) from end
+            folder = os.environ.get("SUBMITIT_FOLDER", "").replace("%j", _job_id())
+            raise SweepJobError("Exit code {}; the job's output in {} says why.".format(end.code, folder)) from end
     finally:
         signal.signal(number, requeue)
 
 
 def _slurm_ends_job() -> bool:
     """Return whether SLURM is ending this job: by scancel, or by preemption, after which it requeues the job itself."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    if os.environ.get("SLURM_ARRAY_JOB_ID"):  # the bare id of an array's last task means the whole array
-        job = "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format(**os.environ)
-    command = ["squeue", "--noheader", "--jobs=" + job, "--format=%T %r"]
+    command = ["squeue", "--noheader", "--jobs=" + _job_id(), "--format=%T %r"]
     try:
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=STATE_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return False
     state = result.stdout.strip()
     return state.startswith("COMPLETING") and state != "COMPLETING TimeLimit"
+
+
+def _job_id() -> str:
+    if os.environ.get("SLURM_ARRAY_JOB_ID"):  # the bare id of an array's last task means the whole array
+        return "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format(**os.environ)
+    return os.environ.get("SLURM_JOB_ID", "")

@@ -7,7 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from amp_train.cli.arguments import check_hydra_arguments, one_line_errors
-from amp_train.cli.slurm_launcher import saved_before_requeue
+from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config.schema import register_schema
 from amp_train.paths import CONF_DIR
 
@@ -30,7 +30,8 @@ def main() -> None:
     register_schema()
     with one_line_errors():
         check_hydra_arguments(sys.argv[1:])
-        hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(run_job)()
+        with sweep_errors():
+            hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(run_job)()
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def test_a_preempted_job_ends_as_if_uninterrupted(cluster, uninterrupted):
     urgent = ["--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"]
     cluster.command("sbatch", *urgent)
     assert cluster.wait_for_end(job)["Restarts"] == "1"
+    assert "Stopped by SIGTERM and saved" in cluster.log(job)
     assert_as_uninterrupted(cluster, "a", uninterrupted)
 
 
@@ -48,6 +49,7 @@ def test_scancel_saves_and_the_same_command_goes_on_later(cluster, uninterrupted
     cluster.wait_for_iteration("a", EARLY)
     cluster.command("scancel", job)
     assert cluster.wait_for_end(job, "CANCELLED")["Restarts"] == "0"
+    assert "Stopped by SIGTERM and saved" in cluster.log(job)
     again = cluster.submit("train.sbatch", *LENGTH, "experiment=a")
     cluster.wait_for_end(again)
     assert_as_uninterrupted(cluster, "a", uninterrupted)

@@ -17,6 +17,7 @@ def test_two_nodes_train_as_one_and_go_on_exactly_after_usr1(cluster):
     cluster.wait_for_iteration("a", EARLY)
     cluster.command("scancel", "--signal=USR1", "--batch", job)
     assert cluster.wait_for_end(job)["Restarts"] == "1"
+    assert "Stopped by SIGUSR1 and saved" in cluster.log(job)
     assert same(trained(cluster, "a", ITERATIONS), trained(cluster, "straight", ITERATIONS))
     assert losses(cluster, "a") == losses(cluster, "straight")
 

@@ -1,8 +1,10 @@
 """`amp-train -m hydra/launcher=slurm`: a sweep as jobs of a real SLURM, and what its signal does to one of them."""
 
 import importlib.util
+import re
 import signal
 import subprocess
+from pathlib import Path
 from typing import Iterator, List
 
 import pytest
@@ -37,6 +39,10 @@ class Sweep:
         """Return the ids of the sweep's jobs."""
         return sorted(path.name for path in self.cluster.folder.glob("runs/sweeps/*/.submitit/*_*") if path.is_dir())
 
+    def log(self, job: str) -> str:
+        paths = self.cluster.folder.glob("runs/sweeps/*/.submitit/{}/*_log.out".format(job))
+        return "".join(path.read_text() for path in paths)
+
     def wait(self) -> str:
         out, _ = self.process.communicate(timeout=PATIENCE_S)
         return out
@@ -66,6 +72,7 @@ def test_a_sweep_trains_each_seed_and_a_preempted_job_goes_on_in_its_run_directo
     out = running.wait()
     assert running.process.returncode == 0, out
     assert cluster.show(first)["Restarts"] == "1"
+    assert "Stopped by SIGUSR1 and saved" in running.log(first)
     assert len(cluster.runs()) == 2
     for run in cluster.runs():
         assert len(losses(cluster, run)) == ITERATIONS
@@ -78,8 +85,18 @@ def test_a_sweep_trains_each_seed_and_a_preempted_job_goes_on_in_its_run_directo
 def test_a_job_that_fails_is_told_to_the_sweep(sweep):
     running = sweep("seed=5,6", "motion.file=missing.npz")
     out = running.wait()
-    assert running.process.returncode != 0
-    assert "Exit code 2; the output of the job" in out
+    assert running.process.returncode == 3
+    (folder,) = re.findall(r"^Error: Exit code 2; the job's output in (.*) says why\.$", out, re.MULTILINE)
+    (log,) = Path(folder).glob("*_log.out")
+    assert "Motion 'missing.npz' not found" in log.read_text()
+
+
+def test_a_sweep_that_slurm_refuses_is_one_line(sweep):
+    running = sweep("seed=5,6", "hydra.launcher.partition=nowhere")
+    out = running.wait()
+    assert running.process.returncode == 2
+    assert out.endswith("Error: SLURM refused the sweep: invalid partition specified: nowhere.\n")
+    assert "Traceback" not in out
 
 
 def test_ctrl_c_ends_the_waiting_only(cluster, sweep):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from amp_train.cli import slurm_launcher
-from amp_train.cli.slurm_launcher import SweepJobError, check_launcher, saved_before_requeue
+from amp_train.cli.slurm_launcher import SweepJobError, check_launcher, saved_before_requeue, sweep_errors
 from amp_train.config import check_sweep
 from amp_train.config.overrides import parse_overrides
 from amp_train.errors import ConfigError, MissingPackageError
@@ -49,13 +49,37 @@ def test_a_launcher_that_cannot_be_had_is_one_line(installed, there, multirun, e
         check_launcher(parse_overrides(SLURM), multirun)
 
 
-@pytest.mark.skipif(
+needs_launcher = pytest.mark.skipif(
     importlib.util.find_spec(slurm_launcher.PLUGIN) is None, reason="hydra-submitit-launcher is not installed"
 )
+
+
+@needs_launcher
 def test_the_launchers_settings_are_checked_like_all_others():
     check_sweep([*SLURM, "hydra.launcher.timeout_min=10", "hydra.launcher.partition=gpu"])
     with pytest.raises(ConfigError, match="timeout_minutes"):
         check_sweep([*SLURM, "hydra.launcher.timeout_minutes=10"])
+
+
+@needs_launcher
+@pytest.mark.parametrize(
+    "text, kind, said",
+    [
+        ("sbatch: error: invalid partition specified: nope\nsbatch: error: failed", ConfigError, "specified: nope"),
+        ("Job 12_1 was CANCELLED\nTraceback\nlog is empty", SweepJobError, "log is empty"),
+    ],
+)
+def test_what_submitit_raises_is_one_line(text, kind, said):
+    from submitit.core.utils import FailedJobError
+
+    with pytest.raises(kind, match=said) as caught, sweep_errors():
+        raise FailedJobError(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), sweep_errors():
+        raise ZeroDivisionError
 
 
 @pytest.fixture
@@ -95,6 +119,14 @@ def test_a_failed_job_is_told_to_the_sweep_and_not_requeued(in_submitit):
     with pytest.raises(SweepJobError, match="Exit code 2"), saved_before_requeue():
         sys.exit(2)
     assert in_submitit == []
+
+
+def test_a_failed_job_says_where_its_output_is(in_submitit, monkeypatch):
+    monkeypatch.setenv("SUBMITIT_FOLDER", "runs/sweeps/now/.submitit/%j")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    with pytest.raises(SweepJobError, match="in runs/sweeps/now/.submitit/12_3 says why"), saved_before_requeue():
+        sys.exit(3)
 
 
 def test_the_handler_of_submitit_is_given_back(in_submitit):
