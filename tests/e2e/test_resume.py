@@ -200,3 +200,35 @@ def test_what_would_make_it_another_training_is_refused_or_allowed_by_name(unint
     error = amp_train(folder, "num_envs=32", exit_code=EXIT_USER_ERROR)
     assert "num_envs: 16 -> 32" in error and "checkpoint=" in error
     assert list(tmp_path.iterdir()) == []
+
+
+class FakeWandb:
+    """Records what wandb would get; a server drops steps below its newest, as wandb's does."""
+
+    def __init__(self):
+        self.runs, self.logged = [], {}
+
+    def init(self, **args):
+        self.runs.append((args["id"], args["resume"]))
+        return self
+
+    def log(self, scalars, step):
+        scalars = {k: v for k, v in scalars.items() if not k.startswith("performance/")}
+        before = self.logged.setdefault(step, {})
+        assert {k: scalars.get(k) for k in before} == before  # what is dropped was the same
+        before.update(scalars)
+
+    def finish(self):
+        pass
+
+
+def test_wandb_continues_the_same_run_without_gap_or_contradiction(crash_at, amp_train, monkeypatch, uninterrupted):
+    fake, argv = FakeWandb(), [*ARGV, "wandb_activate=True"]
+    monkeypatch.setattr("wandb.init", fake.init)
+    crash_at(5, *argv)
+    assert len(fake.logged) >= 4
+    amp_train(*argv)
+    assert len(set(fake.runs)) == 1 and fake.runs[0][1] == "allow" and len(fake.runs) == 2
+    assert sorted(fake.logged) == [128 * i for i in range(ITERATIONS)]
+    expected = dict(scalars(uninterrupted)["losses/disc_loss"])
+    assert {step: got["losses/disc_loss"] for step, got in fake.logged.items()} == pytest.approx(expected, rel=1e-6)
