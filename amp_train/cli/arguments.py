@@ -1,6 +1,7 @@
 """Reading a command line: what is wrong with it is one line on stderr and exit code 2."""
 
 import contextlib
+import errno
 import os
 import sys
 from typing import Iterator, List, Optional, Sequence
@@ -16,6 +17,9 @@ from amp_train.config.overrides import parse_overrides
 from amp_train.errors import TrainingError, UserError
 from amp_train.integration.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
+# What a disk says that cannot be written, at a moment when nothing can go on without it.
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
@@ -25,6 +29,11 @@ def one_line_errors() -> Iterator[None]:
     except (UserError, TrainingError) as error:
         print("Error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILED)
+    except OSError as error:
+        if error.errno not in STORAGE_ERRORS:
+            raise
+        print("Error: {}".format(error), file=sys.stderr)
+        sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

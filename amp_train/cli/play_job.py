@@ -105,7 +105,7 @@ def drawn(draw: Callable[[], Path]) -> str:
     """Draw something; return its path, or in one line why this machine cannot."""
     try:
         return str(draw())
-    except UserError as error:
+    except (UserError, OSError) as error:
         return "none. {}".format(error)
 
 

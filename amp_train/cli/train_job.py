@@ -12,8 +12,10 @@ from amp_train.cli.arguments import sweep_job_number, task_overrides
 from amp_train.cli.play_job import describe, drawn, play_checkpoint, record_video
 from amp_train.cli.resuming import check_done, list_other_changes, look_for_resumption, with_its_configuration
 from amp_train.config import Config, make_run_dir, resolve, with_overrides
+from amp_train.config.disk_check import check_writable
 from amp_train.config.run_lock import RunLock
 from amp_train.env import make_env
+from amp_train.errors import UserError
 from amp_train.integration.playback import play
 from amp_train.integration.preflight import check_training
 from amp_train.integration.ranks import common_resumption, join_ranks, of_this_rank, start_common
@@ -48,6 +50,8 @@ def train_or_play(composed: DictConfig) -> None:
         as_many = " in {} processes".format(ranks.world_size) if ranks.world_size > 1 else ""
         command = "amp-train resume={}{}".format(run_dir, as_many and " multi_gpu=True")
         print("Stopped by {} and saved. Go on{} with: {}".format(stopped_by, as_many, command), flush=True)
+        if stop.only_this_job and sweep_job_number() is not None:
+            return
         sys.exit(EXIT_STOPPED)
     _report(cfg, run_dir)
 
@@ -57,6 +61,8 @@ def _train(
 ) -> Tuple[Path, Optional[str]]:
     """Train in a run directory that is locked; return it, and why the training stopped before its end, if it did."""
     check_training(cfg)
+    place = Path(cfg.train_dir) if resumption is None else resumption.run_dir
+    ranks.first_does(lambda: check_writable(place))
     env = make_env(of_this_rank(cfg, ranks))
     held.callback(env.close)
     if resumption is not None:
@@ -107,7 +113,10 @@ def _report(cfg: Config, run_dir: Path) -> None:
     print("  checkpoint  {}".format(checkpoint))
     print("  curves      {}".format(drawn(lambda: plot_curves(run_dir / "metrics.csv", run_dir / "curves.png"))))
     if cfg.video and checkpoint is not None:
-        _final_video(cfg, checkpoint, run_dir / "video.mp4")
+        try:
+            _final_video(cfg, checkpoint, run_dir / "video.mp4")
+        except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
+            print("  video       none. {}".format(error))
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:

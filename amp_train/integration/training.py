@@ -17,6 +17,7 @@ from amp_train.checkpoint.store import remove_unfinished
 from amp_train.config import Config, rl_games_params, stored_form
 from amp_train.env import AmpEnv
 from amp_train.integration.cut_metrics import cut_metrics
+from amp_train.integration.divergence_watch import DivergenceWatch
 from amp_train.integration.ranks import rank_seed
 from amp_train.integration.registration import load_runner
 from amp_train.integration.resumption import STATE_FORMAT, Resumption, input_files
@@ -56,8 +57,9 @@ def train(
     params["config"]["checkpoint_extra"] = description(cfg, env)
     if ranks.is_first:
         clean_up(run_dir, resumption)
-    vec_env = AMPVecEnv(env, str(cfg.rl_device))
-    evaluation = TrainingEvaluation(cfg)
+    watch = DivergenceWatch(env, run_dir, cfg.max_diverged_share)
+    vec_env = AMPVecEnv(env, str(cfg.rl_device), watch.check)
+    evaluation = TrainingEvaluation(cfg, active=ranks.is_first)
     observer = TrainingObserver(
         [MetricsFiles(run_dir), ProgressBar()] if ranks.is_first else [],
         _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None,

@@ -25,9 +25,14 @@ class TrainingEvaluation:
     that it shares are put back.
     """
 
-    def __init__(self, cfg: Config) -> None:
-        """Take a resolved configuration; the environments are built at once, from the clip as it is now."""
-        self._interval, self._rl_device = cfg.eval_interval, str(cfg.rl_device)
+    def __init__(self, cfg: Config, active: bool = True) -> None:
+        """Build the environments, from the clip as it is now.
+
+        Args:
+            cfg: resolved.
+            active: whether there will be measurements at all.
+        """
+        self._interval, self._rl_device = cfg.eval_interval if active else 0, str(cfg.rl_device)
         self._cfg = set_up_episodes(cfg, EPISODES, EPISODE_S, cfg.seed)
         self._cfg.num_threads = 1
         self._vec_env: Optional[AMPVecEnv] = None
