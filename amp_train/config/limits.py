@@ -22,6 +22,7 @@ MAXIMA: Dict[str, int] = {
     "train.params.config.minibatch_size": 2**24,
     "train.params.config.mini_epochs": 1000,
     "train.params.config.games_to_track": 10**6,
+    "train.params.config.keep_checkpoints": 1000,
     "train.params.config.amp_obs_demo_buffer_size": 10**8,
     "train.params.config.amp_replay_buffer_size": 10**8,
     "train.params.config.amp_batch_size": 2**24,

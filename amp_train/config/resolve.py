@@ -158,6 +158,9 @@ def _check_positive(cfg: Config) -> None:
         raise ConfigError("seed must be between 0 and 4294967295, not {}.".format(cfg.seed))
     if cfg.eval_interval < 0:
         raise ConfigError("eval_interval must be at least 0 (never), not {}.".format(cfg.eval_interval))
+    for key, every in (("save_frequency", agent.save_frequency), ("save_interval_s", agent.save_interval_s)):
+        if not every >= 0:
+            raise ConfigError("train.params.config.{} must be at least 0 (off), not {}.".format(key, every))
     if cfg.max_time_s is not None and not cfg.max_time_s > 0:
         raise ConfigError("max_time_s must be more than 0 s, or null for no limit, not {}.".format(cfg.max_time_s))
     if not 0.0 <= cfg.max_diverged_share <= 1.0:
