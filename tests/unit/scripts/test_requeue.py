@@ -30,13 +30,26 @@ class Queue:
 
     def start(self, training: str, *argv: str) -> "subprocess.Popen[str]":
         """Start a batch script whose `amp-train` is these lines of bash."""
+        script = ["bash", "-c", 'source "$0"; run_until_done amp-train "$@"', str(SCRIPTS / "requeue.sh")]
+        return self._start(training, [*script, *argv])
+
+    def run_array(self, task: int, count: int, **environ: str) -> "subprocess.CompletedProcess[str]":
+        """Run a task of array.sbatch that shows what `amp-train` is given."""
+        (self.folder / "scripts").symlink_to(SCRIPTS.parent)
+        numbers = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": str(count)}
+        self.environ = dict(numbers, SLURM_JOB_NAME="job", **environ)
+        job = self._start('echo "$@"', ["bash", str(SCRIPTS / "array.sbatch"), "num_envs=8"])
+        out, _ = job.communicate(timeout=30)
+        return subprocess.CompletedProcess("array.sbatch", job.returncode, out)
+
+    def _start(self, training: str, command: List[str]) -> "subprocess.Popen[str]":
         self._program("amp-train", training)
         (self.folder / "state").write_text(self.state)
         return subprocess.Popen(
-            ["bash", "-c", 'source "$0"; run_until_done amp-train "$@"', str(SCRIPTS / "requeue.sh"), *argv],
+            command,
             cwd=str(self.folder),
             env=dict(
-                {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "MAX_STARTS"))},
+                {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "MAX_STARTS", "AMP_TRAIN"))},
                 SLURM_JOB_ID="7",
                 SLURM_SUBMIT_DIR=str(self.folder),
                 **self.environ,
@@ -138,6 +151,22 @@ def test_a_signal_reaches_the_training_which_saves_before_the_job_ends(queue, na
     assert job.returncode == STOPPED, out
     assert (queue.folder / "saved").exists()
     assert queue.requeued() == ["requeue 7"]
+
+
+@pytest.mark.parametrize(
+    "task, given", enumerate(["walk 1", "walk 2", "walk 3", "run 1", "run 2", "run 3"]), ids=lambda value: str(value)
+)
+def test_an_array_has_a_task_for_every_motion_and_seed(queue, task, given):
+    result = queue.run_array(task, 6, MOTIONS="walk run", SEEDS="1 2 3")
+    motion, seed = given.split()
+    wanted = "motion={0} seed={1} experiment=job-7_{0}_seed{1} num_envs=8 resume=auto"
+    assert result.stdout.strip() == wanted.format(motion, seed)
+
+
+@pytest.mark.parametrize("count", [5, 7])
+def test_an_array_of_another_size_names_the_right_one(queue, count):
+    result = queue.run_array(0, count, MOTIONS="walk run", SEEDS="1 2 3")
+    assert (result.returncode, "--array=0-5" in result.stdout) == (2, True)
 
 
 SCRIPT_FILES = sorted(path for path in SCRIPTS.iterdir() if path.suffix in (".sh", ".sbatch"))
