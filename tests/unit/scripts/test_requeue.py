@@ -153,9 +153,7 @@ def test_a_signal_reaches_the_training_which_saves_before_the_job_ends(queue, na
     assert queue.requeued() == ["requeue 7"]
 
 
-@pytest.mark.parametrize(
-    "task, given", enumerate(["walk 1", "walk 2", "walk 3", "run 1", "run 2", "run 3"]), ids=lambda value: str(value)
-)
+@pytest.mark.parametrize("task, given", list(enumerate(["walk 1", "walk 2", "walk 3", "run 1", "run 2", "run 3"])))
 def test_an_array_has_a_task_for_every_motion_and_seed(queue, task, given):
     result = queue.run_array(task, 6, MOTIONS="walk run", SEEDS="1 2 3")
     motion, seed = given.split()
