@@ -15,6 +15,7 @@ import torch
 from amp_train.checkpoint.atomic import Digest, digest_of, remove_partial_files, write_atomically
 from amp_train.checkpoint.load import load_plain
 from amp_train.errors import CheckpointError
+from amp_train.untrusted import read_regular
 
 POLICY_SUFFIX, STATE_SUFFIX, MANIFEST_SUFFIX = ".pth", ".state", ".json"
 FORMAT = 1
@@ -162,18 +163,26 @@ def read_manifest(path: Path) -> Checkpoint:
     """
     name = path.name[: -len(MANIFEST_SUFFIX)]
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(MAX_MANIFEST_BYTES).decode())
+        content = json.loads(read_regular(path, MAX_MANIFEST_BYTES).decode(), parse_int=_short_int)
         files = {str(n): Digest(int(d["num_bytes"]), str(d["sha256"])) for n, d in content["files"].items()}
         numbers = [int(content.get(key, 0)) for key in ("number", "iteration", "ranks")]
         event_files = {str(n): int(size) for n, size in content.get("event_files", {}).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise CheckpointError("its manifest {} cannot be read".format(path.name)) from error
     if content.get("format") != FORMAT:
         raise CheckpointError("its manifest {} is of another version".format(path.name))
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
         raise CheckpointError("its manifest {} names other files".format(path.name))
+    if min(numbers) < 0 or numbers[2] > len(files):
+        raise CheckpointError("its manifest {} counts what is not there".format(path.name))
     return Checkpoint(path.parent, name, numbers[0], numbers[1], numbers[2], files, event_files)
+
+
+def _short_int(digits: str) -> int:
+    """Read a whole number of a size that is one of a file; a million digits would take long."""
+    if len(digits) > 20:
+        raise ValueError("a number of {} digits".format(len(digits)))
+    return int(digits)
 
 
 def fault_of(checkpoint: Checkpoint) -> Optional[str]:

@@ -6,6 +6,8 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 import torch
 
+MT19937_WORDS = 624
+
 
 def random_state() -> Dict[str, Any]:
     """Return the state of Python's, numpy's, torch's and CUDA's generators."""
@@ -30,6 +32,8 @@ def set_random_state(state: Dict[str, Any]) -> None:
     python, numpy = state["python"], state["numpy"]
     random.setstate((python["version"], tuple(python["words"]), python["gauss_next"]))
     keys = np.array(numpy["keys"], dtype=np.uint32)
+    if keys.shape != (MT19937_WORDS,) or not 0 <= numpy["position"] <= MT19937_WORDS:
+        raise ValueError("numpy's generator cannot have that state")  # it would read beyond its words
     np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached_gaussian"]))
     torch.set_rng_state(state["torch"])
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():

@@ -20,6 +20,7 @@ import yaml
 from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.checkpoint.load import load_plain, safe_load
+from amp_train.checkpoint.store import fault_of, read_manifest
 from amp_train.config.foreign import check_config_folders
 from amp_train.errors import UserError
 from amp_train.motion import MotionClip, bundled_humanoid, load_clip, load_dataset, save_clip
@@ -219,7 +220,19 @@ def _pickles(content: Any) -> List[bytes]:
     return [pickle.dumps(content, protocol=protocol) for protocol in (2, 4, 5)]
 
 
+def _manifest(data: bytes, folder: Path) -> Any:
+    (folder / "last.json").write_bytes(data)
+    return fault_of(read_manifest(folder / "last.json"))
+
+
+def manifest_content() -> Dict[str, Any]:
+    """What lies beside a checkpoint."""
+    files = {name: {"num_bytes": 10, "sha256": "0" * 64} for name in ("last.pth", "last.state")}
+    return {"format": 1, "number": 3, "iteration": 50, "ranks": 1, "files": files, "event_files": {"events.1": 88}}
+
+
 TARGETS: Dict[str, Target] = {
+    "manifest": Target(_manifest, lambda: [json.dumps(manifest_content()).encode()]),
     "npz": Target(_clip, lambda: [npz_bytes(npz_members())]),
     "npz_member": Target(
         _member_of_clip,

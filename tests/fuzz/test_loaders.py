@@ -118,13 +118,16 @@ def test_pickled_clips_with_values_that_do_not_belong(
     try_many("pkl", empty_folder, tries(200), make)
 
 
-def test_text_clips_with_values_that_do_not_belong(empty_folder: Path, tries: Tries) -> None:
-    valid = targets.deepmimic_content()
+@pytest.mark.parametrize("name, content", [("txt", targets.deepmimic_content), ("manifest", targets.manifest_content)])
+def test_json_with_values_that_do_not_belong(
+    empty_folder: Path, tries: Tries, name: str, content: Callable[[], Dict[str, Any]]
+) -> None:
+    valid = content()
 
     def make(rng: random.Random) -> bytes:
         return json.dumps(mutations.mutated(valid, rng), default=str).encode("utf-8", "replace")
 
-    try_many("txt", empty_folder, tries(200), make)
+    try_many(name, empty_folder, tries(200), make)
 
 
 @pytest.mark.parametrize("name", ["yaml", "config_yaml"])

@@ -24,3 +24,11 @@ def test_the_next_draws_are_the_same_after_a_detour(draw, tmp_path):
     expected = [draw() for _ in range(5)]
     set_random_state(torch.load(tmp_path / "state", weights_only=True))
     assert [draw() for _ in range(5)] == expected
+
+
+@pytest.mark.parametrize("change", [{"position": 10**6}, {"position": -1}, {"keys": [0] * 10}])
+def test_a_state_with_which_numpy_would_read_beyond_its_words_is_refused(change):
+    state = random_state()
+    state["numpy"] = {**state["numpy"], **change}
+    with pytest.raises(ValueError, match="cannot have that state"):
+        set_random_state(state)
