@@ -6,11 +6,12 @@ ARGS ?=
 PACKAGING := setup.cfg setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup train test test-slurm lint fuzz bench wheel clean help
+.PHONY: setup train test test-slow test-slurm lint fuzz bench wheel clean help
 
 help:
 	@echo "make train [ARGS=\"motion=run\"]   train, then write a checkpoint, curves and a video"
 	@echo "make test  [ARGS=\"-k motion\"]    run the tests"
+	@echo "make test-slow                     run those that take minutes: killed trainings, a wandb that never answers"
 	@echo "make test-slurm                    run the batch scripts on a SLURM of this machine's own"
 	@echo "make setup | lint | fuzz | bench | wheel | clean"
 
@@ -31,6 +32,9 @@ train: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+test-slow: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n auto --dist load $(ARGS)
 
 # A SLURM of three nodes on this machine, from Debian's packages; the batch scripts and the sweep launcher on it.
 test-slurm: $(VENV)/.installed-dev
