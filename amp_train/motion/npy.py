@@ -28,7 +28,9 @@ def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         reason = getattr(error, "strerror", None) or error
         raise MotionError("Motion file '{}' cannot be read: {}.".format(printable(str(path)), reason)) from None
     if len(data) > max_bytes:
-        raise MotionError("Motion file '{}' is larger than the {} MiB allowed.".format(path, max_bytes // 2**20))
+        raise MotionError(
+            "Motion file '{}' is larger than the {} MiB allowed.".format(printable(str(path)), max_bytes // 2**20)
+        )
     return data
 
 

@@ -28,6 +28,7 @@ import numpy as np
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MAX_JOINTS, MotionClip
 from amp_train.motion.npy import MAX_FILE_BYTES, parse_npy
+from amp_train.untrusted import printable
 
 ZIP_MAGIC = b"PK\x03\x04"
 _MAX_MEMBERS = 32
@@ -73,7 +74,8 @@ def parse_npz(data: bytes, what: str) -> MotionClip:
         RuntimeError,
         KeyError,
     ) as error:
-        raise MotionError("{} is not a readable .npz archive: {}.".format(what, error)) from None
+        reason = printable(str(error))[:160]
+        raise MotionError("{} is not a readable .npz archive: {}.".format(what, reason)) from None
     return MotionClip(**fields)
 
 

@@ -35,7 +35,7 @@ def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_
     path, spec = Path(path).expanduser(), spec or bundled_humanoid()
     data = read_file(path)
     if data.startswith(ZIP_MAGIC):
-        return match_joints(parse_npz(data, "Clip '{}'".format(path)), spec)
+        return match_joints(parse_npz(data, "Clip '{}'".format(printable(str(path)))), spec)
     clip = match_joints(parse_foreign(data, printable(path.stem), spec), spec)
     return place_on_ground(clip, spec) if fit_ground else clip
 

@@ -49,7 +49,7 @@ def attempt(target: Target, data: bytes, folder: Path) -> str:
         Broken: too slow, an error of several lines, or something was written.
         Exception: whatever else than the project's own error comes out.
     """
-    before, started_s = sorted(os.listdir(".")), time.perf_counter()
+    before, started_s = sorted(os.listdir(".")), time.process_time()
     outcome = LOADED
     try:
         target.load(data, folder)
@@ -57,9 +57,9 @@ def attempt(target: Target, data: bytes, folder: Path) -> str:
         outcome, message = REJECTED, str(error)
         if len(message) > MAX_MESSAGE or any(ord(c) < 32 for c in message):
             raise Broken("not one printable line: {!r}".format(message[:500])) from error
-    elapsed_s = time.perf_counter() - started_s
+    elapsed_s = time.process_time() - started_s
     if elapsed_s > MAX_SECONDS:
-        raise Broken("took {:.1f} s".format(elapsed_s))
+        raise Broken("took {:.1f} s of the processor".format(elapsed_s))
     if sorted(os.listdir(".")) != before:
         raise Broken("something was written: {}".format(sorted(os.listdir("."))))
     return outcome

@@ -143,6 +143,13 @@ def test_an_archive_of_very_many_members_is_refused_before_its_directory_is_read
         parse_npz(buffer.getvalue(), "clip")
 
 
+def test_the_error_shows_no_control_characters_of_a_members_name(saved: Path) -> None:
+    data = saved.read_bytes()
+    with pytest.raises(MotionError) as caught:
+        parse_npz(data.replace(b"version.npy", b"ver\n\x1bon.npy", 1), "clip")
+    assert str(caught.value).isprintable()
+
+
 def test_a_zip64_directory_that_could_declare_more_is_refused(saved: Path) -> None:
     data = saved.read_bytes()
     locator = b"PK\x06\x07" + b"\0" * 16
