@@ -1,0 +1,210 @@
+"""What goes wrong around a training, through the real command: exit codes, one line each, and nothing lost."""
+
+import csv
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from amp_train.checkpoint.store import newest_valid
+from amp_train.cli import train
+from amp_train.config.run_lock import RunLock
+from amp_train.integration.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
+from amp_train.paths import MOTIONS_DIR
+from amp_train.sim.mujoco_cpu import MujocoSimulator
+from amp_train.telemetry import MetricsFiles
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = [
+    "experiment=run", "max_iterations=4", "video=False", "eval_interval=0", "num_envs=16", "num_threads=1",
+    "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
+    "train.params.config.mini_epochs=1", "train.params.config.save_frequency=1",
+    "train.params.config.amp_minibatch_size=32", "train.params.config.amp_batch_size=32",
+    "train.params.config.amp_obs_demo_buffer_size=256", "train.params.config.amp_replay_buffer_size=256",
+    "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
+]  # fmt: skip
+
+
+@pytest.fixture
+def amp_train(monkeypatch, tmp_path, capfd):
+    """Run the command in an empty directory; return its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+
+    def run(*argv):
+        flags = [text for text in argv if text.startswith("-")]
+        monkeypatch.setattr(sys, "argv", ["amp-train", *flags, *SMALL, *argv[len(flags) :]])
+        try:
+            train.main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        printed = capfd.readouterr()
+        return code, printed.out + printed.err
+
+    yield run
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def at_row(monkeypatch):
+    """Do something just after the row of an iteration was written."""
+
+    def plan(iteration, do):
+        write = MetricsFiles.write
+
+        def then_do(self, row):
+            write(self, row)
+            if row["iteration"] == iteration:
+                do()
+
+        monkeypatch.setattr(MetricsFiles, "write", then_do)
+
+    return plan
+
+
+def rows(run_dir):
+    with (run_dir / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def saved_iteration(run_dir):
+    checkpoint, damaged = newest_valid(run_dir / "nn")
+    assert damaged == []
+    return checkpoint.iteration
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_the_training_after_the_iteration_saved_with_the_code_to_go_on(amp_train, at_row, name, tmp_path):
+    number = getattr(signal, name)
+    handler = signal.getsignal(number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
+    at_row(2, lambda: os.kill(os.getpid(), number))
+    code, printed = amp_train()
+    assert code == EXIT_STOPPED and saved_iteration(tmp_path / "runs" / "run") == 2
+    assert "Stopped by {} and saved. Go on with: amp-train resume=runs/run".format(name) in printed
+    signal.signal(number, handler)
+
+
+def test_a_time_limit_ends_the_training_saved(amp_train, tmp_path):
+    code, printed = amp_train("max_time_s=0.01")
+    assert code == EXIT_STOPPED and saved_iteration(tmp_path / "runs" / "run") == 1
+    assert "Stopped by max_time_s=0.01 and saved" in printed
+
+
+def test_a_time_limit_of_a_sweeps_job_lets_the_next_one_run(amp_train, tmp_path):
+    code, printed = amp_train("-m", "seed=1,2", "max_time_s=0.01")
+    assert code == 0 and printed.count("Stopped by max_time_s") == 2, printed
+    assert [saved_iteration(tmp_path / "runs" / "run_{}".format(job)) for job in (0, 1)] == [1, 1]
+
+
+def test_a_second_training_in_a_run_directory_is_refused(amp_train, tmp_path):
+    run_dir = tmp_path / "runs" / "run"
+    run_dir.mkdir(parents=True)
+    with RunLock(run_dir):
+        for resume in ("never", "auto"):
+            code, printed = amp_train("resume=" + resume)
+            assert code == EXIT_USER_ERROR
+            assert "in use by process {} on {}".format(os.getpid(), socket.gethostname()) in printed
+    assert sorted(path.name for path in run_dir.iterdir()) == [".lock"]
+
+
+def test_a_full_disk_is_found_out_before_anything_starts(amp_train, small_disk):
+    disk = small_disk(200_000)
+    code, printed = amp_train("train_dir={}".format(disk))
+    assert code == EXIT_USER_ERROR
+    assert "No space left on device" in printed and "Traceback" not in printed
+    assert list(disk.iterdir()) == []
+
+
+def diverge(monkeypatch, env_ids, steps):
+    """Let the simulator say that some worlds diverge in some of its steps."""
+    diverged, count = MujocoSimulator.diverged, [0]
+
+    def says(self):
+        count[0] += 1
+        mask = diverged(self)
+        if count[0] in steps:
+            mask[env_ids] = True
+        return mask
+
+    monkeypatch.setattr(MujocoSimulator, "diverged", says)
+
+
+def test_a_diverged_world_is_restarted_counted_dumped_and_the_training_goes_on(amp_train, monkeypatch, tmp_path):
+    diverge(monkeypatch, [3, 5], steps=[10])
+    code, printed = amp_train()
+    run_dir = tmp_path / "runs" / "run"
+    assert code == 0
+    assert [row["num_diverged"] for row in rows(run_dir)] == ["0", "2", "2", "2"]
+    assert np.load(run_dir / "diverged_physics_ep_2.npz")["env_id"].tolist() == [3, 5]
+    assert "2 diverged" in printed
+
+
+def test_physics_that_diverges_all_the_time_ends_the_training_with_one_line(amp_train, monkeypatch, tmp_path):
+    diverge(monkeypatch, slice(None), steps=range(9, 1000))
+    code, printed = amp_train()
+    assert code == EXIT_FAILED
+    (line,) = [line for line in printed.splitlines() if line.startswith("Error: ")]
+    assert "Physics diverged in 128 of the last 256 environment steps" in line
+    assert "diverged_physics_ep_2.npz" in line and "Traceback" not in printed
+    # Of the iteration that went wrong too: its networks are finite.
+    assert saved_iteration(tmp_path / "runs" / "run") == 2
+
+
+def test_a_clip_that_vanishes_under_a_training_is_missed_by_nobody_but_the_video(amp_train, at_row, tmp_path):
+    clip = tmp_path / "mine.npz"
+    shutil.copy(str(MOTIONS_DIR / "walk.npz"), str(clip))
+    at_row(1, clip.unlink)
+    code, printed = amp_train("motion.file=mine.npz", "motion.contact_bodies=[all]", "eval_interval=2", "video=True")
+    assert code == 0 and "Trained 4 iterations" in printed
+    assert [bool(row["dtw_pose_error_m"]) for row in rows(tmp_path / "runs" / "run")] == [False, True, False, True]
+    assert "video       none." in printed and "mine.npz" in printed
+
+
+def test_a_clip_that_changed_is_noticed_when_the_training_is_resumed(amp_train, at_row, tmp_path):
+    clip = tmp_path / "mine.npz"
+    shutil.copy(str(MOTIONS_DIR / "walk.npz"), str(clip))
+    at_row(2, lambda: (shutil.copy(str(MOTIONS_DIR / "run.npz"), str(clip)), os.kill(os.getpid(), signal.SIGTERM)))
+    argv = ["motion.file=mine.npz", "motion.contact_bodies=[all]"]
+    assert amp_train(*argv)[0] == EXIT_STOPPED
+    code, printed = amp_train(*argv, "resume=auto")
+    assert code == EXIT_USER_ERROR and "mine.npz" in printed and "resume_allow" in printed
+
+
+@pytest.mark.slow
+def test_a_wandb_that_never_answers_delays_neither_the_training_nor_its_end(tmp_path):
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen(50)  # takes every connection and says nothing
+    environ = dict(
+        os.environ,
+        PYTHONPATH=str(REPOSITORY),
+        WANDB_BASE_URL="http://127.0.0.1:{}".format(server.getsockname()[1]),
+        WANDB_API_KEY="0" * 40,
+        WANDB_MODE="online",
+    )
+    started_s = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-m", "amp_train.cli.train", *SMALL, "wandb_activate=True"],
+        cwd=str(tmp_path),
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    taken_s = time.monotonic() - started_s
+    server.close()
+    assert result.returncode == 0 and "Trained 4 iterations" in result.stdout, result.stdout
+    assert result.stdout.count("wandb stopped, the training goes on") == 1
+    # 30 s of patience at the end, 2 s more at the exit, and the training itself; without a limit 100 s and more.
+    assert taken_s < 75.0
