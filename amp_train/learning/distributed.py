@@ -90,26 +90,33 @@ class JoinedRanks(Ranks):
     """
 
     def __init__(
-        self, rank: int, world_size: int, uses_cuda: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S
+        self,
+        rank: int,
+        world_size: int,
+        uses_cuda: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        join_timeout_s: Optional[float] = None,
     ) -> None:
         """Meet the other ranks at MASTER_ADDR and MASTER_PORT.
 
         Args:
             uses_cuda: whether the learner is on CUDA; its device must be set already.
-            timeout_s: how long to wait for the others, here and in every operation.
+            timeout_s: how long to wait for the others in every operation.
+            join_timeout_s: how long to wait for them here; None: as long.
 
         Raises:
             RankLostError: not all came.
         """
         self.rank, self.world_size = rank, world_size
         meeting = next(_joins)
-        store = _store(meeting, self.is_first, timeout_s)
+        patience_s = timeout_s if join_timeout_s is None else join_timeout_s
+        store = _store(meeting, self.is_first, patience_s)
         store.set(place_key(self.rank), this_process())
-        missing = missing_ranks(store, self.world_size, timeout_s)
+        missing = missing_ranks(store, self.world_size, patience_s)
         if missing is not None:
             raise RankLostError(
                 "Of {} processes, rank {} did not come within {:.0f} s.".format(
-                    self.world_size, ", ".join(str(rank) for rank in missing), timeout_s
+                    self.world_size, ", ".join(str(rank) for rank in missing), patience_s
                 )
             )
         dist.init_process_group(

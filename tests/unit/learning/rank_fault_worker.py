@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -18,15 +19,17 @@ sys.modules[package.__name__] = package
 from amp_train.learning.distributed import JoinedRanks, RankLostError  # noqa: E402
 
 
-def main(fault: str, timeout_s: float) -> int:
+def main(fault: str, timeout_s: float, join_timeout_s: float = 100.0) -> int:
     torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
     try:
-        with JoinedRanks(rank, int(os.environ["WORLD_SIZE"]), timeout_s=timeout_s) as ranks:
+        with JoinedRanks(rank, int(os.environ["WORLD_SIZE"]), False, timeout_s, join_timeout_s) as ranks:
             for step in range(20):
                 if rank == 1 and step == 3:
                     fail(fault)
-                if fault != "hang_where_others_are_patient":
+                if rank == 0 and step == 3 and fault == "first_works_alone":
+                    time.sleep(2.5 * timeout_s)
+                if fault not in ("hang_where_others_are_patient", "first_works_alone"):
                     ranks.average_([torch.ones(4)])
                 ranks.wait()
     except RankLostError as error:
@@ -45,4 +48,4 @@ def fail(fault: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], float(sys.argv[2])))
+    sys.exit(main(sys.argv[1], *(float(text) for text in sys.argv[2:])))

@@ -40,7 +40,7 @@ def test_a_rank_that_hangs_is_given_up_after_the_timeout(tmp_path):
 
 
 def test_a_rank_that_never_comes_is_named(tmp_path):
-    (alone, *others) = start_ranks([WORKER, "none", "3"], 2, tmp_path)
+    (alone, *others) = start_ranks([WORKER, "none", "3", "3"], 2, tmp_path)
     for other in others:
         other.kill()  # long before it has loaded torch
         other.communicate()
@@ -51,9 +51,14 @@ def test_a_rank_that_never_comes_is_named(tmp_path):
     assert ended.output == "Of 2 processes, rank 1 did not come within 3 s."
 
 
+def test_the_others_wait_while_the_first_rank_measures_or_saves(tmp_path):
+    ended = wait_for(start_ranks([WORKER, "first_works_alone", "4"], 2, tmp_path), START_S)
+    assert [e.returncode for e in ended] == [0, 0], ended
+
+
 def test_a_rank_that_waits_patiently_is_not_left_waiting(tmp_path):
     """While the first rank works alone, the others wait for up to half an hour; a silent rank ends them sooner."""
-    survivor, hanging = start_ranks([WORKER, "hang_where_others_are_patient", "1"], 2, tmp_path)
+    survivor, hanging = start_ranks([WORKER, "hang_where_others_are_patient", "3"], 2, tmp_path)
     try:
         output = survivor.communicate(timeout=START_S)[0]
     finally:
@@ -61,4 +66,4 @@ def test_a_rank_that_waits_patiently_is_not_left_waiting(tmp_path):
         hanging.kill()
         hanging.communicate()
     assert survivor.returncode == 3
-    assert "process {}) is gone, unheard of for 9 s. Rank 0 ends too.".format(hanging.pid) in output
+    assert "process {}) is gone, unheard of for 11 s. Rank 0 ends too.".format(hanging.pid) in output
