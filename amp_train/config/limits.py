@@ -15,6 +15,7 @@ MAXIMA: Dict[str, int] = {
     "max_iterations": 10**9,
     "num_threads": 4096,
     "sim.decimation": 1000,
+    "sim.substeps": 1000,
     "task.env.episode_length": 10**7,
     "task.env.control_frequency_hz": 10**4,
     "task.env.num_amp_obs_steps": 256,

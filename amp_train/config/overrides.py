@@ -29,7 +29,6 @@ MOVED_KEYS = {
 }
 # Keys of IsaacGymEnvs that have nothing to do here.
 NEEDLESS_KEYS = {
-    "pipeline": "tensors stay on sim_device",
     "graphics_device_id": "videos are rendered off screen",
     "physics_engine": "choose the simulator with sim=",
     "force_render": "runs are headless",

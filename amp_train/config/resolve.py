@@ -11,11 +11,13 @@ from omegaconf.errors import OmegaConfBaseException
 from amp_train.config.limits import check_limits
 from amp_train.config.processes import Launch, launched
 from amp_train.config.schema import Config
-from amp_train.errors import ConfigError
+from amp_train.errors import ConfigError, unknown_choice
 
 ENVS_PER_CORE = 512
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 512, 4096
 CPU_SIMULATORS = ("mujoco",)
+SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
+PIPELINES = ("cpu", "gpu")
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -197,7 +199,13 @@ def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
 
 
 def _check_unsupported(cfg: Config) -> None:
-    if not cfg.headless:
-        raise ConfigError("There is no live window yet, only videos (video=True, amp-play). Leave headless=True.")
+    if not cfg.headless and cfg.sim.name not in SIMULATORS_WITH_A_WINDOW:
+        raise ConfigError(
+            "There is no live window for sim={}, only videos (video=True, amp-play). Leave headless=True.".format(
+                cfg.sim.name
+            )
+        )
+    if cfg.pipeline not in PIPELINES:
+        raise unknown_choice("pipeline", cfg.pipeline, PIPELINES)
     if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
         raise ConfigError("sim={} runs on the CPU: set sim_device=cpu, not {}.".format(cfg.sim.name, cfg.sim_device))

@@ -41,6 +41,7 @@ class TaskConfig:
 class SimConfig:
     name: str = MISSING
     decimation: int = 4  # physics steps in a control step
+    substeps: int = 2  # isaacgym: physics steps in one call of simulate
 
 
 @dataclass
@@ -87,6 +88,7 @@ class Config:
 
     sim_device: str = "cpu"
     rl_device: Optional[str] = None
+    pipeline: str = "gpu"  # gpu | cpu: where sim=isaacgym leaves the state that a GPU simulates
     num_threads: Optional[int] = None
     multi_gpu: bool = False
     multi_gpu_timeout_s: float = 120.0  # a rank that is silent for longer is given up

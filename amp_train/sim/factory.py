@@ -2,6 +2,9 @@
 
 from typing import Any, Callable, Dict
 
+import torch
+
+from amp_train import isaacgym_first
 from amp_train.character import CharacterSpec
 from amp_train.errors import unknown_choice
 from amp_train.sim.interface import Simulator
@@ -13,7 +16,19 @@ def _mujoco(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
     return MujocoSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.num_threads)
 
 
-SIMULATORS: Dict[str, Callable[[Any, CharacterSpec, float], Simulator]] = {"mujoco": _mujoco}
+def _isaacgym(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+    isaacgym_first.load_gymapi()
+    from amp_train.sim.isaacgym import IsaacGymSimulator
+    from amp_train.sim.isaacgym_scene import IsaacGymSettings
+
+    settings = IsaacGymSettings(torch.device(cfg.sim_device), cfg.pipeline != "cpu", cfg.num_threads, cfg.headless)
+    return IsaacGymSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.sim.substeps, settings)
+
+
+SIMULATORS: Dict[str, Callable[[Any, CharacterSpec, float], Simulator]] = {
+    "mujoco": _mujoco,
+    "isaacgym": _isaacgym,
+}
 
 
 def make_simulator(cfg: Any, spec: CharacterSpec) -> Simulator:

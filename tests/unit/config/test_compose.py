@@ -117,7 +117,7 @@ def test_a_key_of_isaacgymenvs_is_told_its_name_here(theirs, ours):
 
 
 def test_a_key_of_isaacgymenvs_without_a_meaning_here_is_told_so():
-    assert "not needed" in error_of("pipeline=cpu")
+    assert "not needed" in error_of("graphics_device_id=0")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""Importing NVIDIA's Isaac Gym, which refuses to be imported after torch: the commands do it first of all.
+
+No module of this project that needs torch may be imported here.
+"""
+
+import importlib.util
+import sys
+from types import ModuleType
+from typing import List, Sequence
+
+from amp_train.errors import MissingPackageError
+
+PACKAGE = "isaacgym"
+WHERE_TO_GET_IT = (
+    "It is on no package index: download Isaac Gym Preview 4 from developer.nvidia.com/isaac-gym, and "
+    "`pip install -e isaacgym/python` into an environment with Python 3.8"
+)
+
+_failures: List[str] = []
+
+
+def is_installed() -> bool:
+    """Return whether Isaac Gym can be found; whether it can be loaded is another matter."""
+    return PACKAGE in sys.modules or importlib.util.find_spec(PACKAGE) is not None
+
+
+def import_isaacgym_first(arguments: Sequence[str]) -> None:
+    """Import Isaac Gym while torch is not there yet, if it is installed and a command may come to need it.
+
+    Args:
+        arguments: the command line; another simulator in it spares the import. A checkpoint may ask for Isaac Gym too,
+            so without `sim=` it is imported. What goes wrong is said when the simulator is built.
+    """
+    named = [text.split("=", 1)[1] for text in arguments if text.startswith("sim=")]
+    if named and not {"isaacgym", "auto"} & set(named[-1].split(",")):
+        return
+    if is_installed() and "torch" not in sys.modules:
+        try:
+            import isaacgym.gymapi  # noqa: F401
+        except (ImportError, OSError, RuntimeError) as error:
+            _failures.append(" ".join(str(error).split()))
+
+
+def load_gymapi() -> ModuleType:
+    """Return `isaacgym.gymapi`.
+
+    Raises:
+        MissingPackageError: it is not installed, does not load here, or torch was imported before it.
+    """
+    if not is_installed():
+        python = "" if sys.version_info < (3, 9) else " This is Python {}.{}.".format(*sys.version_info[:2])
+        raise MissingPackageError("sim=isaacgym needs NVIDIA's Isaac Gym. {}.{}".format(WHERE_TO_GET_IT, python))
+    if _failures:
+        raise MissingPackageError("Isaac Gym is installed but does not load: {}.".format(_failures[-1].rstrip(".")))
+    if PACKAGE + ".gymapi" not in sys.modules and "torch" in sys.modules:
+        raise MissingPackageError(
+            "Isaac Gym must be imported before torch: put `import isaacgym` above every other import. amp-train, "
+            "amp-play and amp-eval do so themselves."
+        )
+    try:
+        from isaacgym import gymapi
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise MissingPackageError("Isaac Gym is installed but does not load: {}.".format(reason)) from error
+    return gymapi
