@@ -38,7 +38,7 @@ test-slow: $(VENV)/.installed-dev
 
 # A SLURM of three nodes on this machine, from Debian's packages; the batch scripts and the sweep launcher on it.
 test-slurm: $(VENV)/.installed-dev
-	@dir=$$(mktemp -d) && trap "scripts/slurm/local_cluster.sh stop $$dir; rm -rf $$dir" EXIT && \
+	@dir=$$(mktemp -d) && trap "scripts/slurm/local_cluster.sh stop $$dir; rm -rf $$dir" EXIT && trap "exit 1" INT TERM && \
 	scripts/slurm/local_cluster.sh start $$dir && \
 	SLURM_CONF=$$dir/slurm.conf $(BIN)/python -m pytest -m slurm -n 6 --dist loadfile tests/slurm $(ARGS)
 

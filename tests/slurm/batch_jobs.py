@@ -16,7 +16,7 @@ from amp_train.checkpoint.load import safe_load
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = REPOSITORY / "scripts" / "slurm"
 # The machine may be busy, and a requeued job waits some seconds.
-PATIENCE_S = 240.0
+PATIENCE_S = 400.0
 # A training of 15 iterations a second or so.
 SMALL = [
     "num_envs=16",
