@@ -22,7 +22,7 @@ EXIT_INTERRUPTED = (
 SAVING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 IGNORED_BY_NOHUP = ("SIGINT", "SIGHUP")
 
-BATCH_END_VARIABLE = "SLURM_JOB_END_TIME"  # s since 1970; Slurm sets it from 23.02 on
+BATCH_END_VARIABLE = "SLURM_JOB_END_TIME"  # s since 1970; newer versions of Slurm set it
 # What an iteration and the saving after it may take of a batch job's time: a minute, of a short job less.
 MAX_MARGIN_S, MARGIN_SHARE = 60.0, 0.1
 
