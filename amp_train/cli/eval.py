@@ -4,6 +4,7 @@ import os
 import sys
 
 from amp_train.cli.arguments import one_line_errors
+from amp_train.isaacgym_first import import_isaacgym_first
 
 USAGE = """usage: amp-eval checkpoint=PATH [key=value ...]
 
@@ -25,6 +26,7 @@ def main() -> None:
         return
     # Read when torch loads: its idle threads sleep instead of spinning on the cores that physics needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import_isaacgym_first(sys.argv[1:])
     with one_line_errors():
         from amp_train.cli.eval_job import evaluate_checkpoint
 

@@ -3,6 +3,7 @@
 import sys
 
 from amp_train.cli.arguments import one_line_errors
+from amp_train.isaacgym_first import import_isaacgym_first
 
 USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
 
@@ -21,6 +22,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(USAGE)
         return
+    import_isaacgym_first(sys.argv[1:])
     with one_line_errors():
         from amp_train.cli.play_job import play_checkpoint
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from amp_train.cli.arguments import check_hydra_arguments, one_line_errors
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config.schema import register_schema
+from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.paths import CONF_DIR
 
 
@@ -27,6 +28,7 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
     # Where several processes train together, one that is lost is a line of ours, not pages of stack frames.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    import_isaacgym_first(sys.argv[1:])
     register_schema()
     with one_line_errors():
         check_hydra_arguments(sys.argv[1:])

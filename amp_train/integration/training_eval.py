@@ -1,5 +1,6 @@
 """The pose error while training: a few short episodes of the noise-free policy in environments of their own."""
 
+import logging
 from typing import Any, Optional, cast
 
 import numpy as np
@@ -14,6 +15,9 @@ from amp_train.integration.vec_env import AMPVecEnv
 from amp_train.learning.threads import single_threaded
 from amp_train.telemetry.sinks import Row
 
+logger = logging.getLogger(__name__)
+
+ONE_SIMULATION = ("isaacgym",)  # these simulators run once in a process
 EPISODES, EPISODE_S = 8, 3.0
 COLUMNS = ("dtw_pose_error_m", "eval_fall_rate", "eval_episode_s")
 
@@ -36,6 +40,12 @@ class TrainingEvaluation:
         self._cfg = set_up_episodes(cfg, EPISODES, EPISODE_S, cfg.seed)
         self._cfg.num_threads = 1
         self._vec_env: Optional[AMPVecEnv] = None
+        if self._interval and cfg.sim.name in ONE_SIMULATION:
+            logger.warning(
+                "sim=%s runs once in a process, so the pose error is not measured while training; amp-eval does.",
+                cfg.sim.name,
+            )
+            self._interval = 0
         if self._interval:
             # Later the clip's file may be another one, or gone.
             self._vec_env = AMPVecEnv(make_env(self._cfg), self._rl_device)
