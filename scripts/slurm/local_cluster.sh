@@ -21,10 +21,11 @@ done
 export SLURM_CONF=$DIR/slurm.conf
 
 until_true() {
-    for _ in {1..150}; do "$@" &>/dev/null && return; sleep 0.1; done
-    echo "Waited 15 s in vain for: $*. Logs are in $DIR." >&2
+    for _ in {1..400}; do "$@" && return; sleep 0.1; done &>/dev/null
+    echo "Waited 40 s in vain for: $*. Logs are in $DIR." >&2
     exit 1
 }
+no_jobs() { [ -z "$(squeue --noheader)" ]; }
 nodes_are_idle() { [ "$(sinfo --noheader --Node --partition=main,spot --format=%T | grep -cx idle)" = 3 ]; }
 
 start() {
@@ -45,7 +46,8 @@ start() {
     echo "export SLURM_CONF=$SLURM_CONF"
 }
 stop() {
-    scancel --user="$(id -un)" --signal=KILL --full 2>/dev/null || true
+    scancel --user="$(id -un)" || true
+    (until_true no_jobs) || true # they have half a minute to end
     for pid_file in "$DIR"/slurmd.n?.pid "$DIR/slurmctld.pid" "$DIR/munge/munged.pid"; do
         pid=$(cat "$pid_file" 2>/dev/null) || continue
         if kill "$pid" 2>/dev/null; then until_true has_ended "$pid"; fi
