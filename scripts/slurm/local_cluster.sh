@@ -2,20 +2,18 @@
 # A real SLURM of three nodes on this machine, to try the batch scripts on (`make test-slurm` does).
 #   local_cluster.sh start DIR     start it, everything it writes lies in DIR; prints the SLURM_CONF to export
 #   local_cluster.sh status DIR    list the nodes
-#   local_cluster.sh stop DIR      end its jobs and daemons
-# The port numbers start at SLURM_LOCAL_PORT (26817) and take four.
+#   local_cluster.sh stop DIR      end its jobs and daemons; ports: SLURM_LOCAL_PORT (26817) and three more
 set -euo pipefail
 
-PACKAGES="slurmctld slurmd slurm-client munge"
 command=${1:-} DIR=$(realpath -m "${2:-/nowhere}") here=$(dirname "$(realpath "$0")")
 if [[ ! $command =~ ^(start|stop|status)$ || $# != 2 ]]; then
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 PATH=$PATH:/usr/sbin:/sbin
 for program in slurmctld slurmd scontrol munged; do
     command -v $program >/dev/null && continue
-    echo "$program is not installed: apt-get install --no-install-recommends $PACKAGES" >&2
+    echo "$program is not installed: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge" >&2
     exit 1
 done
 export SLURM_CONF=$DIR/slurm.conf
@@ -46,8 +44,10 @@ start() {
     echo "export SLURM_CONF=$SLURM_CONF"
 }
 stop() {
-    scancel --user="$(id -un)" || true
-    (until_true no_jobs) || true # they have half a minute to end
+    if kill -0 "$(cat "$DIR/slurmctld.pid" 2>&1)" 2>/dev/null; then
+        scancel --user="$(id -un)"
+        (until_true no_jobs) || true # they have half a minute to end
+    fi
     for pid_file in "$DIR"/slurmd.n?.pid "$DIR/slurmctld.pid" "$DIR/munge/munged.pid"; do
         pid=$(cat "$pid_file" 2>/dev/null) || continue
         if kill "$pid" 2>/dev/null; then until_true has_ended "$pid"; fi
