@@ -25,7 +25,12 @@ class Sweep:
 
     def __init__(self, cluster: Cluster, *argv: str):
         self.cluster = cluster
-        options = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=10"]
+        options = [
+            "hydra/launcher=slurm",
+            "hydra.launcher.cpus_per_task=1",
+            "hydra.launcher.timeout_min=10",
+            "hydra.launcher.mem_gb=1",
+        ]
         self.process = subprocess.Popen(
             [str(cluster.program), "-m", *options, *SMALL, *argv],
             cwd=str(cluster.folder),
