@@ -35,11 +35,11 @@ SMALL = [
     "eval_interval=0",
 ]
 # `amp-train`, but with CRASH every start dies at once, as on a machine without memory, and with LOSE_RANK=1 the first
-# start of rank 1 dies after some seconds of training.
+# start of rank 1 dies after the first checkpoint.
 PROGRAM = """#!/usr/bin/env bash
 [ -z "${{CRASH:-}}" ] || kill -KILL $$
 if [ "${{LOSE_RANK:-none}}" = "${{SLURM_PROCID:-}}" ] && [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ]; then
-    (until [ -n "$(find runs -name '*.pth')" ]; do sleep 0.2; done; kill -KILL $$) &
+    (until [ -n "$(find runs -name 'last_*.json')" ]; do sleep 0.2; done; kill -KILL $$) &
 fi
 exec {} -m amp_train.cli.train "$@"
 """

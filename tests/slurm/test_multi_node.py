@@ -23,6 +23,10 @@ def test_two_nodes_train_as_one_and_go_on_exactly_after_usr1(cluster):
 
 
 def test_a_lost_process_ends_the_others_and_the_job_goes_on(cluster):
-    job = cluster.submit("multi_node.sbatch", "max_iterations=40", "experiment=a", options=TWO_NODES, LOSE_RANK="1")
+    saves = "train.params.config.save_frequency=10"
+    job = cluster.submit(
+        "multi_node.sbatch", "max_iterations=80", saves, "experiment=a", options=TWO_NODES, LOSE_RANK="1"
+    )
     assert cluster.wait_for_end(job)["Restarts"] == "1"
-    assert len(losses(cluster, "a")) == ITERATIONS
+    assert "Resuming runs/a after iteration" in cluster.log(job)
+    assert len(losses(cluster, "a")) == 80
