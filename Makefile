@@ -46,6 +46,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/check_isaacgym_types.py
 	$(BIN)/vermin --quiet --no-tips --eval-annotations --target=3.8- --violations amp_train scripts setup.py
 	$(BIN)/python -m pytest tests/test_architecture.py
 

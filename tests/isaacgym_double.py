@@ -26,4 +26,7 @@ def installed() -> Iterator[ModuleType]:
     finally:
         sys.path.remove(str(DOUBLES))
         for name in [name for name in sys.modules if name.split(".")[0] == "isaacgym" or name.startswith(OURS)]:
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules and hasattr(sys.modules[parent], child):
+                delattr(sys.modules[parent], child)  # `from parent import child` looks here first
             del sys.modules[name]
