@@ -18,6 +18,7 @@ from amp_train.checkpoint.store import newest_valid
 from amp_train.cli import train
 from amp_train.config.run_lock import RunLock
 from amp_train.integration.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
+from amp_train.learning import save_schedule
 from amp_train.paths import MOTIONS_DIR
 from amp_train.sim.mujoco_cpu import MujocoSimulator
 from amp_train.telemetry import MetricsFiles
@@ -31,6 +32,12 @@ SMALL = [
     "train.params.config.amp_obs_demo_buffer_size=256", "train.params.config.amp_replay_buffer_size=256",
     "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _saves_are_never_put_off(monkeypatch):
+    """As they would be on a busy machine, where one takes long."""
+    monkeypatch.setattr(save_schedule, "NEGLIGIBLE_S", float("inf"))
 
 
 @pytest.fixture

@@ -11,7 +11,14 @@ from amp_train.checkpoint import atomic
 from amp_train.checkpoint.save_faults import MAX_IN_A_ROW
 from amp_train.checkpoint.store import newest_valid
 from amp_train.errors import SaveError
+from amp_train.learning import save_schedule
 from amp_train.telemetry.event_file import event_file_instead_of
+
+
+@pytest.fixture(autouse=True)
+def _saves_are_never_put_off(monkeypatch):
+    """As they would be on a busy machine, where one takes long."""
+    monkeypatch.setattr(save_schedule, "NEGLIGIBLE_S", float("inf"))
 
 
 def agent_on(folder, **config):
