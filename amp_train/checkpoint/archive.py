@@ -1,8 +1,9 @@
 """Reading the archives that `torch.save` writes, with every size checked against the file before memory is taken.
 
-`torch.load(weights_only=True)` runs no foreign code, but believes what a file declares: a tensor of a petabyte over a
-storage of a byte is allocated, a compressed storage is unpacked, a flipped bit is not noticed. Here a storage is as
-large as its bytes in the file, a tensor lies within its storage, and checksums are compared."""
+`torch.load(weights_only=True)` runs no foreign code, but takes what memory a file asks for: it may call
+`torch.FloatTensor(n)` and `bytearray(n)`, a compressed storage is unpacked, one byte is shown as a petabyte; and a
+flipped bit is not noticed. Here a storage is as large as its bytes in the file, a tensor no larger than its storage,
+and checksums are compared."""
 
 import math
 import os

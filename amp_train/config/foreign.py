@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from amp_train.errors import ConfigError
 from amp_train.untrusted import parse_plain_yaml, printable, read_regular
 
-MAX_NODES, MAX_DEPTH, MAX_STRING = 10_000, 16, 4000
+MAX_NODES, MAX_DEPTH, MAX_KEY = 10_000, 16, 100
 MAX_FILE_BYTES, MAX_FILES, MAX_FOLDER_DEPTH = 2**20, 10_000, 4
 # How a run is wired to its place and its machine; a checkpoint's own wiring is not used.
 WIRING = {
@@ -114,14 +114,16 @@ def _check_values(content: Any, what: str) -> None:
 
 def _check_key(key: Any, what: str) -> None:
     # A whole number as a key is none of ours, but what to say about it is known where the schema is.
-    if not isinstance(key, (str, int)) or key in _NO_KEYS or len(str(key)) > MAX_STRING:
+    if not isinstance(key, (str, int)) or key in _NO_KEYS or len(str(key)) > MAX_KEY:
         raise ConfigError("{} has the key {}, which is not allowed there.".format(what, printable(repr(key)[:80])))
 
 
 def _check_text(text: str, what: str) -> None:
-    """Allow one reference to another key in a text: with two, a chain of them would double at every step."""
+    """Allow one reference to another key in a text: with two, a chain of them would double at every step.
+
+    Control characters are refused too: an error would carry them to the terminal."""
     references = len(_REFERENCE.findall(text))
-    if len(text) > MAX_STRING or references > 1 or "${" in _REFERENCE.sub("", text):
+    if printable(text) != text or references > 1 or "${" in _REFERENCE.sub("", text):
         raise ConfigError(
             "{} holds {}: only plain values are allowed there, and one reference like ${{num_envs}}.".format(
                 what, printable(repr(text)[:80])

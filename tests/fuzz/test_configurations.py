@@ -100,7 +100,8 @@ def test_nor_does_its_tree_for_rl_games(stored: Dict[str, Any], composed: Any, k
 @pytest.mark.parametrize(
     "value",
     ["${oc.env:AMP_FUZZ_SECRET}", "${now:%Y}", "${hydra:runtime.cwd}", "${oc.decode:'1'}", "${oc.env:${motion.name}}",
-     "a${task.name}${task.name}", "${${task.name}}", "$${oc.env:HOME}", "${oc.create:{a: 1}}", "x" * 5000],
+     "a${task.name}${task.name}", "${${task.name}}", "$${oc.env:HOME}", "${oc.create:{a: 1}}", "x" * 5000,
+     "\x1b]0;title\x07", "a\nb"],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["motion.file", "task.name", "train.params.config.lr_schedule", "train.name"])
 def test_a_stored_text_calls_no_resolver(
@@ -116,7 +117,7 @@ def test_a_stored_text_calls_no_resolver(
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["../../evil", "/evil", "..", "", "a\nb", "x" * 200, "a\\b"])
+@pytest.mark.parametrize("value", ["../../evil", "/evil", "..", "", " ", "x" * 200, "a\\b"])
 @pytest.mark.parametrize("place", [("task", "name"), ("motion", "name")])
 def test_names_that_become_file_names_are_plain(stored: Dict[str, Any], composed: Any, place: Any, value: str) -> None:
     changed = copy.deepcopy(stored)
