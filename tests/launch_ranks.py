@@ -41,7 +41,7 @@ def start_ranks(command: Sequence[str], world_size: int, folder: Path, **environ
     ]
 
 
-def wait_for(processes: "List[subprocess.Popen[str]]", timeout_s: float = 240.0) -> List[Ended]:
+def wait_for(processes: "List[subprocess.Popen[str]]", timeout_s: float = 400.0) -> List[Ended]:
     """Wait for all; none is left behind."""
     try:
         outputs = [process.communicate(timeout=timeout_s)[0] for process in processes]
