@@ -163,6 +163,10 @@ def _check_positive(cfg: Config) -> None:
     for key, every in (("save_frequency", agent.save_frequency), ("save_interval_s", agent.save_interval_s)):
         if not every >= 0:
             raise ConfigError("train.params.config.{} must be at least 0 (off), not {}.".format(key, every))
+    if not 0.0 < agent.save_max_share <= 1.0:
+        raise ConfigError(
+            "train.params.config.save_max_share is a share, more than 0 to 1, not {}.".format(agent.save_max_share)
+        )
     if cfg.max_time_s is not None and not cfg.max_time_s > 0:
         raise ConfigError("max_time_s must be more than 0 s, or null for no limit, not {}.".format(cfg.max_time_s))
     if not 0.0 <= cfg.max_diverged_share <= 1.0:

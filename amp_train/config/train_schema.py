@@ -109,6 +109,7 @@ class AgentConfig:
     save_best_after: int = 100
     save_frequency: int = 50
     save_interval_s: float = 120.0
+    save_max_share: float = 0.01
     keep_checkpoints: int = 2
     save_intermediate: bool = True
     print_stats: bool = False

@@ -28,7 +28,7 @@ SUM_TIME = 3  # place in what rl_games' train_epoch returns
 class TrainingLoop(A2CAgent):
     """A2CAgent with a loop of its own. Read from `params.config`, beyond rl_games' keys:
 
-    `save_interval_s`, `keep_checkpoints`; `training_state`, a file to continue from, whose policy has been restored;
+    `save_interval_s`, `save_max_share`, `keep_checkpoints`; `training_state`, a file to continue from, whose policy has been restored;
     `stop_reason`, a function that returns None to go on or in a few words why to stop, asked after every iteration;
     `store`, where checkpoints go.
 
@@ -59,7 +59,8 @@ class TrainingLoop(A2CAgent):
         """Train until an end is reached or a reason to stop comes; return the best mean reward and the iterations."""
         self.init_tensors()
         self._start()
-        schedule = SaveSchedule(self.save_freq, self.config.get("save_interval_s", 0.0))
+        interval_s, max_share = self.config.get("save_interval_s", 0.0), self.config.get("save_max_share", 1.0)
+        schedule = SaveSchedule(self.save_freq, interval_s, max_share)
         while True:
             self._iterate()
             finished = self._is_finished()

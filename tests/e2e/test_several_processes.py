@@ -13,7 +13,8 @@ from amp_train.cli import train
 
 ITERATIONS = 16
 TRAIN = ["-m", "amp_train.cli.train", "multi_gpu=True", "video=False", "eval_interval=0"]
-NEW = [*SMALL, "seed=3", "max_iterations={}".format(ITERATIONS), "train.params.config.save_frequency=3"]
+SAVES = ["train.params.config.save_frequency=3", "train.params.config.save_max_share=1"]
+NEW = [*SMALL, *SAVES, "seed=3", "max_iterations={}".format(ITERATIONS)]
 TIMES = ("time_s", "samples_per_s")
 
 

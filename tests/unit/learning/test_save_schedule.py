@@ -11,10 +11,10 @@ class Clock:
         return self.now_s
 
 
-def saves(every_iterations, every_s, iteration_s, cost_s, iterations):
+def saves(every_iterations, every_s, iteration_s, cost_s, iterations, max_share=0.01):
     """Return after which iterations a training saves whose iterations and saves take so long."""
     clock = Clock()
-    schedule, saved = SaveSchedule(every_iterations, every_s, clock), []
+    schedule, saved = SaveSchedule(every_iterations, every_s, max_share, clock), []
     for iteration in range(1, iterations + 1):
         clock.now_s += iteration_s
         if schedule.is_due(iteration):
@@ -41,6 +41,10 @@ def test_dear_saves_are_put_off_until_they_are_a_hundredth_of_the_time():
     saved = saves(50, 0, iteration_s=0.2, cost_s=1.0, iterations=3000)
     gaps = [after - before for before, after in zip(saved, saved[1:])]
     assert saved[0] == 50 and set(gaps) <= {500, 501}  # the clock adds up fifths of a second
+
+
+def test_nothing_is_put_off_where_saving_may_take_all_the_time():
+    assert saves(1, 0, iteration_s=0.1, cost_s=9.0, iterations=4, max_share=1.0) == [1, 2, 3, 4]
 
 
 def test_the_clock_of_the_interval_starts_again_with_every_save():
