@@ -7,7 +7,7 @@ from make_agent import CONFIG, NETWORK
 
 from amp_train.errors import ConfigError
 from amp_train.learning import check_batch_sizes
-from amp_train.learning.settings import AmpSettings, check_params
+from amp_train.learning.settings import AmpSettings, _nearest_divisor, check_params
 
 
 def config(**changes):
@@ -70,3 +70,8 @@ def test_features_that_do_not_go_with_amp_are_refused(key, value):
 
 def test_parameters_are_checked_without_an_environment():
     assert check_params({"config": config(), "network": copy.deepcopy(NETWORK)}).amp_minibatch_size == 32
+
+
+def test_the_nearest_size_that_fits_is_found_for_a_batch_of_any_size():
+    assert [_nearest_divisor(12, wanted) for wanted in (1, 5, 7, 12, 100)] == [1, 4, 6, 12, 12]
+    assert _nearest_divisor(2**36, 2**20 + 1) == 2**20  # trying every number would take an hour
