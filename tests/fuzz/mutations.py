@@ -88,7 +88,6 @@ def nasty_tensor(rng: random.Random) -> Any:
         lambda: torch.zeros(2).expand(1000, 2),
         lambda: torch.zeros(3, device="meta"),
         lambda: torch.eye(3).to_sparse(),
-        lambda: torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8),
         lambda: torch.nn.Parameter(torch.zeros(2)),
         lambda: torch.zeros(0, 5),
         lambda: torch.tensor(float("nan")),
