@@ -29,7 +29,8 @@ LIMITS = ("train.params.config.max_epochs", "train.params.config.max_frames")
 HARMLESS = (
     "max_iterations", "video", "eval_interval", "max_diverged_share", "wandb_activate", "wandb_project",
     "wandb_entity", "wandb_group", "wandb_name", "wandb_tags", "train.params.config.save_frequency",
-    "train.params.config.save_interval_s", "train.params.config.save_max_share", "train.params.config.save_intermediate",
+    "train.params.config.save_interval_s",
+    "train.params.config.save_max_share", "train.params.config.save_intermediate",
     "train.params.config.keep_checkpoints", "train.params.config.save_best_after", "train.params.config.score_to_win",
     "train.params.config.print_stats",
 )  # fmt: skip

@@ -28,9 +28,9 @@ SUM_TIME = 3  # place in what rl_games' train_epoch returns
 class TrainingLoop(A2CAgent):
     """A2CAgent with a loop of its own. Read from `params.config`, beyond rl_games' keys:
 
-    `save_interval_s`, `save_max_share`, `keep_checkpoints`; `training_state`, a file to continue from, whose policy has been restored;
-    `stop_reason`, a function that returns None to go on or in a few words why to stop, asked after every iteration;
-    `store`, where checkpoints go.
+    `save_interval_s`, `save_max_share`, `keep_checkpoints`; `training_state`, a file to continue from, whose policy has
+    been restored; `stop_reason`, a function that returns None to go on or in a few words why to stop, asked after every
+    iteration.
 
     Attributes:
         stopped_by: why the training ended before its end, None if it did not.
@@ -48,9 +48,7 @@ class TrainingLoop(A2CAgent):
         self.stopped_by: Optional[str] = None
         super().__init__(base_name, params)
         self._stop_reason: Callable[[], Optional[str]] = self.config.get("stop_reason") or (lambda: None)
-        self._store = self.config.get("store") or CheckpointStore(
-            self.nn_dir, self.config.get("keep_checkpoints", KEEP_CHECKPOINTS)
-        )
+        self._store = CheckpointStore(self.nn_dir, self.config.get("keep_checkpoints", KEEP_CHECKPOINTS))
         self._save_faults, self._best_faults = SaveFaults("checkpoint"), SaveFaults("best policy", max_in_a_row=None)
         if hasattr(self.algo_observer, "load_state_dict"):
             self.stateful["observer"] = self.algo_observer
