@@ -3,6 +3,7 @@
 The environment above knows only this; a backend knows nothing of rewards, resets or motion clips."""
 
 from abc import ABC, abstractmethod
+from typing import Dict
 
 import torch
 from torch import Tensor
@@ -53,6 +54,22 @@ class Simulator(ABC):
     @abstractmethod
     def set_full_state(self, full_state: "dict[str, Tensor]") -> None:
         """Continue from `get_full_state`."""
+
+    def parameters(self) -> "Dict[str, Tensor]":
+        """Return the physical parameters that each world can have of its own, each as the character's file has it.
+
+        Returns:
+            Any of: `gravity` (3,) m/s^2; `mass` (num_bodies,) kg, rotational inertia goes with it; `friction`
+            (num_geoms,), sliding coefficient of each colliding geom on the floor; `stiffness` and `damping`
+            (num_dofs,), PD gains; `lower` and `upper` (num_dofs,) rad, of which limited hinges obey. Empty where a
+            backend can change nothing.
+        """
+        return {}
+
+    def set_parameters(self, chosen: Tensor, values: "Dict[str, Tensor]") -> None:
+        """Give the worlds `chosen` (N,) bool their own parameters: of each name of `parameters`, a row a world
+        (N, size); rows of other worlds are not read. They last until they are set again, resets included."""
+        raise NotImplementedError("{} has no parameters of a world's own".format(type(self).__name__))
 
     def close(self) -> None:  # noqa: B027 (a backend that holds nothing need not override it)
         """Release threads and device memory."""
