@@ -155,9 +155,9 @@ def make_env(cfg: Any) -> AmpEnv:
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = load_character(cfg.character.mjcf, cfg.character.key_bodies)
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
+    clips, weights = load_motion(cfg.motion.file, spec)  # a bad clip is told before a simulator is started
     simulator = make_simulator(cfg, spec)
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
-    clips, weights = load_motion(cfg.motion.file, spec)
     library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)
     return AmpEnv(cfg, simulator, library, generator)

@@ -52,7 +52,7 @@ def fails(monkeypatch, tmp_path, capsys):
         ([*SMALL, "train.params.config.lr_schedule=adaptve"], "Did you mean 'adaptive'?"),
         ([*SMALL, "train.params.algo.name=ppo"], "amp_continuous"),
         ([*SMALL, "train.params.config.torch_compile=True"], "torch_compile"),
-        ([*SMALL, "task.env.state_init=Randm"], "Random"),
+        pytest.param([*SMALL, "task.env.state_init=Randm"], "Random", marks=pytest.mark.mujoco),
         ([*SMALL, "motion.file=missing.npz"], "missing.npz"),
         ([*SMALL, "motion.contact_bodies=[tail]"], "tail"),
         ([*SMALL, "character.mjcf=missing.xml"], "missing.xml"),

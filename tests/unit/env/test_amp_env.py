@@ -9,6 +9,7 @@ import torch
 from amp_train.env import AmpEnv, make_env
 from amp_train.errors import UserError
 
+pytestmark = pytest.mark.mujoco
 NUM_ENVS = 6
 
 

@@ -68,6 +68,7 @@ def recorded():
     return cfg, episodes, seen
 
 
+@pytest.mark.mujoco
 def test_episodes_last_until_the_fall_or_the_time_limit(recorded):
     _, episodes, _ = recorded
     assert episodes.lengths.tolist() == [5, 15, 15]
@@ -76,6 +77,7 @@ def test_episodes_last_until_the_fall_or_the_time_limit(recorded):
     assert episodes.control_dt_s == pytest.approx(1 / 30)
 
 
+@pytest.mark.mujoco
 def test_rows_are_what_the_environment_showed_after_each_step(recorded):
     _, episodes, seen = recorded
     torch.testing.assert_close(episodes.body_pos[0, 0], seen[1].body_pos[0])
@@ -83,6 +85,7 @@ def test_rows_are_what_the_environment_showed_after_each_step(recorded):
     torch.testing.assert_close(episodes.disc_logit[0, 0], seen[1].root_pos[0, 2])  # the observation begins with it
 
 
+@pytest.mark.mujoco
 def test_episodes_begin_in_different_phases(recorded):
     _, _, seen = recorded
     assert (seen[0].dof_pos[0] - seen[0].dof_pos[1]).abs().max() > 0.05
