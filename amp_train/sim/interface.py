@@ -3,7 +3,7 @@
 The environment above knows only this; a backend knows nothing of rewards, resets or motion clips."""
 
 from abc import ABC, abstractmethod
-from typing import Dict
+from typing import Dict, List
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class Simulator(ABC):
         num_envs: N.
         device: where `state()` and PD targets live.
         physics_dt_s, control_dt_s: control_dt_s = decimation * physics_dt_s.
+        masked_resets: whether `set_state_where` is the quick way, because counting rows would wait for a GPU.
     """
 
     spec: CharacterSpec
@@ -26,6 +27,7 @@ class Simulator(ABC):
     device: torch.device
     physics_dt_s: float
     control_dt_s: float
+    masked_resets: bool = False
 
     @abstractmethod
     def step(self, pd_target: Tensor) -> None:
@@ -41,6 +43,11 @@ class Simulator(ABC):
     def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
         """Put worlds `env_ids` (K,) long into the K given states, at rest memory-wise: no warm start, no old
         contact force."""
+
+    def set_state_where(self, chosen: Tensor, state: CharacterState) -> None:
+        """Put the worlds `chosen` (N,) bool into their rows of N states, as `set_state` does."""
+        env_ids = chosen.nonzero().squeeze(-1)
+        self.set_state(env_ids, state[env_ids])
 
     @abstractmethod
     def diverged(self) -> Tensor:
@@ -70,6 +77,11 @@ class Simulator(ABC):
         """Give the worlds `chosen` (N,) bool their own parameters: of each name of `parameters`, a row a world
         (N, size); rows of other worlds are not read. They last until they are set again, resets included."""
         raise NotImplementedError("{} has no parameters of a world's own".format(type(self).__name__))
+
+    def pop_warnings(self) -> "List[str]":
+        """Return what the user should know of the physics since the last call, a line each; this may wait for the
+        device."""
+        return []
 
     def close(self) -> None:  # noqa: B027 (a backend that holds nothing need not override it)
         """Release threads and device memory."""
