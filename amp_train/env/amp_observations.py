@@ -38,7 +38,7 @@ def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bo
     return torch.cat(parts, dim=-1)[:, layout]
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=8)  # a sweep makes a new character for every job
 def _layout(spec: CharacterSpec, device: torch.device) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Where each observed number stands among the computed parts; key bodies, ball joints and hinge dofs."""
     balls, hinge_dofs = spec.joint_dofs(3)[0], spec.joint_dofs(1)[1].reshape(-1)
