@@ -13,8 +13,8 @@ from amp_train.config.processes import Launch, launched
 from amp_train.config.schema import Config
 from amp_train.errors import ConfigError, unknown_choice
 
-ENVS_PER_CORE = 512
-MIN_AUTO_ENVS, MAX_AUTO_ENVS = 512, 4096
+ENVS_PER_CORE = 256
+MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 CPU_SIMULATORS = ("mujoco",)
 SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
 PIPELINES = ("cpu", "gpu")
@@ -70,10 +70,10 @@ def cores_of_this_process(launch: Optional[Launch] = None, quota_file: Path = CG
 
 
 def auto_num_envs(cores: int, horizon_length: int, minibatch_size: int) -> int:
-    """Return a power of two near 512 a core, or as many more as make a whole number of minibatches.
+    """Return a power of two near 256 a core, or as many more as make a whole number of minibatches.
 
     >>> auto_num_envs(2, 16, 2048), auto_num_envs(2, 16, 32768), auto_num_envs(64, 16, 2048)
-    (1024, 2048, 4096)
+    (512, 2048, 4096)
     """
     wanted = min(max(ENVS_PER_CORE * cores, MIN_AUTO_ENVS), MAX_AUTO_ENVS)
     power = 2 ** int(math.log2(wanted))

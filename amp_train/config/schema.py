@@ -81,7 +81,7 @@ class Config:
     resume_allow: List[str] = field(default_factory=list)  # keys or groups that may differ from the checkpoint's
     test: bool = False
     video: bool = True
-    eval_interval: int = 20  # iterations; 0: never
+    eval_interval: int = 40  # iterations; 0: never
     max_time_s: Optional[float] = None  # stop and save after so long
     max_diverged_share: float = 0.01  # of the environment steps; with more, the training stops
     sigma: Optional[float] = None

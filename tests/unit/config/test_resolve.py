@@ -11,7 +11,7 @@ def resolved(*overrides):
     return resolve(compose(overrides))
 
 
-@pytest.mark.parametrize("cores, envs", [(1, 512), (2, 1024), (3, 1024), (4, 2048), (8, 4096), (64, 4096)])
+@pytest.mark.parametrize("cores, envs", [(1, 256), (2, 512), (3, 512), (4, 1024), (8, 2048), (64, 4096)])
 def test_environments_follow_the_cores(cores, envs):
     assert auto_num_envs(cores, 16, 2048) == envs
 
