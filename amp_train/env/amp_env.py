@@ -75,16 +75,34 @@ class AmpEnv:
 
     def reset_done(self) -> Tensor:
         """Restart the finished episodes; return obs (N, obs_size) of all environments."""
-        env_ids = self._done.nonzero().squeeze(-1)
-        if len(env_ids):
-            state, history = self._resets.plan(len(env_ids))
-            self.simulator.set_state(env_ids, state)
-            self._divergences.begin(env_ids, state)
-            self._history.fill(env_ids, history)
-            self._obs = self._obs.index_copy(0, env_ids, history[:, 0])
-            self._progress[env_ids] = 0
-            self._done = torch.zeros_like(self._done)
+        if self.simulator.masked_resets:
+            self._restart_where(self._done)
+        else:
+            self._restart(self._done.nonzero().squeeze(-1))
         return self._obs
+
+    def _restart(self, env_ids: Tensor) -> None:
+        """Restart the environments `env_ids` (K,)."""
+        if not len(env_ids):
+            return
+        state, history = self._resets.plan(len(env_ids))
+        self.simulator.set_state(env_ids, state)
+        self._divergences.begin(env_ids, state)
+        self._history.fill(env_ids, history)
+        self._obs = self._obs.index_copy(0, env_ids, history[:, 0])
+        self._progress[env_ids] = 0
+        self._done = torch.zeros_like(self._done)
+
+    def _restart_where(self, chosen: Tensor) -> None:
+        """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
+        needed."""
+        state, history = self._resets.plan(self.num_envs)
+        self.simulator.set_state_where(chosen, state)
+        self._divergences.begin_where(chosen, state)
+        self._history.fill_where(chosen, history)
+        self._obs = torch.where(chosen.unsqueeze(-1), history[:, 0], self._obs)
+        self._progress = self._progress.masked_fill(chosen, 0)
+        self._done = torch.zeros_like(self._done)
 
     def step(self, action: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Tensor]]:
         """Apply actions (N, num_actions) for one control step.

@@ -19,6 +19,10 @@ class AmpHistory:
         as it was."""
         self.frames = self.frames.index_copy(0, env_ids, frames)
 
+    def fill_where(self, chosen: Tensor, frames: Tensor) -> None:
+        """As `fill`, for the environments `chosen` (N,) bool, from (N, num_steps, frame_size)."""
+        self.frames = torch.where(chosen.view(-1, 1, 1), frames, self.frames)
+
     @property
     def amp_obs(self) -> Tensor:
         """(N, num_steps * frame_size)."""

@@ -57,6 +57,10 @@ class DivergenceLog:
         """Note the K states in which worlds `env_ids` (K,) begin."""
         self._before.index_copy_(0, env_ids, _flat(state))
 
+    def begin_where(self, chosen: Tensor, state: CharacterState) -> None:
+        """As `begin`, for the worlds `chosen` (N,) bool, from N states."""
+        self._before = torch.where(chosen.unsqueeze(-1), _flat(state), self._before)
+
     def step(self, diverged: Tensor, action: Tensor, state: CharacterState) -> None:
         """Note a step of all worlds: which diverged (N,) bool, the actions (N, num_actions), the states reached."""
         after = _flat(state)

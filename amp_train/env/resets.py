@@ -80,12 +80,12 @@ class ResetPlanner:
         state, history = self._sampler.start_at(clip_ids, times)
         if self._clip_share < 1.0:
             chance = torch.rand(num, generator=self._generator, device=times.device)
-            self._put_default(state, history, chance >= self._clip_share)
+            history = self._put_default(state, history, chance >= self._clip_share)
         return state, history
 
-    def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> None:
+    def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> Tensor:
         default = self._default
         for name, rest in default.tensors().items():
             mask = chosen.view((-1,) + (1,) * (rest.dim() - 1))
             setattr(state, name, torch.where(mask, rest, getattr(state, name)))
-        history[chosen] = self._sampler.observe(default).unsqueeze(1)
+        return torch.where(chosen.view(-1, 1, 1), self._sampler.observe(default).unsqueeze(1), history)
