@@ -9,6 +9,7 @@ from torch import Tensor
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import MissingPackageError
 from amp_train.sim.interface import Simulator
+from amp_train.sim.mujoco_parameters import MujocoParameters
 from amp_train.sim.mujoco_state import MujocoState
 
 # m/s and rad/s; beyond any motion of a body with limited torque, MuJoCo itself gives up at 1e10.
@@ -50,6 +51,7 @@ class MujocoSimulator(Simulator):
         self._full_state = torch.from_numpy(self._batch.state)
         self._qpos, self._qvel, self._ctrl = (torch.from_numpy(self._batch.bind(n)) for n in ("qpos", "qvel", "ctrl"))
         self._sensors = self._batch.bind("sensordata")
+        self._parameters = MujocoParameters(self.model)
         self._contact_force = torch.zeros(num_envs, spec.num_bodies, 3)
         self.set_state(torch.arange(num_envs), self._layout.kinematics.default_state(num_envs))
 
@@ -71,6 +73,20 @@ class MujocoSimulator(Simulator):
     def diverged(self) -> Tensor:
         # Written so that NaN counts too.
         return ~(self._qvel.abs().amax(-1) < MAX_SPEED)
+
+    def parameters(self) -> Dict[str, Tensor]:
+        return self._parameters.nominal
+
+    def set_parameters(self, chosen: Tensor, values: Dict[str, Tensor]) -> None:
+        worlds = chosen.nonzero().squeeze(-1)
+        if not len(worlds):
+            return
+        # A field has a value for each world, and costs memory, from the first time that it is asked for.
+        rows = {name: value[worlds].numpy() for name, value in values.items()}
+        self._parameters.write(self._batch.expand, worlds.numpy(), rows)
+        if "mass" in values:
+            # What MuJoCo derives from masses: those of subtrees, inverse weights of bodies and dofs.
+            self._batch.set_const(worlds.numpy())
 
     def get_full_state(self) -> Dict[str, Tensor]:
         return {"integration_state": self._full_state.clone(), "contact_force": self._contact_force.clone()}

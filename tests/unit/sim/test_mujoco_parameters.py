@@ -1,0 +1,155 @@
+"""Parameters of a world's own in `sim=mujoco`: each is seen in the motion, in its own world only."""
+
+import math
+from typing import Dict, Iterator
+
+import pytest
+import torch
+
+from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.sim import Simulator
+
+CONTROL_DT_S = 1.0 / 30.0
+
+
+@pytest.fixture
+def simulator(humanoid: CharacterSpec) -> Iterator[Simulator]:
+    mujoco_cpu = pytest.importorskip("amp_train.sim.mujoco_cpu")
+    pytest.importorskip("mujoco.batch", reason="sim=mujoco needs MuJoCo 3.17")
+    made = mujoco_cpu.MujocoSimulator(humanoid, 2, CONTROL_DT_S, 4, 1)
+    yield made
+    made.close()
+
+
+def only_world_1(simulator: Simulator, **values: torch.Tensor) -> None:
+    """Set parameters of world 1; the rows of world 0 are nonsense, which must not be read."""
+    rows = {name: torch.stack((torch.full_like(value, 1e9), value)) for name, value in values.items()}
+    simulator.set_parameters(torch.tensor([False, True]), rows)
+
+
+def standing(spec: CharacterSpec, height: float = 0.0) -> CharacterState:
+    state = Kinematics(spec).default_state(2)
+    state.root_pos[:, 2] += height
+    return state
+
+
+def settled(simulator: Simulator, steps: int = 20) -> CharacterState:
+    start = standing(simulator.spec)
+    simulator.set_state(torch.arange(2), start)
+    for _ in range(steps):
+        simulator.step(start.dof_pos)
+    return simulator.state()
+
+
+def test_twice_the_mass_presses_twice_as_hard(simulator: Simulator) -> None:
+    mass = simulator.parameters()["mass"]
+    only_world_1(simulator, mass=2.0 * mass)
+    force = settled(simulator).contact_force.sum(1)[:, 2]
+    weight = 9.81 * float(mass.sum())
+    # A standing body still sways a little after 20 steps; the contract suite allows the same.
+    assert float(force[0]) == pytest.approx(weight, rel=0.05)
+    assert float(force[1]) == pytest.approx(2.0 * weight, rel=0.05)
+
+
+def test_a_world_with_other_masses_moves_as_a_model_with_these_masses(simulator: Simulator) -> None:
+    mujoco = pytest.importorskip("mujoco")
+    from amp_train.sim.mujoco_cpu import compile_model
+
+    nominal = simulator.parameters()
+    ratio = torch.linspace(0.5, 1.5, simulator.spec.num_bodies)
+    stiffness, damping = 1.3 * nominal["stiffness"], 0.8 * nominal["damping"]
+    only_world_1(simulator, mass=ratio * nominal["mass"], stiffness=stiffness, damping=damping)
+    target = torch.full((2, simulator.spec.num_dofs), 0.1)
+    simulator.set_state(torch.arange(2), standing(simulator.spec))
+    for _ in range(10):
+        simulator.step(target)
+    model = compile_model(simulator.spec, CONTROL_DT_S / 4)
+    model.body_mass[1:] *= ratio.numpy()
+    model.body_inertia[1:] *= ratio.numpy()[:, None]
+    model.actuator_gainprm[:, 0] *= 1.3
+    model.actuator_biasprm[:, 1] *= 1.3
+    model.dof_damping[6:] *= 0.8
+    data = mujoco.MjData(model)
+    mujoco.mj_setConst(model, data)
+    mujoco.mj_resetData(model, data)
+    data.ctrl[:] = 0.1
+    mujoco.mj_step(model, data, 40)
+    # The values went through float32, 1e-7 of each; ten steps with contacts let that grow.
+    torch.testing.assert_close(simulator._qpos[1], torch.from_numpy(data.qpos), atol=1e-4, rtol=0)
+    assert float((simulator._qpos[0] - simulator._qpos[1]).abs().max()) > 0.01
+
+
+def test_each_world_falls_by_its_own_gravity(simulator: Simulator) -> None:
+    only_world_1(simulator, gravity=torch.tensor([1.0, 0.0, -4.0]))
+    start = standing(simulator.spec, height=10.0)
+    simulator.set_state(torch.arange(2), start)
+    for _ in range(15):
+        simulator.step(start.dof_pos)
+    velocity = simulator.state().root_vel
+    torch.testing.assert_close(velocity[0], 0.5 * torch.tensor([0.0, 0.0, -9.81]), atol=5e-3, rtol=0)
+    torch.testing.assert_close(velocity[1], 0.5 * torch.tensor([1.0, 0.0, -4.0]), atol=5e-3, rtol=0)
+
+
+def test_a_body_without_friction_slides(simulator: Simulator) -> None:
+    only_world_1(simulator, friction=torch.zeros_like(simulator.parameters()["friction"]))
+    state = settled(simulator, steps=5).clone()
+    state.root_vel[:, 0] = 0.5
+    simulator.set_state(torch.arange(2), state)
+    sideways = torch.zeros(2)
+    for _ in range(5):
+        simulator.step(torch.zeros(2, simulator.spec.num_dofs))
+        force = simulator.state().contact_force.sum(1)
+        sideways = torch.maximum(sideways, force[:, :2].norm(dim=-1) / force[:, 2].clamp(min=1.0))
+    # MuJoCo's least coefficient is 1e-5.
+    assert float(sideways[1]) < 1e-3 < 0.1 < float(sideways[0])
+
+
+def test_twice_the_stiffness_halves_the_time_constant(simulator: Simulator) -> None:
+    spec = simulator.spec
+    only_world_1(simulator, stiffness=2.0 * simulator.parameters()["stiffness"])
+    elbow = spec.dof_offsets[spec.joint_names.index("right_elbow")]
+    start = standing(spec, height=50.0)
+    simulator.set_state(torch.arange(2), start)
+    target = start.dof_pos.clone()
+    target[:, elbow] = -0.2
+    for _ in range(3):
+        simulator.step(target)
+    # kd / kp = 0.1 s and 0.05 s, as in the contract suite; 0.1 s have passed.
+    angle = simulator.state().dof_pos[:, elbow]
+    assert float(angle[0]) == pytest.approx(-0.2 * (1.0 - math.exp(-1.0)), abs=0.02)
+    assert float(angle[1]) == pytest.approx(-0.2 * (1.0 - math.exp(-2.0)), abs=0.02)
+
+
+def test_a_hinge_stops_at_its_own_limit(simulator: Simulator) -> None:
+    spec = simulator.spec
+    elbow = spec.dof_offsets[spec.joint_names.index("right_elbow")]
+    lower = simulator.parameters()["lower"].clone()
+    assert float(lower[elbow]) == pytest.approx(math.radians(-160.0), abs=1e-4)
+    lower[elbow] = -0.5
+    only_world_1(simulator, lower=lower)
+    start = standing(spec, height=50.0)
+    simulator.set_state(torch.arange(2), start)
+    target = start.dof_pos.clone()
+    target[:, elbow] = -1.0
+    for _ in range(30):
+        simulator.step(target)
+    angle = simulator.state().dof_pos[:, elbow]
+    # A limit of MuJoCo's gives way a little.
+    assert float(angle[0]) == pytest.approx(-1.0, abs=0.05) and float(angle[1]) == pytest.approx(-0.5, abs=0.1)
+
+
+def test_parameters_outlast_a_reset_and_fields_nobody_asked_for_stay_shared(simulator: Simulator) -> None:
+    only_world_1(simulator, gravity=torch.tensor([0.0, 0.0, -1.0]))
+    simulator.set_state(torch.arange(2), standing(simulator.spec, height=10.0))
+    simulator.step(torch.zeros(2, simulator.spec.num_dofs))
+    assert float(simulator.state().root_vel[1, 2]) == pytest.approx(-CONTROL_DT_S, rel=0.02)
+    assert simulator._batch.expanded("body_mass") is None and simulator._batch.expanded("opt.gravity") is not None
+
+
+def test_what_can_be_changed_has_the_values_of_the_file(simulator: Simulator) -> None:
+    nominal: Dict[str, torch.Tensor] = simulator.parameters()
+    spec = simulator.spec
+    given = {"mass": spec.body_mass, "stiffness": spec.dof_stiffness, "damping": spec.dof_damping}
+    for name, expected in dict(given, lower=spec.dof_lower, upper=spec.dof_upper).items():
+        torch.testing.assert_close(nominal[name], expected, atol=1e-5, rtol=1e-5)
+    assert nominal["friction"].tolist() == [1.0] * 18
