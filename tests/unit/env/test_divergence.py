@@ -9,6 +9,8 @@ from amp_train.env import make_env
 from amp_train.env.divergence import KEPT, save_dump
 from amp_train.sim.mujoco_state import MujocoState
 
+pytestmark = pytest.mark.mujoco
+
 
 @pytest.fixture
 def env():
