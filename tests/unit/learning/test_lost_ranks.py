@@ -19,6 +19,16 @@ def test_an_error_on_one_rank_is_told_to_the_others(tmp_path):
         assert "process {}): ValueError: a loss of nan.".format(processes[1].pid) in ended[survivor].output
 
 
+def end_of(survivor, hanging):
+    """Wait for a rank to give up the one that hangs; return what it printed."""
+    try:
+        return survivor.communicate(timeout=START_S)[0]
+    finally:
+        survivor.kill()
+        hanging.kill()
+        hanging.communicate()
+
+
 def test_a_killed_rank_is_named(tmp_path):
     processes = start_ranks([WORKER, "kill", "60"], 2, tmp_path)
     ended = wait_for(processes, START_S)
@@ -29,12 +39,7 @@ def test_a_killed_rank_is_named(tmp_path):
 def test_a_rank_that_hangs_is_given_up_after_the_timeout(tmp_path):
     processes = start_ranks([WORKER, "hang", "4"], 2, tmp_path)
     survivor, hanging = processes
-    try:
-        output = survivor.communicate(timeout=START_S)[0]
-    finally:
-        survivor.kill()
-        hanging.kill()
-        hanging.communicate()
+    output = end_of(survivor, hanging)
     assert survivor.returncode == 3
     assert "process {}) is gone".format(hanging.pid) in output
 
@@ -59,11 +64,6 @@ def test_the_others_wait_while_the_first_rank_measures_or_saves(tmp_path):
 def test_a_rank_that_waits_patiently_is_not_left_waiting(tmp_path):
     """While the first rank works alone, the others wait for up to half an hour; a silent rank ends them sooner."""
     survivor, hanging = start_ranks([WORKER, "hang_where_others_are_patient", "3"], 2, tmp_path)
-    try:
-        output = survivor.communicate(timeout=START_S)[0]
-    finally:
-        survivor.kill()
-        hanging.kill()
-        hanging.communicate()
+    output = end_of(survivor, hanging)
     assert survivor.returncode == 3
     assert "process {}) is gone, unheard of for 11 s. Rank 0 ends too.".format(hanging.pid) in output
