@@ -12,7 +12,6 @@ One epoch (Peng et al. 2021, Algorithm 1), each step a method of `AMPAgent`:
 from typing import Any, Dict, List, Tuple
 
 import torch
-from rl_games.algos_torch import torch_ext
 from rl_games.common.common_losses import critic_loss
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from amp_train.learning.disc_loss import discriminator_loss
 from amp_train.learning.distributed import state_tensors
 from amp_train.learning.epoch_stats import TENSORBOARD_TAGS, MinibatchStats
 from amp_train.learning.finite_check import check_update
-from amp_train.learning.losses import bound_loss, disc_objective
+from amp_train.learning.losses import bound_loss, disc_objective, gaussian_kl
 from amp_train.learning.minibatches import ShuffledMinibatches
 from amp_train.learning.model import NormalizedObs
 from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
@@ -229,7 +228,7 @@ class AMPAgent(PPOAgent):
         loss.backward()
         mu, sigma = result["mus"].detach(), result["sigmas"].detach()
         with torch.no_grad():
-            kl = torch_ext.policy_kl(mu, sigma, minibatch["mu"], minibatch["sigma"])
+            kl = gaussian_kl(mu, sigma, minibatch["mu"], minibatch["sigma"])
         scalars = self._minibatch_stats.add(kl=kl, **ppo, **disc)
         self.ranks.average_(self.gradients() + [scalars])
         self.trancate_gradients_and_step()

@@ -71,6 +71,17 @@ def disc_accuracies(agent_logit: Tensor, demo_logit: Tensor) -> Tuple[Tensor, Te
     return (agent_logit < 0).float().mean(), (demo_logit > 0).float().mean()
 
 
+def gaussian_kl(mu: Tensor, sigma: Tensor, other_mu: Tensor, other_sigma: Tensor) -> Tensor:
+    """Return the mean KL divergence (nats, scalar) of diagonal Gaussians (B, A) from others.
+
+    rl_games' `policy_kl` adds 1e-5 to the variances and with it reads 0.0016 too little an action at sigma 0.055: 0.046
+    for 28 actions, twice what the adaptive learning rate aims at.
+    """
+    ratio = sigma / other_sigma
+    kl = 0.5 * (ratio.square() + ((mu - other_mu) / other_sigma).square() - 1.0) - ratio.log()
+    return kl.sum(dim=-1).mean()
+
+
 def bound_loss(mu: Tensor, soft_bound: float = 1.0) -> Tensor:
     """Return the mean over rows of the squared excess of the policy mean (B, num_actions) beyond +-soft_bound."""
     return (mu.abs() - soft_bound).clamp(min=0.0).square().sum(dim=-1).mean()

@@ -77,11 +77,15 @@ class PPOAgent(TrainingLoop):
         return state
 
     def set_full_state_weights(self, weights: Dict[str, Any], set_epoch: bool = True) -> None:
-        """Continue from a checkpoint's content; an adaptive learning rate goes on where it was."""
-        missing = {"epoch", "frame", "optimizer"} - set(weights)
+        """Continue from a checkpoint's content; an adaptive learning rate goes on where it was.
+
+        A policy that comes with the program holds no optimizer: it is what a new training begins with.
+        """
+        missing = {"epoch", "frame"} - set(weights)
         if missing:
             raise CheckpointError(f"The checkpoint cannot be continued from: it lacks {', '.join(sorted(missing))}.")
-        optimizer_state = fit_optimizer_state(weights["optimizer"], self.optimizer, keep_saved_lr=self.is_adaptive_lr)
+        saved = weights["optimizer"] if "optimizer" in weights else self.optimizer.state_dict()
+        optimizer_state = fit_optimizer_state(saved, self.optimizer, keep_saved_lr=self.is_adaptive_lr)
         weights = dict(weights, optimizer=optimizer_state)
         super().set_full_state_weights(weights, set_epoch)
         self.last_mean_rewards = float(self.last_mean_rewards)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributions import Normal, kl_divergence
 
 from amp_train.errors import ConfigError
 from amp_train.learning.disc_loss import discriminator_loss
@@ -14,6 +15,7 @@ from amp_train.learning.losses import (
     bound_loss,
     disc_accuracies,
     disc_objective,
+    gaussian_kl,
     gradient_penalty,
     lsgan_prediction_loss,
     sum_of_squares,
@@ -157,3 +159,14 @@ def test_each_objective_pairs_a_loss_with_its_reward():
         assert objective.prediction_loss(-logit[1:], logit[1:]) < objective.prediction_loss(logit[1:], -logit[1:])
     with pytest.raises(ConfigError, match="Unknown disc_loss 'gan'"):
         disc_objective("gan")
+
+
+@pytest.mark.parametrize("log_sigma", [-2.9, -1.0])
+def test_the_kl_divergence_is_that_of_torch_distributions(log_sigma):
+    generator = torch.Generator().manual_seed(1)
+    sigma = torch.full((64, 28), log_sigma).exp()
+    other_sigma = sigma * (1.0 + 0.2 * torch.rand(64, 28, generator=generator))
+    mu, other_mu = (0.1 * sigma * torch.randn(64, 28, generator=generator) for _ in range(2))
+    expected = kl_divergence(Normal(mu, sigma), Normal(other_mu, other_sigma)).sum(-1).mean()
+    assert gaussian_kl(mu, sigma, other_mu, other_sigma).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert gaussian_kl(mu, sigma, mu, sigma).item() == pytest.approx(0.0, abs=1e-6)
