@@ -13,3 +13,4 @@ def _bundled(name: str) -> Path:
 CONF_DIR = _bundled("conf")
 MOTIONS_DIR = _bundled("motions")
 ASSETS_DIR = _PACKAGE / "character" / "assets"
+PRETRAINED_DIR = _PACKAGE / "pretrained"

@@ -6,7 +6,6 @@ from typing import Any, Dict, List, Sequence, Tuple, cast
 
 from omegaconf import OmegaConf
 
-from amp_train.checkpoint.find import find_checkpoint
 from amp_train.cli.play_job import PlayArgs, drawn, playing_config
 from amp_train.config import Config
 from amp_train.config.compose import as_config_error
@@ -41,7 +40,7 @@ def evaluate_checkpoint(argv: Sequence[str]) -> None:
     check_writable(_files(args))
     cfg = playing_config(PlayArgs(checkpoint=args.checkpoint, num_envs=args.episodes), overrides)
     print("Playing {} episodes of {:g} s, seeds {} ...".format(args.episodes, args.episode_s, args.seeds), flush=True)
-    found = evaluate(cfg, args.checkpoint, args.episodes, args.episode_s, args.seeds)
+    found = evaluate(cfg, str(cfg.checkpoint), args.episodes, args.episode_s, args.seeds)
     report = _Report(cfg, args, found)
     print(table(report.numbers))
     if args.out is not None:
@@ -55,7 +54,6 @@ def split_arguments(argv: Sequence[str]) -> Tuple[EvalArgs, List[str]]:
 
     Raises:
         ConfigError: a value of the wrong type or out of range, or no checkpoint.
-        CheckpointError: no such checkpoint.
     """
     parsed = parse_overrides(argv)
     own: Dict[str, Any] = {}
@@ -71,7 +69,6 @@ def split_arguments(argv: Sequence[str]) -> Tuple[EvalArgs, List[str]]:
     with as_config_error():
         args = cast(EvalArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvalArgs), own)))
     _check(args)
-    args.checkpoint = find_checkpoint(args.checkpoint)
     return args, rest
 
 

@@ -37,7 +37,7 @@ def play_checkpoint(argv: Sequence[str]) -> None:
     path = video_path(args)
     env = make_env(cfg)
     try:
-        result = play(cfg, env, args.checkpoint, args.episodes, args.deterministic, record=path is not None)
+        result = play(cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, record=path is not None)
         print(describe(result))
         if path is not None:
             print("video: {}".format(record_video(path, env, result)))

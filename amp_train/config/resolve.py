@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amp_train.checkpoint.find import find_checkpoint
 from amp_train.config.limits import check_limits
 from amp_train.config.processes import Launch, launched
 from amp_train.config.schema import Config
@@ -26,11 +27,12 @@ def resolve(cfg: Config) -> Config:
 
     Raises:
         ConfigError: a value out of range, or a device that is not there.
+        CheckpointError: no such checkpoint, or a damaged one.
     """
     cfg = cast(Config, cast(DictConfig, cfg).copy())
     check_limits(cfg)
     _check_positive(cfg)
-    cfg.checkpoint = cfg.checkpoint or None
+    cfg.checkpoint = find_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
     launch = _checked_launch(cfg)
     cores = cores_of_this_process(launch)
     cfg.num_threads = cores if cfg.num_threads is None else cfg.num_threads

@@ -48,7 +48,7 @@ def _check_names(params: Dict[str, Any]) -> None:
 
 def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
     checkpoint = safe_load(path)
-    missing: List[str] = sorted({"epoch", "frame", "optimizer"} - set(checkpoint))
+    missing: List[str] = sorted({"epoch", "frame"} - set(checkpoint))
     if missing:
         raise CheckpointError("Checkpoint {} cannot be continued from: it lacks {}.".format(path, ", ".join(missing)))
     layers = [name for name in checkpoint["model"] if re.match(r"a2c_network\.actor_mlp\.\d+\.weight", name)]

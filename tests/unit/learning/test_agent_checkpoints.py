@@ -143,13 +143,26 @@ def test_a_checkpoint_of_another_network_is_refused_in_one_line(trained, tmp_pat
     assert "\n" not in str(caught.value)
 
 
-def test_a_checkpoint_to_play_from_only_cannot_be_continued(trained, tmp_path):
+@pytest.mark.parametrize("key", ["epoch", "frame"])
+def test_a_checkpoint_that_counts_nothing_cannot_be_continued(trained, tmp_path, key):
+    path = save(trained, tmp_path)
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint[key]
+    torch.save(checkpoint, path)
+    with pytest.raises(CheckpointError, match="lacks " + key):
+        make_agent(tmp_path).restore(path)
+
+
+def test_a_checkpoint_without_an_optimizer_begins_with_a_fresh_one(trained, tmp_path):
     path = save(trained, tmp_path)
     checkpoint = torch.load(path, weights_only=True)
     del checkpoint["optimizer"]
     torch.save(checkpoint, path)
-    with pytest.raises(CheckpointError, match="lacks optimizer"):
-        make_agent(tmp_path).restore(path)
+    agent = make_agent(tmp_path)
+    agent.restore(path)
+    assert not agent.optimizer.state
+    wanted = trained.bare_model.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in agent.bare_model.state_dict().items())
 
 
 def test_a_crash_while_saving_leaves_the_former_checkpoint(trained, tmp_path, monkeypatch):

@@ -1,0 +1,71 @@
+"""The policies that come with the program still do what was measured when they were shipped, from starts never seen."""
+
+import json
+import sys
+
+import pytest
+
+from amp_train.checkpoint.find import find_checkpoint, pretrained_names
+from amp_train.checkpoint.load import safe_load
+from amp_train.cli import eval as evaluation
+from amp_train.cli import play, train
+from amp_train.paths import PRETRAINED_DIR
+
+RESULTS = json.loads((PRETRAINED_DIR / "results.json").read_text())
+EPISODES, SECONDS, UNSEEN_SEED = 8, 10, 4321
+SMALL_UPDATE = [
+    "num_envs=8", "train.params.config.minibatch_size=64", "train.params.config.amp_minibatch_size=32",
+    "train.params.config.amp_replay_buffer_size=256", "train.params.config.amp_obs_demo_buffer_size=256",
+]  # fmt: skip
+
+pytestmark = pytest.mark.mujoco
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path, capfd):
+    """Run a command in this process, in an empty directory; return its stdout."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(command, *argv):
+        monkeypatch.setattr(sys, "argv", [command.__name__, *argv])
+        command.main()
+        return capfd.readouterr().out
+
+    return run_here
+
+
+def test_every_shipped_policy_has_its_figures():
+    assert pretrained_names() == ["pretrained/" + name for name in sorted(RESULTS)] != []
+
+
+@pytest.mark.parametrize("name", sorted(RESULTS))
+def test_a_shipped_policy_does_what_was_measured(here, name, tmp_path):
+    settings = ["episodes={}".format(EPISODES), "episode_s={}".format(SECONDS), "seeds={}".format(UNSEEN_SEED)]
+    here(evaluation, "checkpoint=pretrained/" + name, "out=found.json", *settings)
+    found, shipped = json.loads((tmp_path / "found.json").read_text()), RESULTS[name]["evaluation"]
+    assert UNSEEN_SEED not in shipped["seeds"]
+    assert found["dtw_pose_error_m"] < 1.25 * shipped["dtw_pose_error_m"]
+    assert found["fall_rate"] <= shipped["fall_rate"] + 2.5 / EPISODES
+    assert found["root_speed_m_s"] == pytest.approx(shipped["root_speed_m_s"], rel=0.15, abs=0.1)
+
+
+@pytest.mark.parametrize("name", sorted(RESULTS))
+def test_a_shipped_policy_is_small_and_tells_how_it_was_trained(name):
+    path = find_checkpoint("pretrained/" + name)
+    content = safe_load(path)
+    assert "optimizer" not in content and content["epoch"] == content["frame"] == 0
+    assert content["amp_train"]["config"]["motion"]["name"] == name
+    assert RESULTS[name]["trained"]["samples"] > 1_000_000
+
+
+def test_a_shipped_policy_plays_and_is_what_a_training_can_begin_with(here, tmp_path):
+    assert "falls" in here(play, "checkpoint=pretrained/walk", "episodes=2", "video=False")
+    here(train, "checkpoint=pretrained/walk", "max_iterations=1", "experiment=on", "video=False", *SMALL_UPDATE)
+    trained = safe_load(max((tmp_path / "runs" / "on" / "nn").glob("last*.pth")))
+    assert trained["epoch"] == 1
+
+
+def test_an_unknown_name_lists_those_there_are(here, capfd):
+    with pytest.raises(SystemExit):
+        here(play, "checkpoint=pretrained/moonwalk")
+    assert "pretrained/walk" in capfd.readouterr().err
