@@ -1,8 +1,9 @@
 """`CharacterSpec`: what a character is made of, read once from its MJCF and shared by every backend, the motion
 library and the environment. Bodies and joints are in depth-first MJCF order; the world is not a body."""
 
-from dataclasses import dataclass, field
-from typing import Sequence, Tuple
+import math
+from dataclasses import dataclass, field, replace
+from typing import Mapping, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -87,6 +88,25 @@ class CharacterSpec:
                     str(unknown_choice("body of character '" + self.name + "'", name, self.body_names))
                 )
         return tuple(self.body_names.index(name) for name in names)
+
+    def with_torque_limits(self, limits: Mapping[str, float]) -> "CharacterSpec":
+        """Return this character with other torque limits, N m by joint name; joints not named keep theirs.
+
+        Raises:
+            CharacterError: an unknown joint, or a limit that is not above 0.
+        """
+        effort = self.dof_effort.clone()
+        for name, limit in limits.items():
+            if name not in self.joint_names:
+                raise CharacterError(
+                    str(unknown_choice("joint of character '" + self.name + "'", name, self.joint_names))
+                )
+            if not 0.0 < limit < math.inf:
+                raise CharacterError("The torque limit of joint {} must be above 0 N m, not {}.".format(name, limit))
+            joint = self.joint_names.index(name)
+            start = self.dof_offsets[joint]
+            effort[start : start + self.joint_sizes[joint]] = limit
+        return replace(self, dof_effort=effort)
 
     def joint_dofs(self, size: int) -> Tuple[Tensor, Tensor]:
         """Return the joints of `size` dofs (K,) and their dof indices (K, size), both long."""

@@ -8,7 +8,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.config.foreign import check_config_folders, checked_stored, search_folders
@@ -79,7 +79,8 @@ def with_overrides(
     if "recipe" in keys:
         raise ConfigError("recipe= cannot go on top of a checkpoint's configuration. Override single keys.")
     with as_config_error():
-        config = OmegaConf.merge(cast(DictConfig, composed), checked_stored(stored, stored_keys))
+        with open_dict(cast(DictConfig, composed)) as opened:  # the schema still refuses unknown keys
+            config = OmegaConf.merge(opened, checked_stored(stored, stored_keys))
         for key in keys:
             OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key), merge=False)
     return cast(Config, config)

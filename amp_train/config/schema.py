@@ -4,7 +4,7 @@ Keys that IsaacGymEnvs and rl_games users already type keep their names; `train.
 """
 
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -51,6 +51,7 @@ class CharacterConfig:
     key_bodies: List[str] = MISSING
     contact_bodies: List[str] = MISSING  # may touch the ground
     fall_bodies: List[str] = MISSING  # what fall_height_ratio watches
+    torque_limits: Optional[Dict[str, float]] = None  # N m by joint; null: the MJCF's
 
 
 @dataclass

@@ -123,6 +123,7 @@ class AgentConfig:
     clip_actions: bool = True
     use_smooth_clamp: bool = False
     advantage_clip: Optional[float] = None
+    warm_start_steps: int = 0
     horizon_length: int = MISSING
     minibatch_size: int = MISSING
     mini_epochs: int = MISSING

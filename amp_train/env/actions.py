@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from amp_train.character import CharacterSpec
+from amp_train.character import CharacterSpec, CharacterState
 
 
 class PdActionMap:
@@ -23,7 +23,16 @@ class PdActionMap:
         self.offset[hinges] = 0.5 * (upper + lower)
         self.scale[hinges] = 0.7 * (upper - lower)
         self.offset, self.scale = self.offset.to(device), self.scale.to(device)
+        self._lag_s = (spec.dof_damping / spec.dof_stiffness).to(device)
 
     def __call__(self, action: Tensor) -> Tensor:
         """Map actions (N, num_dofs), clamped to [-1, 1], to PD targets (N, num_dofs), rad."""
         return torch.addcmul(self.offset, self.scale, action.clamp(-1.0, 1.0))
+
+    def following(self, state: CharacterState) -> Tensor:
+        """Return the actions (N, num_dofs), in [-1, 1], whose drives pass through N poses at their velocities.
+
+        A drive's torque is k_p (target - q) - k_d dq/dt: without load it is zero at target = q + (k_d / k_p) dq/dt.
+        """
+        target = torch.addcmul(state.dof_pos, self._lag_s, state.dof_vel)
+        return ((target - self.offset) / self.scale).clamp(-1.0, 1.0)

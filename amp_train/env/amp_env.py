@@ -130,6 +130,12 @@ class AmpEnv:
         """Draw n demonstrations from the clips, (n, amp_obs_size), a fresh tensor."""
         return self._demos.sample(n)
 
+    def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
+        """Draw n observations of the clips (n, obs_size), and actions (n, num_actions) that go on along the clip: those
+        of its pose in the middle of the control step."""
+        obs, state = self._demos.sample_with_next(n, 0.5 * self.control_dt_s)
+        return obs, self._pd_target.following(state)
+
     def get_state(self) -> Dict[str, Any]:
         """Return everything that a bit-identical continuation needs, as plain containers of CPU tensors and numbers."""
         tensors = {name: getattr(self, name).cpu().clone() for name in _CARRIED}
@@ -172,6 +178,7 @@ def make_env(cfg: Any) -> AmpEnv:
     """
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = load_character(cfg.character.mjcf, cfg.character.key_bodies)
+    spec = spec.with_torque_limits(cfg.character.torque_limits or {})
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)  # a bad clip is told before a simulator is started
     simulator = make_simulator(cfg, spec)

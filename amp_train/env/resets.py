@@ -39,6 +39,13 @@ class DemoSampler:
         state = self.library.state_at(clip_ids.repeat_interleave(self._num_steps), times)
         return state[:: self._num_steps], self.observe(state).unflatten(0, (-1, self._num_steps))
 
+    def sample_with_next(self, n: int, ahead_s: float) -> Tuple[Tensor, CharacterState]:
+        """Draw n observations of the clips (n, frame_size), and the states `ahead_s` later."""
+        clip_ids = self.library.sample_clips(n)
+        times = self.library.sample_times(clip_ids)
+        later = self.library.state_at(clip_ids, times + ahead_s)
+        return self.observe(self.library.state_at(clip_ids, times)), later
+
     def sample(self, n: int) -> Tensor:
         """Draw n demonstrations, (n, num_steps * frame_size)."""
         clip_ids = self.library.sample_clips(n)

@@ -60,6 +60,11 @@ class AMPVecEnv(IVecEnv):
         """Draw n demonstrations (n, amp_obs_size), a fresh tensor."""
         return self._to_learner(self.env.fetch_amp_obs_demo(n))
 
+    def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
+        """Draw observations of the clips (n, obs_size) and actions (n, num_actions) that go on along them."""
+        obs, action = self.env.fetch_action_demo(n)
+        return self._to_learner(obs), self._to_learner(action)
+
     def set_train_info(self, env_frames: int, *args: Any, **kwargs: Any) -> None:
         """Hear from rl_games' agent that an iteration begins."""
         if self._after_iteration is not None and args:

@@ -34,6 +34,7 @@ from amp_train.learning.rollout_statistics import normalized_obs, normalized_val
 from amp_train.learning.settings import check_params
 from amp_train.learning.style_reward import combine_rewards
 from amp_train.learning.threads import single_threaded
+from amp_train.learning.warm_start import warm_start
 
 FRAME_ARGUMENT = 11  # of write_stats, in every rl_games from 1.6.1 on
 # What a minibatch holds of the rollout as it is -> rl_games' name there.
@@ -115,7 +116,9 @@ class AMPAgent(PPOAgent):
         self.streams.fill_demos()
 
     def start_alike(self) -> None:
-        """Give every rank the first one's model, optimizer state and statistics."""
+        """Clone the clips if this is a new policy; give every rank the first one's model, optimizer and statistics."""
+        if self.settings.warm_start_steps and not self.is_restored:
+            warm_start(self.bare_model, self.vec_env.fetch_action_demo, self.settings.warm_start_steps)
         super().start_alike()
         self.ranks.broadcast_(state_tensors(self.streams.normalizer))
 

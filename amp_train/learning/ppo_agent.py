@@ -22,6 +22,7 @@ class PPOAgent(TrainingLoop):
     """A2CAgent that resumes exactly, writes plain checkpoints and reads them safely."""
 
     scheduler: RLScheduler
+    is_restored = False  # whether the policy came from a checkpoint
 
     def __init__(self, base_name: str, params: Dict[str, Any]) -> None:
         # Runner compiles unless told otherwise; a gradient penalty differentiates twice, which torch.compile cannot.
@@ -88,6 +89,7 @@ class PPOAgent(TrainingLoop):
         optimizer_state = fit_optimizer_state(saved, self.optimizer, keep_saved_lr=self.is_adaptive_lr)
         weights = dict(weights, optimizer=optimizer_state)
         super().set_full_state_weights(weights, set_epoch)
+        self.is_restored = True
         self.last_mean_rewards = float(self.last_mean_rewards)
         self.last_lr = self.optimizer.param_groups[0]["lr"]
 

@@ -36,6 +36,7 @@ class AmpSettings:
     advantage_clip: Optional[float] = None
     # True: rl_games' observation statistics, which take the same rollout in again in every mini epoch.
     normalize_obs_every_mini_epoch: bool = False
+    warm_start_steps: int = 0  # of behaviour cloning before a new policy's first rollout
 
     @classmethod
     def from_config(cls, config: Dict[str, Any]) -> "AmpSettings":
@@ -54,8 +55,9 @@ class AmpSettings:
     def _check_ranges(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type is int and value <= 0:
-                raise ConfigError(f"{field.name} must be at least 1, not {value}.")
+            least = 0 if field.name == "warm_start_steps" else 1
+            if field.type is int and value < least:
+                raise ConfigError(f"{field.name} must be at least {least}, not {value}.")
             if field.type is float and value < 0:
                 raise ConfigError(f"{field.name} must not be negative: {value}.")
         if self.amp_replay_keep_prob > 1:

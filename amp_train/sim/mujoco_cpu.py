@@ -97,8 +97,8 @@ class MujocoSimulator(Simulator):
 
 
 def compile_model(spec: CharacterSpec, physics_dt_s: float) -> Any:
-    """Compile the character's MJCF for simulation: physics step set, one net contact force sensor per body (N,
-    world frame), and no silent reset of a diverged world."""
+    """Compile the character's MJCF for simulation: physics step and the character's torque limits set, one net contact
+    force sensor per body (N, world frame), and no silent reset of a diverged world."""
     import mujoco
 
     mjcf = mujoco.MjSpec.from_file(spec.mjcf_path)
@@ -110,6 +110,9 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float) -> Any:
         sensor.intprm[:3] = [force_field, net_force, one]
     model = mjcf.compile()
     model.opt.timestep = physics_dt_s
+    limit = spec.dof_effort.double().numpy()
+    model.actuator_forcelimited[:] = np.isfinite(limit)
+    model.actuator_forcerange[:] = np.where(np.isfinite(limit), limit, 0.0)[:, None] * (-1.0, 1.0)
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     return model
 

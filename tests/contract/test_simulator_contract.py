@@ -29,13 +29,15 @@ def make(request: pytest.FixtureRequest, humanoid: CharacterSpec) -> Iterator[Ma
     if request.param == "isaacgym":
         held.enter_context(isaacgym_double.installed())
 
-    def build(num_envs: int = 3, decimation: int = 4, num_threads: int = 2) -> Simulator:
+    def build(
+        num_envs: int = 3, decimation: int = 4, num_threads: int = 2, spec: CharacterSpec = humanoid
+    ) -> Simulator:
         env = SimpleNamespace(control_frequency_hz=30)
         sim = SimpleNamespace(name=request.param, decimation=decimation, substeps=2)
         cfg = SimpleNamespace(task=SimpleNamespace(env=env), sim=sim, num_envs=num_envs, num_threads=num_threads)
         cfg.sim_device, cfg.pipeline, cfg.headless = "cpu", "cpu", True
         try:
-            made.append(make_simulator(cfg, humanoid))
+            made.append(make_simulator(cfg, spec))
         except MissingPackageError as error:
             pytest.skip(str(error))
         return made[-1]
@@ -121,6 +123,25 @@ def test_pd_drive_follows_its_target_as_an_overdamped_joint(make: Make, kinemati
     assert angles[2] == pytest.approx(-0.2 * (1 - math.exp(-1.0)), abs=0.02)
     assert angles[9] == pytest.approx(-0.2, abs=0.02)
     assert max(abs(a) for a in angles) < 0.21
+
+
+def test_a_drive_gives_no_more_than_its_torque_limit(make: Make, kinematics: Kinematics) -> None:
+    elbow = kinematics.spec.joint_names.index("right_elbow")
+    dof = kinematics.spec.dof_offsets[elbow]
+    turned = []
+    for spec in (kinematics.spec, kinematics.spec.with_torque_limits({"right_elbow": 3.0})):
+        simulator = make(1, spec=spec)
+        state = kinematics.default_state(1)
+        state.root_pos[:, 2] = 50.0
+        simulator.set_state(torch.arange(1), state)
+        target = state.dof_pos.clone()
+        target[0, dof] = -1.2
+        simulator.step(target)
+        simulator.step(target)
+        turned.append(-float(simulator.state().dof_pos[0, dof]))
+        simulator.close()
+    # The joint's damping, 15 N m s/rad, lets 3 N m turn it by 0.2 rad/s at most; 60 N m reach several.
+    assert turned[0] > 0.15 and 0.005 < turned[1] <= 0.2 * 2 * CONTROL_DT_S
 
 
 def test_pd_target_of_a_ball_joint_is_an_exponential_map(make: Make, kinematics: Kinematics) -> None:

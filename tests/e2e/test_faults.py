@@ -30,7 +30,8 @@ SMALL = [
     "train.params.config.mini_epochs=1", "train.params.config.save_frequency=1",
     "train.params.config.save_max_share=1",
     "train.params.config.amp_minibatch_size=32", "train.params.config.amp_batch_size=32",
-    "train.params.config.amp_obs_demo_buffer_size=256", "train.params.config.amp_replay_buffer_size=256",
+    "train.params.config.amp_obs_demo_buffer_size=256", "train.params.config.warm_start_steps=1",
+    "train.params.config.amp_replay_buffer_size=256",
     "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
 ]  # fmt: skip
 

@@ -45,7 +45,8 @@ def test_ten_trainings_in_one_process_leave_no_files_threads_processes_or_memory
         "num_envs=32",
         "num_threads=2", "task.env.episode_length=12", "train.params.config.horizon_length=8",
         "train.params.config.minibatch_size=64", "train.params.config.amp_minibatch_size=32",
-        "train.params.config.amp_obs_demo_buffer_size=8192", "train.params.config.amp_replay_buffer_size=4096",
+        "train.params.config.amp_obs_demo_buffer_size=8192", "train.params.config.warm_start_steps=1",
+        "train.params.config.amp_replay_buffer_size=4096",
     ]  # fmt: skip
     environment = dict(os.environ, SEEN=str(tmp_path / "seen.json"), PYTHONPATH=str(REPOSITORY))
     subprocess.run([sys.executable, "-c", PROGRAM, *argv], cwd=str(tmp_path), env=environment, check=True, timeout=900)

@@ -16,6 +16,7 @@ EPISODES, SECONDS, UNSEEN_SEED = 8, 10, 4321
 SMALL_UPDATE = [
     "num_envs=8", "train.params.config.minibatch_size=64", "train.params.config.amp_minibatch_size=32",
     "train.params.config.amp_replay_buffer_size=256", "train.params.config.amp_obs_demo_buffer_size=256",
+    "train.params.config.warm_start_steps=1",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.mujoco

@@ -25,6 +25,7 @@ ARGV = [
     "train.params.config.save_max_share=1",
     "train.params.config.amp_minibatch_size=32", "train.params.config.amp_batch_size=32",
     "train.params.config.amp_obs_demo_buffer_size=256",
+    "train.params.config.warm_start_steps=1",
     "train.params.config.amp_replay_buffer_size=200", "train.params.config.amp_replay_keep_prob=0.5",  # wraps around
     "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
 ]  # fmt: skip

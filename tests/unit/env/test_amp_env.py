@@ -36,6 +36,7 @@ def config(**changes: Any) -> SimpleNamespace:
         key_bodies=["right_hand", "left_hand", "right_foot", "left_foot"],
         contact_bodies=["right_foot", "left_foot"],
         fall_bodies=["pelvis", "torso", "head"],
+        torque_limits=None,
     )
     num_envs, seed = changes.pop("num_envs", NUM_ENVS), changes.pop("seed", 3)
     env.update(changes)

@@ -9,6 +9,7 @@ from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_history import AmpHistory
 from amp_train.env.termination import FallDetector
+from amp_train.errors import CharacterError
 
 CPU = torch.device("cpu")
 LONG_AGO = torch.tensor([10])
@@ -87,3 +88,24 @@ def test_a_sunken_trunk_is_a_fall_without_any_contact(humanoid: CharacterSpec, k
     state.body_pos[1, :, 2] -= 0.5
     rules = detector(humanoid, height=0.0, trunk=0.6)
     assert rules.fallen(state, torch.tensor([1, 1])).tolist() == [False, True]
+
+
+def test_the_action_that_follows_a_pose_aims_ahead_of_it_by_what_damping_holds_back(humanoid: CharacterSpec) -> None:
+    state = Kinematics(humanoid).default_state(1)
+    knee = humanoid.dof_offsets[humanoid.joint_names.index("right_knee")]
+    state.dof_pos[0, knee], state.dof_vel[0, knee] = 0.5, 2.0
+    drive = PdActionMap(humanoid, CPU)
+    # k_d / k_p of the knee: 30 / 300 s.
+    assert float(drive(drive.following(state))[0, knee]) == pytest.approx(0.5 + 0.1 * 2.0)
+
+
+@pytest.mark.parametrize("limits, says", [({"wing": 5.0}, "wing"), ({"neck": 0.0}, "above 0"), ({"neck": -1}, "above 0")])
+def test_a_torque_limit_that_cannot_be_is_refused(humanoid: CharacterSpec, limits: dict, says: str) -> None:
+    with pytest.raises(CharacterError, match=says):
+        humanoid.with_torque_limits(limits)
+
+
+def test_a_torque_limit_holds_for_all_axes_of_its_joint_and_no_other(humanoid: CharacterSpec) -> None:
+    hip = humanoid.dof_offsets[humanoid.joint_names.index("left_hip")]
+    changed = humanoid.with_torque_limits({"left_hip": 200.0}).dof_effort != humanoid.dof_effort
+    assert changed.nonzero().flatten().tolist() == [hip, hip + 1, hip + 2]

@@ -48,6 +48,12 @@ class PointMassVecEnv:
         vel = torch.tensor(DEMO_VELOCITY) + 0.05 * torch.randn(n, 2, generator=self._generator)
         return torch.cat((vel, vel), dim=-1)
 
+    def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
+        """Any velocity near the clip's, and the action that leads back to it."""
+        vel = torch.tensor(DEMO_VELOCITY) + 0.3 * torch.randn(n, 2, generator=self._generator)
+        obs = torch.cat((torch.randn(n, 2, generator=self._generator), vel), dim=-1)
+        return obs, ((torch.tensor(DEMO_VELOCITY) - vel) / (5.0 * DT_S)).clamp(-1.0, 1.0)
+
     def reset(self) -> Tensor:
         self.done[:] = True
         return self.reset_done()

@@ -1,0 +1,44 @@
+"""Behaviour cloning of the clips before the first rollout: a policy that begins where the motion is.
+
+A fresh policy asks every joint for the middle of its range and falls within a third of a second; most of what PPO learns
+from it at first is to stay up, by whatever motion. Cloned, it begins with the clip's own, and learns to balance it.
+"""
+
+from typing import Any, Callable, Tuple
+
+import torch
+from torch import Tensor
+
+from amp_train.learning.normalizer import take_in
+
+ROWS, MINIBATCH = 65536, 1024
+LEARNING_RATE = 1e-3
+OBS_NOISE = 0.4  # standard deviations; beside the clip, the way back to it is cloned too
+
+
+def warm_start(model: Any, fetch_action_demo: Callable[[int], Tuple[Tensor, Tensor]], steps: int) -> float:
+    """Fit the policy's mean to demonstrated actions by least squares.
+
+    Args:
+        model: the built rl_games model; its observation statistics begin with the clips'.
+        fetch_action_demo: gives n observations (n, obs_dim) and actions (n, num_actions).
+        steps: of Adam, on minibatches of observations with noise, at a rate that falls to 0.
+
+    Returns:
+        The mean square error of an action at the end.
+    """
+    obs, action = fetch_action_demo(ROWS)
+    if model.normalize_input:
+        take_in(model.running_mean_std.eval(), obs)
+    obs, network = model.norm_obs(obs), model.a2c_network
+    optimizer = torch.optim.Adam([*network.actor_mlp.parameters(), *network.mu.parameters()], fused=True)
+    loss = obs.new_zeros(())
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1.0 - step / steps)
+        rows = torch.randint(ROWS, (MINIBATCH,), device=obs.device)
+        noisy = obs[rows] + OBS_NOISE * torch.randn_like(obs[:MINIBATCH])
+        loss = (network.mu_act(network.mu(network.actor_mlp(noisy))) - action[rows]).square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return float(loss.detach())
