@@ -1,8 +1,9 @@
 """Ship a trained policy with the program: `python scripts/ship_policy.py runs/NAME/nn/FILE.pth [key=value ...]`.
 
-Writes amp_train/pretrained/CLIP.pth (networks and statistics; no optimizer, and counting from 0, as a new training begins
-with it), evaluates it with amp-eval (further arguments go there: seeds=11,12 episodes=32) and notes the figures, and how
-it was trained, in amp_train/pretrained/results.json. Without a checkpoint: prints that file as the table of docs/results.md.
+Writes amp_train/pretrained/CLIP.pth (networks and statistics; no optimizer, and counting from 0, as a new training
+begins with it), evaluates it with amp-eval (further arguments go there: seeds=11,12 episodes=32) and notes the figures,
+and how it was trained, in amp_train/pretrained/results.json. Without a checkpoint: prints that file as the table of
+docs/results.md.
 """
 
 import csv
@@ -66,8 +67,9 @@ def table(results: Dict[str, Any]) -> str:
     ]
     for name, result in results.items():
         trained, found, noisy = result["trained"], result["evaluation"], result["evaluation"]["noisy"]
+        row = "| {} | {:.1f} | {:.0f} | {:.3f} +- {:.3f} | {:.3f} | {:.0%} / {:.0%} | {:.2f} / {:.2f} | {} | {:.0%} |"
         lines.append(
-            "| {} | {:.1f} | {:.0f} | {:.3f} +- {:.3f} | {:.3f} | {:.0%} / {:.0%} | {:.2f} / {:.2f} | {} | {:.0%} |".format(
+            row.format(
                 name, trained["samples"] / 1e6, trained["minutes"], found["dtw_pose_error_m"],
                 found["dtw_pose_error_std_m"], PAPER_ERROR_M[name], found["fall_rate"], noisy["fall_rate"],
                 found["root_speed_m_s"], found["clip_speed_m_s"], "-" if found.get("tempo") is None else

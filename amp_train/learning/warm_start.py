@@ -1,7 +1,7 @@
 """Behaviour cloning of the clips before the first rollout: a policy that begins where the motion is.
 
-A fresh policy asks every joint for the middle of its range and falls within a third of a second; most of what PPO learns
-from it at first is to stay up, by whatever motion. Cloned, it begins with the clip's own, and learns to balance it.
+A fresh policy asks every joint for the middle of its range and falls within a third of a second; what PPO learns at
+first is to stay up, by whatever motion. Cloned, it begins with the clip's own, and learns to balance it.
 """
 
 from typing import Any, Callable, Tuple

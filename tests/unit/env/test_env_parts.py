@@ -99,7 +99,9 @@ def test_the_action_that_follows_a_pose_aims_ahead_of_it_by_what_damping_holds_b
     assert float(drive(drive.following(state))[0, knee]) == pytest.approx(0.5 + 0.1 * 2.0)
 
 
-@pytest.mark.parametrize("limits, says", [({"wing": 5.0}, "wing"), ({"neck": 0.0}, "above 0"), ({"neck": -1}, "above 0")])
+@pytest.mark.parametrize(
+    "limits, says", [({"wing": 5.0}, "wing"), ({"neck": 0.0}, "above 0"), ({"neck": -1}, "above 0")]
+)
 def test_a_torque_limit_that_cannot_be_is_refused(humanoid: CharacterSpec, limits: dict, says: str) -> None:
     with pytest.raises(CharacterError, match=says):
         humanoid.with_torque_limits(limits)
