@@ -13,7 +13,7 @@ from amp_train.learning.normalizer import take_in
 
 ROWS, MINIBATCH = 65536, 1024
 LEARNING_RATE = 1e-3
-OBS_NOISE = 0.4  # standard deviations; beside the clip, the way back to it is cloned too
+OBS_NOISE = 0.2  # standard deviations; beside the clip, the way back to it is cloned too
 
 
 def warm_start(model: Any, fetch_action_demo: Callable[[int], Tuple[Tensor, Tensor]], steps: int) -> float:
