@@ -8,7 +8,6 @@ from typing import Any, Dict, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from amp_train.checkpoint.find import find_checkpoint
 from amp_train.config.limits import check_limits
 from amp_train.config.processes import Launch, launched
 from amp_train.config.schema import Config
@@ -29,6 +28,8 @@ def resolve(cfg: Config) -> Config:
         ConfigError: a value out of range, or a device that is not there.
         CheckpointError: no such checkpoint, or a damaged one.
     """
+    from amp_train.checkpoint.find import find_checkpoint  # brings torch, which Isaac Gym must be imported before
+
     cfg = cast(Config, cast(DictConfig, cfg).copy())
     check_limits(cfg)
     _check_positive(cfg)

@@ -15,7 +15,7 @@ from amp_train.learning.training_state import training_state
 HALF, WHOLE = 3, 6
 SETTINGS = {
     "lr_schedule": "adaptive",
-    "kl_threshold": 1e-4,  # the rate moves in every mini epoch
+    "kl_threshold": 1e-7,  # the rate falls in every mini epoch
     "schedule_type": "standard",
     "save_best_after": 1,
     "amp_replay_buffer_size": 300,  # 128 rows an epoch: full and wrapped around within the first half
