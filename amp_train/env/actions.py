@@ -23,7 +23,8 @@ class PdActionMap:
         self.offset[hinges] = 0.5 * (upper + lower)
         self.scale[hinges] = 0.7 * (upper - lower)
         self.offset, self.scale = self.offset.to(device), self.scale.to(device)
-        self._lag_s = (spec.dof_damping / spec.dof_stiffness).to(device)
+        lag_s = spec.dof_damping / spec.dof_stiffness
+        self._lag_s = lag_s.where(spec.dof_stiffness > 0, torch.zeros_like(lag_s)).to(device)
 
     def __call__(self, action: Tensor) -> Tensor:
         """Map actions (N, num_dofs), clamped to [-1, 1], to PD targets (N, num_dofs), rad."""

@@ -45,7 +45,8 @@ class AMPAgent(PPOAgent):
     """Train a policy and a discriminator together; registered with rl_games as `amp_continuous`.
 
     The vec env gives, beyond rl_games' interface: observations before any reset from `step`, `infos['amp_obs']`,
-    `infos['terminate']`, `reset_done()`, `fetch_amp_obs_demo(n)` and `env_info['amp_observation_space']`.
+    `infos['terminate']`, `reset_done()`, `fetch_amp_obs_demo(n)`, `fetch_action_demo(n)` and in `get_env_info()`
+    `amp_observation_space`.
 
     Attributes:
         epoch_stats: means over the last epoch, plain floats, from `disc_loss` to `lr`.
@@ -89,7 +90,7 @@ class AMPAgent(PPOAgent):
         self.config["network"] = NetworkWithAmpObs(self.config["network"], self, bf16)
 
     def _check_env(self) -> None:
-        needed = ("reset_done", "fetch_amp_obs_demo", "get_full_state", "set_full_state")
+        needed = ("reset_done", "fetch_amp_obs_demo", "fetch_action_demo", "get_full_state", "set_full_state")
         lacking = [name for name in needed if not hasattr(self.vec_env, name)]
         if lacking:
             raise ConfigError(

@@ -205,3 +205,21 @@ def test_saved_state_continues_bit_for_bit() -> None:
 def test_unknown_state_init_lists_the_allowed() -> None:
     with pytest.raises(UserError, match="Default, Hybrid, Random, Start"):
         make_env(config(state_init="Rand"))
+
+
+def test_demonstrated_actions_take_the_drives_along_the_clip() -> None:
+    env = make_env(config(num_envs=64))
+    library, dt_s = env.motion_library, env.control_dt_s
+    clip_ids = torch.zeros(64, dtype=torch.long)
+    times = torch.linspace(0.0, 1.2, 64)
+    library.sample_times = lambda _: times
+    obs, action = env.fetch_action_demo(64)
+    start, reached = library.state_at(clip_ids, times), library.state_at(clip_ids, times + dt_s)
+    torch.testing.assert_close(obs, env._demos.observe(start))
+    aimed_at_the_pose = library.state_at(clip_ids, times + 0.5 * dt_s).dof_pos - env._pd_target.offset
+    errors = []
+    for actions in (action, aimed_at_the_pose / env._pd_target.scale):
+        env.simulator.set_state(torch.arange(64), start)
+        env.step(actions)
+        errors.append(float((env.state.dof_pos - reached.dof_pos).abs().mean()))
+    assert errors[0] < 0.5 * errors[1]  # 0.005 and 0.018 rad

@@ -284,7 +284,7 @@ def test_an_environment_without_the_amp_interface_is_refused(tmp_path):
         def get_env_info(self):
             return PointMassVecEnv(1).get_env_info()
 
-    with pytest.raises(ConfigError, match="lacks reset_done and fetch_amp_obs_demo"):
+    with pytest.raises(ConfigError, match="lacks reset_done and fetch_amp_obs_demo and fetch_action_demo"):
         make_agent(tmp_path, Incomplete())
 
 
