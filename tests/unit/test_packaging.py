@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SETUP = configparser.ConfigParser()
 SETUP.read(str(ROOT / "setup.cfg"))
 FOLDERS = {"amp_train.conf": ROOT / "conf", "amp_train.motions": ROOT / "motions", "amp_train": ROOT / "amp_train"}
-SHIPPED_KINDS = (".yaml", ".npz", ".xml", ".md")
+SHIPPED_KINDS = (".yaml", ".npz", ".xml", ".md", ".pth", ".json")
 
 
 def readme_commands() -> List[str]:
