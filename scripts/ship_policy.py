@@ -19,10 +19,10 @@ from amp_train.cli.eval_job import evaluate_checkpoint
 from amp_train.paths import PRETRAINED_DIR
 
 RESULTS = PRETRAINED_DIR / "results.json"
-# The AMP paper's own pose errors, m (Peng et al. 2021, table 3).
+# The AMP paper's own pose errors, m (Peng et al. 2021).
 PAPER_ERROR_M = {
-    "walk": 0.030, "run": 0.075, "jump": 0.083, "spinkick": 0.058, "spin": 0.047, "cartwheel": 0.067,
-    "backflip": 0.150, "dance": 0.055, "crawl": 0.049, "roll": 0.088,
+    "walk": "0.030", "run": "0.075", "jump": "0.083", "spinkick": "0.058", "spin": "0.047", "cartwheel": "0.067",
+    "backflip": "0.150", "dance": "0.055", "crawl": "0.049", "roll": "0.088",
 }  # fmt: skip
 
 
@@ -67,13 +67,14 @@ def table(results: Dict[str, Any]) -> str:
     ]
     for name, result in results.items():
         trained, found, noisy = result["trained"], result["evaluation"], result["evaluation"]["noisy"]
-        row = "| {} | {:.1f} | {:.0f} | {:.3f} +- {:.3f} | {:.3f} | {:.0%} / {:.0%} | {:.2f} / {:.2f} | {} | {:.0%} |"
+        row = "| {} | {:.1f} | {:.0f} | {:.3f} +- {:.3f} | {} | {:.0%} / {:.0%} | {:.2f} / {:.2f} | {} | {:.0%} |"
         lines.append(
             row.format(
                 name, trained["samples"] / 1e6, trained["minutes"], found["dtw_pose_error_m"],
-                found["dtw_pose_error_std_m"], PAPER_ERROR_M[name], found["fall_rate"], noisy["fall_rate"],
-                found["root_speed_m_s"], found["clip_speed_m_s"], "-" if found.get("tempo") is None else
-                "{:.2f}".format(found["tempo"]), min(found["clip_frames_covered"].values()),
+                found["dtw_pose_error_std_m"], PAPER_ERROR_M.get(name, "-"), found["fall_rate"], noisy["fall_rate"],
+                found["root_speed_m_s"], found["clip_speed_m_s"],
+                "-" if found["tempo"] is None else "{:.2f}".format(found["tempo"]),
+                min(found["clip_frames_covered"].values()),
             )
         )  # fmt: skip
     return "\n".join(lines)
