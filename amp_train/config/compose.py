@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.config.foreign import check_config_folders, checked_stored, search_folders
 from amp_train.config.overrides import check_overrides, parse_overrides
-from amp_train.config.schema import GROUPS, TRAINED_KEYS, Config, register_schema
+from amp_train.config.schema import GROUPS, LIMITS, TRAINED_KEYS, Config, register_schema
 from amp_train.errors import ConfigError
 from amp_train.paths import CONF_DIR
 
@@ -83,7 +83,16 @@ def with_overrides(
             config = OmegaConf.merge(opened, checked_stored(stored, stored_keys))
         for key in keys:
             OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key), merge=False)
+    take_limits(config, cast(DictConfig, composed), keys)
     return cast(Config, config)
+
+
+def take_limits(config: DictConfig, composed: DictConfig, given_keys: Sequence[str]) -> None:
+    """Let a limit of samples or epochs that is given hold: the number of iterations that was stored would hide it."""
+    if set(LIMITS) & set(given_keys) and composed.max_iterations is None:
+        config.max_iterations = None
+        for key in LIMITS:
+            OmegaConf.update(config, key, OmegaConf.select(composed, key))
 
 
 @contextlib.contextmanager

@@ -8,9 +8,9 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from amp_train.config.compose import with_overrides
+from amp_train.config.compose import take_limits, with_overrides
 from amp_train.config.overrides import parse_overrides
-from amp_train.config.schema import TRAINED_KEYS, Config
+from amp_train.config.schema import LIMITS, TRAINED_KEYS, Config
 from amp_train.errors import ConfigError
 
 # Taken from the checkpoint unless given.
@@ -21,10 +21,8 @@ RESUMED_KEYS = TRAINED_KEYS + (
 # Of this session, or derived from other keys: never a difference.
 SESSION_KEYS = (
     "resume", "resume_allow", "checkpoint", "experiment", "train_dir", "test", "headless", "max_time_s",
-    "train.params.load_checkpoint", "train.params.load_path", "train.params.config.max_epochs",
-    "train.params.config.max_frames",
+    "train.params.load_checkpoint", "train.params.load_path", *LIMITS,
 )  # fmt: skip
-LIMITS = ("train.params.config.max_epochs", "train.params.config.max_frames")
 # Nothing that is learned depends on them.
 HARMLESS = (
     "max_iterations", "video", "eval_interval", "max_diverged_share", "wandb_activate", "wandb_project",
@@ -76,10 +74,7 @@ def resumed_config(
     _check(differences, list(composed.resume_allow), checkpoint)
     for difference in differences:
         OmegaConf.update(config, difference.key, difference.given, merge=False)
-    if set(LIMITS) & set(_given_keys(overrides)) and composed.max_iterations is None:
-        config.max_iterations = None  # the checkpoint's number would hide the limit given
-        for key in LIMITS:
-            OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key))
+    take_limits(config, cast(DictConfig, composed), _given_keys(overrides))
     return cast(Config, config), differences
 
 

@@ -14,6 +14,7 @@ from amp_train.config.train_schema import TrainConfig
 GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
 # What a checkpoint's configuration decides when it is continued or played.
 TRAINED_KEYS = ("task", "sim", "character", "motion", "train", "num_envs", "seed", "max_iterations")
+LIMITS = ("train.params.config.max_epochs", "train.params.config.max_frames")
 
 
 @dataclass

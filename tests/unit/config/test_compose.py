@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from amp_train.config import check_sweep, compose, stored_form, with_overrides
+from amp_train.config import check_sweep, compose, resolve, stored_form, with_overrides
 from amp_train.errors import ConfigError
 from amp_train.paths import CONF_DIR
 
@@ -196,6 +196,14 @@ def test_where_a_run_takes_place_is_not_taken_from_a_stored_configuration():
 def test_a_recipe_cannot_go_on_top_of_a_stored_configuration():
     with pytest.raises(ConfigError, match="recipe"):
         with_overrides(stored_form(compose()), ["recipe=isaacgymenvs"])
+
+
+def test_a_limit_that_is_given_holds_over_the_stored_number_of_iterations():
+    stored = stored_form(resolve(compose(["max_iterations=7"])))
+    assert with_overrides(stored, []).max_iterations == 7
+    longer = resolve(with_overrides(stored, ["train.params.config.max_frames=81920", "num_envs=512"]))
+    assert longer.max_iterations == 10
+    assert with_overrides(stored, ["train.params.config.max_frames=81920", "max_iterations=3"]).max_iterations == 3
 
 
 def test_a_stored_configuration_survives_a_yaml_file(tmp_path):
