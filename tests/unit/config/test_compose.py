@@ -31,10 +31,20 @@ def test_every_option_of_every_group_composes(group):
 
 
 def test_the_default_is_the_cpu_recipe():
-    config = compose()
+    config = compose(["motion=run"])
     assert config.train.name == "HumanoidAMPCPU"
+    assert config.train.params.network.space.continuous.learn_sigma is True
     assert config.task.env.local_root_obs is True
     assert config.task.env.fall_height_ratio == 0.7
+
+
+def test_the_walk_brings_the_papers_discriminator_unless_another_is_asked_for():
+    config = compose()
+    agent = config.train.params.config
+    assert (config.motion.name, config.train.name) == ("walk", "HumanoidAMPPaper")
+    assert (agent.disc_loss, agent.gamma, agent.disc_grad_penalty) == ("lsgan", 0.95, 5.0)
+    assert compose(["train=HumanoidAMPCPU"]).train.params.config.disc_loss == "bce"
+    assert compose(["motion=spin", "train=HumanoidAMPPaper"]).train.params.config.disc_loss == "lsgan"
 
 
 def test_the_isaacgymenvs_recipe_is_the_whole_reference():
