@@ -83,7 +83,7 @@ def with_overrides(
             config = OmegaConf.merge(opened, checked_stored(stored, stored_keys))
         for key in keys:
             OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key), merge=False)
-    take_limits(config, cast(DictConfig, composed), keys)
+    take_limits(cast(DictConfig, config), cast(DictConfig, composed), keys)
     return cast(Config, config)
 
 

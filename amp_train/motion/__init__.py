@@ -2,7 +2,8 @@
 
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.dataset import MotionDataset, load_dataset, load_motion
-from amp_train.motion.fit import bundled_humanoid, close_loop, match_joints, place_on_ground
+from amp_train.motion.fit import bundled_humanoid, close_loop, match_joints
+from amp_train.motion.ground import place_on_ground
 from amp_train.motion.library import MotionLibrary
 from amp_train.motion.npz import save_clip
 from amp_train.motion.storage import bundled_motions, find_motion, load_clip

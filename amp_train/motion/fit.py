@@ -1,4 +1,4 @@
-"""Fit a clip to a character: joints by name, hinges to their twist, contact with the ground, a closed loop."""
+"""Fit a clip to a character: joints by name, hinges to their twist, a closed loop."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -15,8 +15,6 @@ from amp_train.motion.velocities import cycle_of
 
 KEY_BODIES = ("right_hand", "left_hand", "right_foot", "left_foot")
 _FEET = ("right_foot", "left_foot")
-_CHUNK = 4096
-_DIPPING = 0.05
 _BLEND_S = 0.25
 _MEANT_TURN_RAD = 0.5
 
@@ -47,27 +45,6 @@ def match_joints(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     hinges, _ = spec.joint_dofs(1)
     joint_rot[:, hinges] = kinematics.joint_rot(kinematics.dof_pos(joint_rot))[:, hinges]
     return replace(clip, joint_names=spec.joint_names, joint_rot=joint_rot)
-
-
-def place_on_ground(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
-    """Raise or lower the whole clip so that the character's contact geometry touches z = 0 and stays above it.
-
-    The lowest 5 % of the frames may dip below: a rigid foot that rolls over its toes, or a knee that an error of
-    capture pushed into the floor (DeepMimic's crawl: 10 cm in its last frames), must not leave the rest of the clip
-    hovering."""
-    ground = float(torch.quantile(lowest_heights(clip, spec), _DIPPING))
-    return replace(clip, root_pos=clip.root_pos - torch.tensor([0.0, 0.0, ground]))
-
-
-def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
-    """Return the height (F,) m of the lowest point of the character's contact geometry in every frame."""
-    if len(spec.geoms.body_ids) == 0:
-        raise MotionError(
-            "Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name)
-        )
-    kinematics = Kinematics(spec)
-    frames = zip(*(t.split(_CHUNK) for t in (clip.root_pos, clip.root_rot, clip.joint_rot)))
-    return torch.cat([spec.geoms.lowest_height(*kinematics.forward(*chunk)).min(dim=-1)[0] for chunk in frames])
 
 
 def close_loop(clip: MotionClip) -> MotionClip:

@@ -6,7 +6,8 @@ from typing import List, Optional, Union
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
-from amp_train.motion.fit import bundled_humanoid, match_joints, place_on_ground
+from amp_train.motion.fit import bundled_humanoid, match_joints
+from amp_train.motion.ground import place_on_ground
 from amp_train.motion.importers import parse_foreign
 from amp_train.motion.npy import read_file
 from amp_train.motion.npz import ZIP_MAGIC, parse_npz

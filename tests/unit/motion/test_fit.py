@@ -1,4 +1,4 @@
-"""A clip is fitted to a character: joints by name, hinges, the ground, the loop."""
+"""A clip is fitted to a character: joints by name, hinges, the loop."""
 
 import math
 from dataclasses import replace
@@ -6,13 +6,12 @@ from typing import Tuple
 
 import pytest
 import torch
-from make_clip import STANDING_HEIGHT, circling_clip, random_clip, standing_clip
+from make_clip import circling_clip, random_clip, standing_clip
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
-from amp_train.motion import MotionClip, close_loop, fit, match_joints, place_on_ground
-from amp_train.motion.fit import lowest_heights
+from amp_train.motion import MotionClip, close_loop, match_joints
 from amp_train.motion.velocities import cycle_of
 
 
@@ -37,28 +36,6 @@ def test_a_hinge_keeps_only_its_turn_about_its_axis(humanoid: CharacterSpec) -> 
     joint_rot[:, knee] = rotations.quat_mul(swing, twist)
     fitted = match_joints(standing_clip(humanoid, joint_rot=joint_rot), humanoid)
     assert torch.allclose(fitted.joint_rot[:, knee], twist.expand(4, 4), atol=1e-6)
-
-
-@pytest.mark.parametrize("height", [STANDING_HEIGHT, 2.0, 0.1])
-def test_a_standing_clip_is_put_on_the_ground_from_any_height(humanoid: CharacterSpec, height: float) -> None:
-    clip = place_on_ground(standing_clip(humanoid, root_pos=torch.tensor([3.0, 4.0, height]).repeat(4, 1)), humanoid)
-    # The legs and the foot box below the ankle: 0.421546 + 0.40987 + 0.0225 + 0.0275 m.
-    assert torch.allclose(clip.root_pos, torch.tensor([3.0, 4.0, 0.881416]).expand(4, 3), atol=1e-5)
-
-
-def test_the_lowest_body_decides_not_the_feet(humanoid: CharacterSpec) -> None:
-    upside_down = standing_clip(humanoid, root_rot=torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(4, 1))
-    clip = place_on_ground(upside_down, humanoid)
-    # The top of the head lies 0.236151 + 0.223894 + 0.175 + 0.095 m from the pelvis.
-    assert clip.root_pos[0, 2].item() == pytest.approx(0.730045, abs=1e-5)
-    assert lowest_heights(clip, humanoid).min().abs() < 1e-5
-
-
-def test_one_wrong_frame_in_forty_does_not_leave_the_others_hovering(humanoid: CharacterSpec) -> None:
-    root_pos = torch.tensor([0.0, 0.0, 1.0]).repeat(40, 1)
-    root_pos[7, 2] = 0.8
-    clip = place_on_ground(standing_clip(humanoid, 40, root_pos=root_pos), humanoid)
-    assert lowest_heights(clip, humanoid)[8].abs() < 1e-5
 
 
 def _seam(clip: MotionClip) -> Tuple[float, float]:
@@ -103,10 +80,3 @@ def test_a_turn_that_is_meant_stays(humanoid: CharacterSpec) -> None:
 def test_a_clip_that_does_not_loop_is_left_alone(humanoid: CharacterSpec) -> None:
     clip = random_clip(humanoid)
     assert close_loop(clip) is clip
-
-
-def test_a_long_clip_is_measured_piece_by_piece(humanoid: CharacterSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = random_clip(humanoid, 8)
-    whole = lowest_heights(clip, humanoid)
-    monkeypatch.setattr(fit, "_CHUNK", 3)
-    assert torch.allclose(lowest_heights(clip, humanoid), whole, atol=1e-6)

@@ -1,0 +1,95 @@
+"""Put a clip on the ground: as a whole, and frame by frame where it hovers while something must carry it."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amp_train.character import CharacterSpec, Kinematics
+from amp_train.errors import MotionError
+from amp_train.motion.clip import MotionClip
+
+_CHUNK = 4096
+_DIPPING = 0.05
+_GRAVITY_M_S2 = 9.81
+_HOVERING_M = 0.12  # captured feet that push off hover by up to 0.09 m; what is higher is meant
+_WINDOW_S = 0.03
+_SMOOTHING_S = 0.03
+
+
+def place_on_ground(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
+    """Raise or lower the whole clip so that the character's contact geometry touches z = 0 and stays above it; then
+    lower the frames that hover.
+
+    The lowest 5 % of the frames may dip below: a rigid foot that rolls over its toes, or a knee that an error of
+    capture pushed into the floor (DeepMimic's crawl: 10 cm in its last frames), must not leave the rest of the clip
+    hovering."""
+    ground = float(torch.quantile(lowest_heights(clip, spec), _DIPPING))
+    return lower_hovering(_lifted(clip, torch.tensor(-ground)), spec)
+
+
+def lower_hovering(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
+    """Lower the frames whose lowest point is above z = 0 although something carries the character.
+
+    A capture put on another body keeps the angles, not the contacts: DeepMimic's jump takes off from 5 cm above the
+    ground, its run pushes off from 7. An episode that begins there begins with a fall. A frame is carried where the
+    mass accelerates downwards at less than half of gravity; in flight the correction goes over from the last carried
+    frame's to the next one's."""
+    hovering = lowest_heights(clip, spec)
+    reach = max(1, min(round(_WINDOW_S * clip.fps), (clip.num_frames - 1) // 2))
+    lifted = _acceleration(_mass_height(clip, spec), clip, reach) > -0.5 * _GRAVITY_M_S2
+    # An acceleration over a window sees the push where the flight has begun.
+    carried = (hovering < _HOVERING_M) & torch.stack([lifted[_frames_at(clip, s)] for s in (-reach, 0, reach)]).all(0)
+    if not bool(carried.any()):
+        return clip
+    frames, last = np.arange(clip.num_frames), clip.num_frames - 1
+    known = carried.nonzero().flatten().numpy()
+    period = last if clip.loop == "wrap" else None
+    drop = np.interp(frames, known, hovering.clamp(min=0.0)[known].numpy(), period=period)
+    return _lifted(clip, -torch.minimum(_smooth(torch.from_numpy(drop).float(), clip), hovering.clamp(min=0.0)))
+
+
+def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
+    """Return the height (F,) m of the lowest point of the character's contact geometry in every frame."""
+    if len(spec.geoms.body_ids) == 0:
+        raise MotionError(
+            "Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name)
+        )
+    kinematics = Kinematics(spec)
+    frames = zip(*(t.split(_CHUNK) for t in (clip.root_pos, clip.root_rot, clip.joint_rot)))
+    return torch.cat([spec.geoms.lowest_height(*kinematics.forward(*chunk)).min(dim=-1)[0] for chunk in frames])
+
+
+def _mass_height(clip: MotionClip, spec: CharacterSpec) -> Tensor:
+    """Return the mean height (F,) m of the bodies, by mass; their origins stand for their centres."""
+    kinematics = Kinematics(spec)
+    frames = zip(*(t.split(_CHUNK) for t in (clip.root_pos, clip.root_rot, clip.joint_rot)))
+    height = torch.cat([kinematics.forward(*chunk)[0][..., 2] for chunk in frames])
+    return height @ (spec.body_mass / spec.body_mass.sum()).to(height)
+
+
+def _acceleration(height: Tensor, clip: MotionClip, reach: int) -> Tensor:
+    """Return the second derivative (F,) m/s^2 of a height over `reach` frames to either side."""
+    before, here, after = (height[_frames_at(clip, shift)] for shift in (-reach, 0, reach))
+    return (before - 2.0 * here + after) * (clip.fps / reach) ** 2
+
+
+def _smooth(values: Tensor, clip: MotionClip) -> Tensor:
+    """Average (F,) values with a Gaussian of `_SMOOTHING_S`."""
+    deviation = _SMOOTHING_S * clip.fps
+    shifts = range(-int(3 * deviation), int(3 * deviation) + 1)
+    weights = torch.exp(-0.5 * (torch.tensor(list(shifts)) / deviation) ** 2)
+    return sum((w * values[_frames_at(clip, s)] for w, s in zip(weights / weights.sum(), shifts)), torch.zeros(()))
+
+
+def _frames_at(clip: MotionClip, shift: int) -> Tensor:
+    """Return which frames (F,) are `shift` later: those of the next cycle in a wrap clip, else the last."""
+    frames, last = torch.arange(clip.num_frames) + shift, clip.num_frames - 1
+    return frames % last if clip.loop == "wrap" else frames.clamp(0, last)
+
+
+def _lifted(clip: MotionClip, by: Tensor) -> MotionClip:
+    """Raise a clip by () or (F,) m."""
+    up = by * torch.tensor([[0.0], [0.0], [1.0]]) if by.dim() == 0 else torch.stack((0 * by, 0 * by, by))
+    return replace(clip, root_pos=clip.root_pos + up.T)
