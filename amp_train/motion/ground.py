@@ -1,6 +1,7 @@
 """Put a clip on the ground: as a whole, and frame by frame where it hovers while something must carry it."""
 
 from dataclasses import replace
+from typing import Iterator, Tuple
 
 import numpy as np
 import torch
@@ -56,17 +57,20 @@ def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
         raise MotionError(
             "Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name)
         )
-    kinematics = Kinematics(spec)
-    frames = zip(*(t.split(_CHUNK) for t in (clip.root_pos, clip.root_rot, clip.joint_rot)))
-    return torch.cat([spec.geoms.lowest_height(*kinematics.forward(*chunk)).min(dim=-1)[0] for chunk in frames])
+    return torch.cat([spec.geoms.lowest_height(*bodies).min(dim=-1)[0] for bodies in _bodies(clip, spec)])
 
 
 def _mass_height(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     """Return the mean height (F,) m of the bodies, by mass; their origins stand for their centres."""
-    kinematics = Kinematics(spec)
-    frames = zip(*(t.split(_CHUNK) for t in (clip.root_pos, clip.root_rot, clip.joint_rot)))
-    height = torch.cat([kinematics.forward(*chunk)[0][..., 2] for chunk in frames])
+    height = torch.cat([body_pos[..., 2] for body_pos, _ in _bodies(clip, spec)])
     return height @ (spec.body_mass / spec.body_mass.sum()).to(height)
+
+
+def _bodies(clip: MotionClip, spec: CharacterSpec) -> Iterator[Tuple[Tensor, Tensor]]:
+    """Pose the character as the clip does, some frames at a time: body_pos (n, B, 3), body_rot (n, B, 4)."""
+    kinematics = Kinematics(spec)
+    for frames in zip(*(t.split(_CHUNK) for t in (clip.root_pos, clip.root_rot, clip.joint_rot))):
+        yield kinematics.forward(*frames)
 
 
 def _acceleration(height: Tensor, clip: MotionClip, reach: int) -> Tensor:
@@ -91,5 +95,4 @@ def _frames_at(clip: MotionClip, shift: int) -> Tensor:
 
 def _lifted(clip: MotionClip, by: Tensor) -> MotionClip:
     """Raise a clip by () or (F,) m."""
-    up = by * torch.tensor([[0.0], [0.0], [1.0]]) if by.dim() == 0 else torch.stack((0 * by, 0 * by, by))
-    return replace(clip, root_pos=clip.root_pos + up.T)
+    return replace(clip, root_pos=clip.root_pos + torch.stack((0 * by, 0 * by, by), dim=-1))
