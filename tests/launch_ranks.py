@@ -1,6 +1,8 @@
 """Start several processes of one training on this machine, as a launcher would, and wait for them."""
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -54,6 +56,9 @@ def wait_for(processes: "List[subprocess.Popen[str]]", timeout_s: float = 400.0)
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port below those that the kernel gives to clients, which tests beside this one could get meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
