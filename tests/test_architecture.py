@@ -26,7 +26,7 @@ ALLOWED: Dict[str, Set[str]] = {
     "evaluation": {"character"},
     "viewers": {"character", "sim.mujoco_state"},
     "telemetry": {"character", "evaluation"},
-    "config": {"character", "motion", "checkpoint", "sim", "learning"},
+    "config": {"character", "motion", "checkpoint", "sim", "learning", "env.random_draws"},
     "integration": {
         "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation",
     },

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from amp_train.config import Config, compose, resolve, with_overrides
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
+from amp_train.config.randomization import set_up_playing
 from amp_train.env import AmpEnv, make_env
 from amp_train.errors import ConfigError, UserError
 from amp_train.integration.playback import Playback, play
@@ -27,6 +28,7 @@ class PlayArgs:
     video: Any = None  # a path; None: beside the checkpoint; False: none
 
 
+RANDOMIZE = "task.task.randomize"
 PLAY_KEYS = tuple(f.name for f in fields(PlayArgs))
 
 
@@ -67,6 +69,7 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
     """Return the checkpoint's own configuration with overrides on top, fitted to this machine.
 
     A checkpoint of IsaacGymEnvs has none; the recipe `isaacgymenvs` stands in, unless recipe= or train= is given.
+    Nothing is randomised unless the overrides ask for it.
     """
     stored = stored_config(args.checkpoint)
     if stored is None:
@@ -75,6 +78,7 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
         cfg = compose(recipe + list(overrides))
     else:
         cfg = with_overrides(stored, overrides)
+    set_up_playing(cfg.task.task, RANDOMIZE in {o.key_or_group for o in parse_overrides(overrides)})
     cfg.num_envs = args.num_envs or args.episodes
     cfg.seed = cfg.seed if args.seed is None else args.seed
     cfg.checkpoint, cfg.test = args.checkpoint, True

@@ -120,7 +120,7 @@ def _report(cfg: Config, run_dir: Path) -> None:
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
-    cfg.num_envs = FINAL_EPISODES
+    cfg.num_envs, cfg.task.task.randomize = FINAL_EPISODES, False
     env = make_env(cfg)
     try:
         result = play(cfg, env, str(checkpoint), FINAL_EPISODES, record=True)

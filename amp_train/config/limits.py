@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.config.compose import as_config_error
+from amp_train.config.randomization import check_randomization
 from amp_train.config.schema import Config
 from amp_train.errors import ConfigError
 from amp_train.untrusted import printable
@@ -54,6 +55,7 @@ def check_limits(cfg: Config) -> None:
         _check_units(key, list(OmegaConf.select(tree, key) or []))
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
+    check_randomization(cfg.task.task.randomization_params)
 
 
 def _check_complete(tree: DictConfig) -> None:

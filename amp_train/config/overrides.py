@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from dataclasses import is_dataclass
 from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,6 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from amp_train.config.randomization import ACTOR
 from amp_train.config.schema import Config
 from amp_train.errors import ConfigError, unknown_choice
 
@@ -27,6 +29,7 @@ MOVED_KEYS = {
     "motion_file": "motion.file",
     "capture_video": "video",
 }
+ACTORS = "task.task.randomization_params.actor_params"
 # Keys of IsaacGymEnvs that have nothing to do here.
 NEEDLESS_KEYS = {
     "graphics_device_id": "videos are rendered off screen",
@@ -66,7 +69,7 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
     Raises:
         ConfigError: naming the nearest key or the allowed options.
     """
-    schema = OmegaConf.structured(Config)
+    schema = _schema()
     for override in overrides:
         key = override.key_or_group
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
@@ -80,6 +83,26 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
             _check_options(key, override, options)
         elif not _has_key(schema, key):
             raise _unknown_key(schema, key)
+
+
+def _schema() -> DictConfig:
+    """Return the schema with what is null by default filled in."""
+    schema = OmegaConf.structured(Config)
+    OmegaConf.update(schema, ACTORS, {ACTOR: {}})
+    _fill(schema)
+    return schema
+
+
+def _fill(node: DictConfig) -> None:
+    """Replace every null that may be a group of keys by such a group."""
+    for name in list(node.keys()):
+        child = node._get_node(name)
+        if isinstance(child, DictConfig):
+            if child._is_none():
+                if not is_dataclass(child._metadata.ref_type):
+                    continue
+                node[name] = OmegaConf.structured(child._metadata.ref_type)
+            _fill(node[name])
 
 
 def _check_options(group: str, override: Override, options: List[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Dict, List, Optional
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from amp_train.config.randomization import RandomizationConfig
 from amp_train.config.train_schema import TrainConfig
 
 GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
@@ -36,6 +37,7 @@ class EnvConfig:
 class TaskConfig:
     name: str = MISSING
     env: EnvConfig = field(default_factory=EnvConfig)
+    task: RandomizationConfig = field(default_factory=RandomizationConfig)  # IsaacGymEnvs' place for it
 
 
 @dataclass

@@ -10,6 +10,8 @@ from amp_train.character import CharacterState, Kinematics, load_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_history import AmpHistory
 from amp_train.env.divergence import DivergenceLog, Divergences
+from amp_train.env.random_draws import Source
+from amp_train.env.randomization import make_randomization
 from amp_train.env.resets import DemoSampler, ResetPlanner
 from amp_train.env.termination import FallDetector
 from amp_train.motion import MotionLibrary, load_motion
@@ -28,7 +30,7 @@ class AmpEnv:
         """Assemble the environment.
 
         Args:
-            cfg: `task.env` (see conf/task), `motion`, `character`.
+            cfg: `task` (see conf/task), `motion`, `character`, `sim.name`.
             simulator: the worlds.
             motion_library: the clips, on the simulator's device.
             generator: the library's source of randomness, and the environment's.
@@ -53,6 +55,7 @@ class AmpEnv:
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._task_reward = torch.ones(self.num_envs, device=device)
         self._divergences = DivergenceLog(spec, self.num_envs, device)
+        self._randomization = make_randomization(cfg, simulator, self.obs_size, Source(generator, device))
 
     @property
     def num_diverged(self) -> int:
@@ -75,11 +78,14 @@ class AmpEnv:
 
     def reset_done(self) -> Tensor:
         """Restart the finished episodes; return obs (N, obs_size) of all environments."""
+        begun = self._done
+        if self._randomization is not None:
+            self._randomization.begin(begun)
         if self.simulator.masked_resets:
-            self._restart_where(self._done)
+            self._restart_where(begun)
         else:
-            self._restart(self._done.nonzero().squeeze(-1))
-        return self._obs
+            self._restart(begun.nonzero().squeeze(-1))
+        return self._obs if self._randomization is None else self._randomization.shown_after_reset(self._obs, begun)
 
     def _restart(self, env_ids: Tensor) -> None:
         """Restart the environments `env_ids` (K,)."""
@@ -112,6 +118,8 @@ class AmpEnv:
             with `amp_obs` (N, amp_obs_size), `terminate` (N,) bool (failed: the next value is zero) and `time_outs`
             (N,) bool.
         """
+        if self._randomization is not None:
+            action = self._randomization.noisy_action(action)
         self.simulator.step(self._pd_target(action))
         self._progress += 1
         state, diverged = self.simulator.state(), self.simulator.diverged()
@@ -124,7 +132,8 @@ class AmpEnv:
         self._num_diverged += diverged.sum()
         self._divergences.step(diverged, action, state)
         infos = {"amp_obs": self._history.amp_obs, "terminate": terminated, "time_outs": timed_out}
-        return self._obs, self._task_reward, self._done, infos
+        shown = self._obs if self._randomization is None else self._randomization.shown(self._obs)
+        return shown, self._task_reward, self._done, infos
 
     def fetch_amp_obs_demo(self, n: int) -> Tensor:
         """Draw n demonstrations from the clips, (n, amp_obs_size), a fresh tensor."""
@@ -143,6 +152,7 @@ class AmpEnv:
             "simulator": self.simulator.get_full_state(),
             "history": self._history.frames.cpu().clone(),
             "generator": self._generator.get_state(),
+            "randomization": {} if self._randomization is None else self._randomization.get_state(),
             **tensors,
         }
 
@@ -151,6 +161,8 @@ class AmpEnv:
         self.simulator.set_full_state(saved["simulator"])
         self._history.frames = saved["history"].to(self.device)
         self._generator.set_state(saved["generator"])
+        if self._randomization is not None and saved.get("randomization"):
+            self._randomization.set_state(saved["randomization"])
         for name in _CARRIED:
             setattr(self, name, saved[name].to(self.device))
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())

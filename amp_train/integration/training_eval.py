@@ -38,7 +38,7 @@ class TrainingEvaluation:
         """
         self._interval, self._rl_device = cfg.eval_interval if active else 0, str(cfg.rl_device)
         self._cfg = set_up_episodes(cfg, EPISODES, EPISODE_S, cfg.seed)
-        self._cfg.num_threads = 1
+        self._cfg.num_threads, self._cfg.task.task.randomize = 1, False
         self._vec_env: Optional[AMPVecEnv] = None
         if self._interval and cfg.sim.name in ONE_SIMULATION:
             logger.warning(

@@ -69,6 +69,12 @@ def test_a_training_is_continued(trained):
     assert [row["iteration"] for row in metrics(folder)] == ["1", "2", "3"]
 
 
+def test_what_isaac_gym_cannot_randomise_is_one_line(tmp_path):
+    printed = run(tmp_path, "train", *SMALL, "task.task.randomize=True", exit_code=2)
+    assert "sim=isaacgym cannot randomize sim_params.gravity, actor_params.humanoid.rigid_body_prop" in printed
+    assert printed.count("Error: ") == 1 and "Traceback" not in printed and list(tmp_path.iterdir()) == []
+
+
 def test_without_isaac_gym_one_line_says_where_to_get_it(tmp_path):
     printed = run(tmp_path, "train", *SMALL, isaac_gym=False, exit_code=2)
     said = printed[printed.index("Error: ") :]  # on Python 3.8 the package gym has a word of its own before

@@ -27,6 +27,8 @@ ARGV = [
     "train.params.config.amp_obs_demo_buffer_size=256",
     "train.params.config.warm_start_steps=1",
     "train.params.config.amp_replay_buffer_size=200", "train.params.config.amp_replay_keep_prob=0.5",  # wraps around
+    "task.task.randomize=True", "task.task.randomization_params.frequency=5",
+    "task.task.randomization_params.observations.range_correlated=[0.0,0.01]",
     "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
 ]  # fmt: skip
 TIMES = ("time_s", "samples_per_s")

@@ -41,7 +41,7 @@ def config(**changes: Any) -> SimpleNamespace:
     num_envs, seed = changes.pop("num_envs", NUM_ENVS), changes.pop("seed", 3)
     env.update(changes)
     return SimpleNamespace(
-        task=SimpleNamespace(env=SimpleNamespace(**env)),
+        task=SimpleNamespace(env=SimpleNamespace(**env), task=SimpleNamespace(randomize=False)),
         motion=SimpleNamespace(**motion),
         character=SimpleNamespace(**character),
         sim=SimpleNamespace(name="mujoco", decimation=4),

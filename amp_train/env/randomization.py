@@ -1,0 +1,181 @@
+"""Domain randomisation: noise on what the policy sees and does, and physical parameters of each environment's own.
+
+The settings are those of IsaacGymEnvs' task files (config/randomization.py). As there, the noise is on the policy's
+observations and not on the discriminator's, and parameters are drawn when an episode begins. Where this departs from
+IsaacGymEnvs, docs/configuration.md says so."""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from amp_train.env.random_draws import Noise, Source, drawn, parameters_of, schedule_share, scheduled
+from amp_train.errors import ConfigError
+from amp_train.sim import Simulator
+
+# Of the nominal value; MuJoCo needs some mass, and the others cannot be negative.
+LEAST_SHARE = {"mass": 0.01, "friction": 0.0, "stiffness": 0.0, "damping": 0.0}
+
+
+class Parameter(NamedTuple):
+    """One physical parameter that is drawn: its name in `Simulator.parameters`, its setting, its value before."""
+
+    name: str
+    setting: Any
+    nominal: Tensor
+
+
+class Randomization:
+    """Draws for N environments, without a loop over them."""
+
+    def __init__(
+        self,
+        settings: Any,
+        parameters: Sequence[Parameter],
+        simulator: Simulator,
+        sizes: Tuple[int, int],
+        source: Source,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            settings: `task.task.randomization_params`.
+            parameters: what is drawn of the simulator's parameters.
+            simulator: it has them.
+            sizes: of an observation and of an action.
+            source: where random numbers come from.
+        """
+        num_envs = simulator.num_envs
+        self._simulator, self._source, self._frequency = simulator, source, settings.frequency
+        self._parameters = list(parameters)
+        self._obs_noise = _noise(settings.observations, num_envs, sizes[0], source)
+        self._action_noise = _noise(settings.actions, num_envs, sizes[1], source)
+        self._num_steps = 0
+        self._age = torch.full((num_envs,), self._frequency, dtype=torch.long, device=source.device)
+        self._is_new = torch.ones(num_envs, dtype=torch.bool, device=source.device)
+        self._values = {p.name: p.nominal.expand(num_envs, -1).clone() for p in self._parameters}
+        self._shown = torch.zeros(num_envs, sizes[0], device=source.device)
+        possible = simulator.parameters()
+        if "lower" in possible and "upper" in possible:
+            self._middle = (0.5 * (possible["lower"] + possible["upper"])).to(source.device)
+
+    def noisy_action(self, action: Tensor) -> Tensor:
+        """Return what the drives are given for actions (N, num_actions), not yet clamped; a control step begins."""
+        self._num_steps += 1
+        self._age += 1
+        return action if self._action_noise is None else self._action_noise(action, self._num_steps)
+
+    def shown(self, obs: Tensor) -> Tensor:
+        """Return what the policy sees of obs (N, obs_size) in this control step."""
+        self._shown = obs if self._obs_noise is None else self._obs_noise(obs, self._num_steps)
+        return self._shown
+
+    def begin(self, done: Tensor) -> None:
+        """Draw for the episodes that begin (N,) bool, where `frequency` steps have passed since the last time."""
+        due = done & (self._age >= self._frequency)
+        if due.device.type == "cpu" and not due.any():
+            return
+        self._age.masked_fill_(due, 0)
+        for noise in (self._obs_noise, self._action_noise):
+            if noise is not None:
+                noise.begin(due)
+        for parameter in self._parameters:
+            # Drawn in any case: what is drawn after it must not depend on it.
+            value = self._draw(parameter)
+            changing = due & self._is_new if parameter.setting.setup_only else due
+            self._values[parameter.name] = torch.where(changing.unsqueeze(-1), value, self._values[parameter.name])
+        self._is_new = self._is_new & ~due
+        if self._values:
+            self._simulator.set_parameters(due, self._values)
+
+    def shown_after_reset(self, obs: Tensor, begun: Tensor) -> Tensor:
+        """Return what the policy sees of obs (N, obs_size): as in `shown`, but new for the episodes that began."""
+        if self._obs_noise is None:
+            self._shown = obs
+        else:
+            noisy = self._obs_noise(obs, self._num_steps)
+            self._shown = torch.where(begun.unsqueeze(-1), noisy, self._shown)
+        return self._shown
+
+    def get_state(self) -> Dict[str, Any]:
+        """Return what a bit-identical continuation needs beside the source of randomness."""
+        tensors = dict(self._values, age=self._age, is_new=self._is_new, shown=self._shown)
+        for name, noise in (("obs", self._obs_noise), ("action", self._action_noise)):
+            if noise is not None:
+                tensors[name + "_noise"] = noise.correlated
+        return dict({name: tensor.cpu().clone() for name, tensor in tensors.items()}, num_steps=self._num_steps)
+
+    def set_state(self, saved: Dict[str, Any]) -> None:
+        """Continue from `get_state`; what it does not have stays undrawn until the next episodes."""
+        device = self._source.device
+        self._num_steps = saved["num_steps"]
+        self._age, self._is_new, self._shown = (saved[n].to(device) for n in ("age", "is_new", "shown"))
+        for name, noise in (("obs_noise", self._obs_noise), ("action_noise", self._action_noise)):
+            if noise is not None and name in saved:
+                noise.correlated = saved[name].to(device)
+        self._values.update({name: saved[name].to(device) for name in self._values if name in saved})
+        if self._values:
+            self._simulator.set_parameters(torch.ones_like(self._is_new), self._values)
+
+    def _draw(self, parameter: Parameter) -> Tensor:
+        setting, nominal = parameter.setting, parameter.nominal
+        sample = drawn(setting.distribution, setting.range, self._values[parameter.name].shape, self._source)
+        if setting.num_buckets:
+            sample = bucketed(sample, setting)
+        share = schedule_share(setting, self._num_steps)
+        value = scheduled(nominal.expand_as(sample), sample, setting.operation, share)
+        return self._possible(parameter.name, value, nominal)
+
+    def _possible(self, name: str, value: Tensor, nominal: Tensor) -> Tensor:
+        if name in LEAST_SHARE:
+            return torch.maximum(value, LEAST_SHARE[name] * nominal)
+        if name not in ("lower", "upper"):
+            return value
+        return torch.minimum(value, self._middle) if name == "lower" else torch.maximum(value, self._middle)
+
+
+def bucketed(sample: Tensor, setting: Any) -> Tensor:
+    """Round samples down to the lower edges of `num_buckets` equal intervals: of the range, or for a gaussian of two
+    standard deviations around the mean."""
+    low, high = setting.range
+    if setting.distribution == "gaussian":
+        low, high = low - 2.0 * high, low + 2.0 * high
+    width = (high - low) / setting.num_buckets
+    if width == 0.0:
+        return torch.full_like(sample, low)
+    return low + width * ((sample - low) / width).floor().clamp(0, setting.num_buckets - 1)
+
+
+def make_randomization(cfg: Any, simulator: Simulator, obs_size: int, source: Source) -> Optional[Randomization]:
+    """Build what `task.task` asks for, None if that is nothing.
+
+    Raises:
+        ConfigError: a parameter that the simulator cannot change.
+    """
+    if not cfg.task.task.randomize:
+        return None
+    settings = cfg.task.task.randomization_params
+    parameters = chosen_parameters(settings, simulator, cfg.sim.name)
+    return Randomization(settings, parameters, simulator, (obs_size, simulator.spec.num_dofs), source)
+
+
+def chosen_parameters(settings: Any, simulator: Simulator, simulator_name: str) -> List[Parameter]:
+    """List the physical parameters that settings ask for.
+
+    Raises:
+        ConfigError: a parameter that the simulator cannot change.
+    """
+    possible = simulator.parameters()
+    wanted = [(key, key.split(".")[-1], setting) for key, setting in parameters_of(settings)]
+    refused = [key for key, name, _ in wanted if name not in possible]
+    if refused:
+        raise ConfigError(
+            "sim={} cannot randomize {}, only {}: set the former to null under task.task.randomization_params.".format(
+                simulator_name, ", ".join(refused), ", ".join(["observations", "actions"] + sorted(possible))
+            )
+        )
+    return [Parameter(name, setting, possible[name].to(simulator.device)) for _, name, setting in wanted]
+
+
+def _noise(setting: Any, num_envs: int, size: int, source: Source) -> Optional[Noise]:
+    return None if setting is None else Noise(setting, num_envs, size, source)
