@@ -92,7 +92,7 @@ def take_limits(config: DictConfig, composed: DictConfig, given_keys: Sequence[s
     if set(LIMITS) & set(given_keys) and composed.max_iterations is None:
         config.max_iterations = None
         for key in LIMITS:
-            OmegaConf.update(config, key, OmegaConf.select(composed, key))
+            OmegaConf.update(config, key, OmegaConf.select(composed, key) if key in given_keys else -1)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 Frames are equally spaced; frame k is at k / fps seconds, so F frames last (F - 1) / fps. A "wrap" clip is one cycle
 whose last frame is its first pose again, moved along the ground and turned about the vertical (DeepMimic's
 convention); a "clamp" clip stops at its ends. Many published wrap clips only nearly close: `fit.close_loop` closes
-them, as was done for the bundled ones; a clip that is loaded is otherwise left as it is."""
+them, as was done for the bundled ones; loading does not."""
 
 import math
 from dataclasses import dataclass

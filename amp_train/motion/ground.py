@@ -1,7 +1,7 @@
 """Put a clip on the ground: as a whole, and frame by frame where it hovers while something must carry it."""
 
 from dataclasses import replace
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Tuple
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from amp_train.motion.clip import MotionClip
 _CHUNK = 4096
 _DIPPING = 0.05
 _GRAVITY_M_S2 = 9.81
-_HOVERING_M = 0.12  # captured feet that push off hover by up to 0.09 m; what is higher is meant
+_HOVERING_M = 0.12  # what captured feet that carry hover by at most (0.119 m, in dance_b); what is higher is meant
+_STANDING_S = 0.1  # to either side; a flight's own acceleration is not measured well enough to call it stood on
+_CLOSED_M = 1e-3
 _WINDOW_S = 0.03
 _SMOOTHING_S = 0.03
 
@@ -34,21 +36,36 @@ def lower_hovering(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     """Lower the frames whose lowest point is above z = 0 although something carries the character.
 
     A capture put on another body keeps the angles, not the contacts: DeepMimic's jump takes off from 5 cm above the
-    ground, its run pushes off from 7. An episode that begins there begins with a fall. A frame is carried where the
+    ground, its run pushes off from 6. An episode that begins there begins with a fall. A frame is carried where the
     mass accelerates downwards at less than half of gravity; in flight the correction goes over from the last carried
-    frame's to the next one's."""
+    frame's to the next one's. What is carried higher above the ground than captured feet hover stands on something:
+    it stays."""
     hovering = lowest_heights(clip, spec)
+    is_cycle = clip.loop == "wrap" and bool((hovering[0] - hovering[-1]).abs() < _CLOSED_M)
+    ends = replace(clip, loop="wrap" if is_cycle else "clamp")  # those of an open cycle say nothing of each other
+    drop = _drop(hovering.clamp(min=0.0), _is_carried(ends, spec), ends)
+    return clip if drop is None else _lifted(clip, -drop)
+
+
+def _is_carried(clip: MotionClip, spec: CharacterSpec) -> Tensor:
+    """Tell which frames (F,) something carries."""
     reach = max(1, min(round(_WINDOW_S * clip.fps), (clip.num_frames - 1) // 2))
     lifted = _acceleration(_mass_height(clip, spec), clip, reach) > -0.5 * _GRAVITY_M_S2
     # An acceleration over a window sees the push where the flight has begun.
-    carried = (hovering < _HOVERING_M) & torch.stack([lifted[_frames_at(clip, s)] for s in (-reach, 0, reach)]).all(0)
-    if not bool(carried.any()):
-        return clip
-    frames, last = np.arange(clip.num_frames), clip.num_frames - 1
-    known = carried.nonzero().flatten().numpy()
-    period = last if clip.loop == "wrap" else None
-    drop = np.interp(frames, known, hovering.clamp(min=0.0)[known].numpy(), period=period)
-    return _lifted(clip, -torch.minimum(_smooth(torch.from_numpy(drop).float(), clip), hovering.clamp(min=0.0)))
+    return torch.stack([lifted[_frames_at(clip, s)] for s in (-reach, 0, reach)]).all(0)
+
+
+def _drop(hovering: Tensor, carried: Tensor, clip: MotionClip) -> Optional[Tensor]:
+    """Return by how much (F,) m to lower the frames; None: all stay."""
+    wrong, high = carried & (hovering < _HOVERING_M), carried & (hovering >= _HOVERING_M)
+    if not bool(wrong.any()):
+        return None
+    reach = round(_STANDING_S * clip.fps)
+    meant = torch.stack([high[_frames_at(clip, s)] for s in range(-reach, reach + 1)]).all(0)
+    frames, known = np.arange(clip.num_frames), (wrong | meant).nonzero().flatten().numpy()
+    period = clip.num_frames - 1 if clip.loop == "wrap" else None
+    drop = np.interp(frames, known, (hovering * wrong)[known].numpy(), period=period)
+    return torch.minimum(_smooth(torch.from_numpy(drop).float(), clip), hovering)
 
 
 def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:

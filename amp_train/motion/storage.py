@@ -23,9 +23,9 @@ def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_
 
     Args:
         path: the project's `.npz`, a DeepMimic text clip, a poselib `.npy` (IsaacGymEnvs, ASE) or a MimicKit `.pkl`.
-        spec: the character it is for; without one, the bundled humanoid. fit_ground: whether to move an imported clip
-        vertically onto the ground (see `fit.place_on_ground`). The project's
-            own clips are left where they are.
+        spec: the character it is for; without one, the bundled humanoid.
+        fit_ground: whether to put an imported clip on the ground, as a whole and where its frames hover
+            (`ground.place_on_ground`). The project's own clips are left where they are.
 
     Returns:
         The clip, its joints in the character's order.

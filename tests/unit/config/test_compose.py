@@ -214,6 +214,8 @@ def test_a_limit_that_is_given_holds_over_the_stored_number_of_iterations():
     longer = resolve(with_overrides(stored, ["train.params.config.max_frames=81920", "num_envs=512"]))
     assert longer.max_iterations == 10
     assert with_overrides(stored, ["train.params.config.max_frames=81920", "max_iterations=3"]).max_iterations == 3
+    # The walk's default has a limit of samples; one of epochs is another one.
+    assert resolve(with_overrides(stored, ["train.params.config.max_epochs=10000"])).max_iterations == 10000
 
 
 def test_a_stored_configuration_survives_a_yaml_file(tmp_path):

@@ -1,6 +1,7 @@
 """The environment's rules, one by one, on hand-made states."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -97,6 +98,14 @@ def test_the_action_that_follows_a_pose_aims_ahead_of_it_by_what_damping_holds_b
     drive = PdActionMap(humanoid, CPU)
     # k_d / k_p of the knee: 30 / 300 s.
     assert float(drive(drive.following(state))[0, knee]) == pytest.approx(0.5 + 0.1 * 2.0)
+
+
+def test_the_action_that_follows_a_pose_of_a_joint_without_a_drive_is_the_pose(humanoid: CharacterSpec) -> None:
+    spec = replace(humanoid, dof_stiffness=torch.zeros_like(humanoid.dof_stiffness))
+    state = Kinematics(spec).default_state(1)
+    state.dof_pos[:], state.dof_vel[:] = 0.5 * (spec.dof_lower + spec.dof_upper) + 0.1, 2.0
+    drive = PdActionMap(spec, CPU)
+    torch.testing.assert_close(drive(drive.following(state)), state.dof_pos)
 
 
 @pytest.mark.parametrize(

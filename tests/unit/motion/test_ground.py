@@ -1,5 +1,6 @@
 """A clip stands on the ground: as a whole, and in every frame in which something carries it."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,12 @@ from amp_train.character import CharacterSpec
 from amp_train.motion import bundled_motions, find_motion, ground, load_clip, place_on_ground
 from amp_train.motion.ground import lower_hovering, lowest_heights
 
-CARRIED_SHARE = {"run": 0.4, "spinkick": 0.4, "dance_b": 0.5}  # with much flight; elsewhere at least 0.6
+# A little below what it is; the rest is flight. Before they were lowered: walk 0.62, run 0.20, crawl 0.04, roll 0.06.
+CARRIED_SHARE = {
+    "walk": 0.95, "run": 0.5, "jump": 0.7, "backflip": 0.65, "cartwheel": 0.9, "spinkick": 0.5, "spin": 0.7,
+    "roll": 0.75, "crawl": 0.9, "dance_a": 0.85, "dance_b": 0.8, "kick": 0.9, "punch": 0.9, "getup_faceup": 0.95,
+    "getup_facedown": 0.95,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("height", [STANDING_HEIGHT, 2.0, 0.1])
@@ -71,6 +77,23 @@ def test_what_is_far_above_the_ground_is_meant(humanoid: CharacterSpec) -> None:
     assert lower_hovering(clip, humanoid) is clip
 
 
+def test_a_step_onto_a_box_stays_beside_frames_that_hover(humanoid: CharacterSpec) -> None:
+    rise = 0.05 + 0.125 * (1.0 - torch.cos(torch.linspace(0.0, math.pi, 90)))
+    heights = torch.cat((torch.full((60,), 0.05), rise, torch.full((60,), 0.3)))
+    lowered = lowest_heights(lower_hovering(_standing_at(humanoid, heights), humanoid), humanoid)
+    assert lowered[:50].abs().max() < 1e-3
+    assert torch.allclose(lowered[-60:], torch.tensor(0.3), atol=2e-3)
+
+
+def test_a_cycle_that_does_not_close_is_lowered_like_a_clip_with_ends(humanoid: CharacterSpec) -> None:
+    heights = torch.linspace(0.06, 0.0, 60)
+    clip = _standing_at(humanoid, heights, loop="wrap")
+    lowered = lower_hovering(clip, humanoid)
+    assert lowered.loop == "wrap"
+    assert torch.equal(lowered.root_pos, lower_hovering(replace(clip, loop="clamp"), humanoid).root_pos)
+    assert lowest_heights(lowered, humanoid).abs().max() < 5e-3
+
+
 def test_a_frame_below_the_ground_is_not_raised(humanoid: CharacterSpec) -> None:
     heights = torch.zeros(60)
     heights[20:40] = -0.03
@@ -92,6 +115,6 @@ def test_only_the_height_changes_and_a_closed_loop_stays_closed(humanoid: Charac
 def test_a_bundled_clip_stands_where_something_carries_it(humanoid: CharacterSpec, name: str) -> None:
     clip = load_clip(find_motion(name), humanoid)
     heights = lowest_heights(clip, humanoid)
-    share = (heights.abs() < 0.012).float().mean()
-    assert share > CARRIED_SHARE.get(name, 0.6)
+    assert (heights.abs() < 0.012).float().mean() > CARRIED_SHARE[name]
+    assert torch.quantile(heights, 0.05).abs() < 1e-3
     assert heights.min() > -0.035  # the deepest dips left (roll and spin) are in motions/PROVENANCE.md
