@@ -6,7 +6,7 @@ ARGS ?=
 PACKAGING := setup.cfg setup.py pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup train test test-slow test-slurm lint fuzz bench wheel clean help
+.PHONY: setup train test test-slow test-warp test-slurm lint fuzz bench wheel clean help
 
 help:
 	@echo "make train [ARGS=\"motion=run\"]   train, then write a checkpoint, curves and a video"
@@ -35,6 +35,11 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n auto --dist load $(ARGS)
+
+# MuJoCo Warp on the CPU; its kernels are compiled into WARP_CACHE_PATH, once.
+test-warp: $(VENV)/.installed-dev
+	@$(INSTALL) -e ".[gpu]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m warp $(ARGS)
 
 # A SLURM of three nodes on this machine, from Debian's packages; the batch scripts and the sweep launcher on it.
 test-slurm: $(VENV)/.installed-dev

@@ -1,5 +1,6 @@
 """Values derived from others, all in one place: environments, threads, devices, iterations, rl_games' tree."""
 
+import logging
 import math
 import os
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any, Dict, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amp_train.config import sim_choice
 from amp_train.config.limits import check_limits
 from amp_train.config.processes import Launch, launched
 from amp_train.config.schema import Config
 from amp_train.errors import ConfigError, unknown_choice
+
+logger = logging.getLogger(__name__)
 
 ENVS_PER_CORE = 256
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
@@ -37,6 +41,7 @@ def resolve(cfg: Config) -> Config:
     launch = _checked_launch(cfg)
     cores = cores_of_this_process(launch)
     cfg.num_threads = cores if cfg.num_threads is None else cfg.num_threads
+    cfg.sim_device = _choose_simulator(cfg)
     cfg.rl_device = cfg.sim_device if cfg.rl_device is None else cfg.rl_device
     cfg.sim_device, cfg.rl_device = (_device_of_this_rank(name, launch) for name in (cfg.sim_device, cfg.rl_device))
     agent = cfg.train.params.config
@@ -203,6 +208,15 @@ def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
 
     is_cuda = str(name).split(":")[0] == "cuda"
     return "cuda:{}".format(launch.local_rank) if launch and is_cuda and torch.cuda.device_count() > 1 else name
+
+
+def _choose_simulator(cfg: Config) -> str:
+    """Replace sim=auto by the simulator that it is here, saying so; return the device that it runs on."""
+    if cfg.sim.name == "auto":
+        choice = sim_choice.choose_simulator(sim_choice.this_machine(), cfg.sim_device)
+        logger.warning("sim=auto: %s, because %s.", choice.name, choice.why)
+        cfg.sim.name = choice.name
+    return sim_choice.default_sim_device(cfg.sim.name) if cfg.sim_device is None else cfg.sim_device
 
 
 def _check_unsupported(cfg: Config) -> None:

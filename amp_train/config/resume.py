@@ -89,8 +89,9 @@ def _differences(config: DictConfig, composed: DictConfig, given_keys: Sequence[
     found = []
     for key, given in given_leaves.items():
         is_given = any(_is_within(key, prefix) for prefix in given_keys) and not _is_any(key, SESSION_KEYS)
-        # A null means "fit it to the machine", which the checkpoint's value did.
-        if is_given and given is not None and given != stored_leaves.get(key):
+        # A null and sim=auto mean "fit it to the machine", which the checkpoint's value did.
+        is_fitted = given is None or (key, given) == ("sim.name", "auto")
+        if is_given and not is_fitted and given != stored_leaves.get(key):
             found.append(Difference(key, stored_leaves.get(key), given, INEXACT_NOTE if _is_any(key, INEXACT) else ""))
     return found
 

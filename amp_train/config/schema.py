@@ -45,6 +45,8 @@ class SimConfig:
     name: str = MISSING
     decimation: int = 4  # physics steps in a control step
     substeps: int = 2  # isaacgym: physics steps in one call of simulate
+    nconmax: int = 16  # mujoco_warp: room for contacts, an average over the worlds
+    njmax: int = 128  # mujoco_warp: room for constraint rows in each world
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Config:
     max_diverged_share: float = 0.01  # of the environment steps; with more, the training stops
     sigma: Optional[float] = None
 
-    sim_device: str = "cpu"
+    sim_device: Optional[str] = None  # null: the first GPU for a simulator that uses one, else cpu
     rl_device: Optional[str] = None
     pipeline: str = "gpu"  # gpu | cpu: where sim=isaacgym leaves the state that a GPU simulates
     num_threads: Optional[int] = None

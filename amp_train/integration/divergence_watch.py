@@ -33,6 +33,8 @@ class DivergenceWatch:
             SimulationError: physics diverges too often.
         """
         found = self._env.pop_divergences()
+        for line in self._env.simulator.pop_warnings():
+            logger.warning("%s", line)
         if found.num_diverged:
             self._dump(found, iteration)
         self._num_steps += found.num_steps

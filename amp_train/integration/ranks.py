@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from amp_train.config import Config, stored_form
 from amp_train.config.processes import launched, set_rendezvous
 from amp_train.config.run_dir import ResumeTarget
+from amp_train.config.sim_choice import default_sim_device
 from amp_train.errors import ConfigError
 from amp_train.integration.resumption import Resumption, find_resumption
 from amp_train.learning.distributed import ALONE, JoinedRanks, Ranks
@@ -34,7 +35,7 @@ def join_ranks(cfg: Config, held: contextlib.ExitStack) -> Ranks:
     if launch is None or not cfg.multi_gpu:
         return ALONE
     set_rendezvous()
-    uses_cuda = "cuda" in str(cfg.rl_device or cfg.sim_device)
+    uses_cuda = "cuda" in str(cfg.rl_device or cfg.sim_device or default_sim_device(cfg.sim.name))
     ranks = held.enter_context(JoinedRanks(launch.rank, launch.world_size, uses_cuda, cfg.multi_gpu_timeout_s))
     if not ranks.is_first:
         silence = held.enter_context(open(os.devnull, "w"))

@@ -13,12 +13,12 @@ from amp_train.checkpoint.load import load_model_state, safe_load
 from amp_train.errors import CheckpointError
 from amp_train.learning.distributed import ALONE
 from amp_train.learning.optimizer import fit_optimizer_state
-from amp_train.learning.training_loop import TrainingLoop
+from amp_train.learning.rollout import RolloutAgent
 
 logger = logging.getLogger(__name__)
 
 
-class PPOAgent(TrainingLoop):
+class PPOAgent(RolloutAgent):
     """A2CAgent that resumes exactly, writes plain checkpoints and reads them safely."""
 
     scheduler: RLScheduler

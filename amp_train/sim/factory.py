@@ -6,7 +6,7 @@ import torch
 
 from amp_train import isaacgym_first
 from amp_train.character import CharacterSpec
-from amp_train.errors import unknown_choice
+from amp_train.errors import MissingPackageError, unknown_choice
 from amp_train.sim.interface import Simulator
 
 
@@ -25,9 +25,22 @@ def _isaacgym(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
     return IsaacGymSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.sim.substeps, settings)
 
 
+def _mujoco_warp(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+    try:
+        from amp_train.sim.mujoco_warp import MujocoWarpSimulator, WarpSettings
+    except ImportError as error:
+        raise MissingPackageError(
+            "sim=mujoco_warp needs MuJoCo Warp (Python 3.10 or newer): pip install 'amp_train[gpu]'. Without it, "
+            "sim=mujoco has the same physics. ({})".format(error)
+        ) from error
+    settings = WarpSettings(torch.device(cfg.sim_device), cfg.sim.nconmax, cfg.sim.njmax, cfg.torch_deterministic)
+    return MujocoWarpSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, settings)
+
+
 SIMULATORS: Dict[str, Callable[[Any, CharacterSpec, float], Simulator]] = {
     "mujoco": _mujoco,
     "isaacgym": _isaacgym,
+    "mujoco_warp": _mujoco_warp,
 }
 
 

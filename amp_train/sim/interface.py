@@ -3,7 +3,7 @@
 The environment above knows only this; a backend knows nothing of rewards, resets or motion clips."""
 
 from abc import ABC, abstractmethod
-from typing import Dict
+from typing import Dict, List
 
 import torch
 from torch import Tensor
@@ -77,6 +77,11 @@ class Simulator(ABC):
         """Give the worlds `chosen` (N,) bool their own parameters: of each name of `parameters`, a row a world
         (N, size); rows of other worlds are not read. They last until they are set again, resets included."""
         raise NotImplementedError("{} has no parameters of a world's own".format(type(self).__name__))
+
+    def pop_warnings(self) -> "List[str]":
+        """Return a line for everything that has gone wrong since the last call and does not end the simulation, such as
+        a buffer that was too small. Read once an iteration: it may wait for the device."""
+        return []
 
     def close(self) -> None:  # noqa: B027 (a backend that holds nothing need not override it)
         """Release threads and device memory."""

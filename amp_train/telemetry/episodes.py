@@ -10,18 +10,17 @@ class EpisodeMeter:
     """Averages over the episodes that ended since the last reading; adding to it never waits for the device."""
 
     def __init__(self, device: Union[str, torch.device]) -> None:
-        self._episodes = 0
-        self._sums = torch.zeros(2, device=device)
+        self._sums = torch.zeros(3, dtype=torch.double, device=device)
 
-    def add(self, lengths: Tensor, terminated: Tensor) -> None:
+    def add(self, done: Tensor, lengths: Tensor, terminated: Tensor) -> None:
         """Count episodes.
 
         Args:
-            lengths: steps of those that ended now, any shape.
+            done: (N,) bool, those that end now.
+            lengths: (N,) steps.
             terminated: (N,) bool, those that failed; the others ran into the time limit.
         """
-        self._episodes += lengths.numel()
-        self._sums += torch.stack((lengths.sum(), terminated.sum(dtype=self._sums.dtype)))
+        self._sums += torch.stack([part.sum(dtype=torch.double) for part in (done, lengths * done, terminated)])
 
     def pop(
         self, total: Callable[[Sequence[float]], List[float]] = list
@@ -31,8 +30,8 @@ class EpisodeMeter:
         Args:
             total: sums numbers over the processes of a training, so that the episodes of all are counted.
         """
-        count, steps, failures = total([self._episodes, *self._sums.tolist()])
-        episodes, self._episodes = int(count), 0
+        count, steps, failures = total(self._sums.tolist())
+        episodes = int(count)
         self._sums.zero_()
         if episodes == 0:
             return 0, None, None

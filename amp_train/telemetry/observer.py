@@ -52,11 +52,11 @@ class TrainingObserver(AlgoObserver):
             if self._scalar_sink is not None:
                 algo.writer = ScalarTee(algo.writer, self._scalar_sink)
 
-    def process_infos(self, infos: Dict[str, Any], done_indices: Tensor) -> None:
-        """Count the episodes that ended in this step."""
+    def process_infos(self, infos: Dict[str, Any], done: Tensor) -> None:
+        """Count the episodes that ended in this step: `done` (N,) bool, where rl_games' own agent gives indices."""
         if self._started_s is None:
             self._start()
-        self._episodes.add(self.agent.current_lengths[done_indices], infos["terminate"])
+        self._episodes.add(done, self.agent.current_lengths, infos["terminate"])
 
     def _start(self) -> None:
         self._started_s = self._last_s = time.perf_counter()

@@ -13,10 +13,11 @@ import torch
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.env.amp_observations import amp_obs_frame
 from amp_train.errors import MissingPackageError
 from amp_train.sim import Simulator, make_simulator
 
-BACKENDS = ("mujoco", "isaacgym")
+BACKENDS = ("mujoco", "isaacgym", pytest.param("mujoco_warp", marks=pytest.mark.warp))
 GRAVITY = 9.81
 CONTROL_DT_S = 1.0 / 30.0
 
@@ -33,9 +34,9 @@ def make(request: pytest.FixtureRequest, humanoid: CharacterSpec) -> Iterator[Ma
         num_envs: int = 3, decimation: int = 4, num_threads: int = 2, spec: CharacterSpec = humanoid
     ) -> Simulator:
         env = SimpleNamespace(control_frequency_hz=30)
-        sim = SimpleNamespace(name=request.param, decimation=decimation, substeps=2)
+        sim = SimpleNamespace(name=request.param, decimation=decimation, substeps=2, nconmax=16, njmax=128)
         cfg = SimpleNamespace(task=SimpleNamespace(env=env), sim=sim, num_envs=num_envs, num_threads=num_threads)
-        cfg.sim_device, cfg.pipeline, cfg.headless = "cpu", "cpu", True
+        cfg.sim_device, cfg.pipeline, cfg.headless, cfg.torch_deterministic = "cpu", "cpu", True, False
         try:
             made.append(make_simulator(cfg, spec))
         except MissingPackageError as error:
@@ -72,6 +73,17 @@ def test_state_comes_back_as_it_was_set(make: Make, kinematics: Kinematics) -> N
         torch.testing.assert_close(getattr(got, name), getattr(given, name), atol=1e-5, rtol=1e-5, msg=name)
     torch.testing.assert_close((got.root_rot * given.root_rot).sum(-1).abs(), torch.ones(3), atol=1e-6, rtol=0)
     torch.testing.assert_close((got.joint_rot * given.joint_rot).sum(-1).abs(), torch.ones(3, 12), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("local_root_obs", [False, True])
+def test_equal_states_give_equal_observations(make: Make, kinematics: Kinematics, local_root_obs: bool) -> None:
+    simulator = make()
+    given = random_state(kinematics, 3)
+    simulator.set_state(torch.arange(3), given)
+    of_given, of_simulator = (
+        amp_obs_frame(state, kinematics.spec, local_root_obs) for state in (given, simulator.state())
+    )
+    torch.testing.assert_close(of_simulator, of_given, atol=1e-5, rtol=0)
 
 
 def test_root_angular_velocity_is_in_the_world_frame(make: Make, kinematics: Kinematics) -> None:
@@ -203,6 +215,17 @@ def test_reset_touches_only_its_environments(make: Make, kinematics: Kinematics)
     torch.testing.assert_close(after.dof_pos[[0, 2]], before.dof_pos[[0, 2]], atol=0, rtol=0)
     torch.testing.assert_close(after.body_pos[[0, 2]], before.body_pos[[0, 2]], atol=0, rtol=0)
     assert bool((after.root_pos[[1, 3]] != before.root_pos[[1, 3]]).all())
+
+
+def test_reset_by_mask_is_a_reset_by_index(make: Make, kinematics: Kinematics) -> None:
+    simulator = make(4)
+    simulator.set_state(torch.arange(4), random_state(kinematics, 4))
+    before, given = simulator.state().clone(), random_state(kinematics, 4)
+    simulator.set_state_where(torch.tensor([True, False, False, True]), given)
+    after = simulator.state()
+    torch.testing.assert_close(after.dof_pos[[0, 3]], given.dof_pos[[0, 3]], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after.root_ang_vel[[0, 3]], given.root_ang_vel[[0, 3]], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after.body_pos[[1, 2]], before.body_pos[[1, 2]], atol=0, rtol=0)
 
 
 def test_same_inputs_give_the_same_bits_whatever_the_threads(make: Make, kinematics: Kinematics) -> None:

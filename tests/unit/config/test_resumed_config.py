@@ -45,7 +45,8 @@ def test_the_same_command_line_again_changes_nothing(stored):
 
 def test_numbers_that_were_fitted_to_a_machine_stay_on_another(stored):
     stored = dict(stored, num_envs=48, num_threads=64)
-    config, differences = resumed(stored, *FIRST[1:])
+    config, differences = resumed(stored, *FIRST[1:], "sim=auto")
+    assert config.sim.name == "mujoco"
     assert (config.num_envs, config.num_threads, differences) == (48, 64, [])
 
 

@@ -1,6 +1,7 @@
 """Rare divergence is dumped and survived; frequent divergence ends the training with one line."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ class Env:
     def __init__(self, *nums, steps=STEPS):
         self._found = iter(nums)
         self._steps = steps
+        self.simulator = SimpleNamespace(pop_warnings=list)
 
     def pop_divergences(self):
         empty = torch.zeros(0)
@@ -84,3 +86,10 @@ def test_a_dump_that_cannot_be_written_is_a_warning(tmp_path, caplog, monkeypatc
     monkeypatch.setattr(divergence_watch, "save_dump", full)
     assert watch(tmp_path, 1) is None
     assert "No space left on device" in caplog.text
+
+
+def test_what_the_simulator_says_is_said(tmp_path, caplog):
+    env = Env(0)
+    env.simulator.pop_warnings = lambda: ["sim.njmax=8 is too small"]
+    DivergenceWatch(env, tmp_path, 0.5).check(1)
+    assert "sim.njmax=8 is too small" in caplog.text

@@ -6,6 +6,7 @@ import pytest
 import torch
 from fake_env import PointMassVecEnv
 from make_agent import CONFIG, NETWORK, make_agent, make_params
+from no_waiting import NoWaiting
 from rl_games.common.algo_observer import DefaultAlgoObserver
 
 from amp_train.errors import ConfigError
@@ -41,6 +42,47 @@ class RecordingEnv(PointMassVecEnv):
         self.dones.append(dones.clone())
         self.terminate.append(infos["terminate"].clone())
         return obs, rewards, dones, infos
+
+
+class MaskedEnv(PointMassVecEnv):
+    """Resets without counting them."""
+
+    def reset_done(self):
+        done = self.done.unsqueeze(1)
+        self.pos = self.pos.masked_fill(done, 0.0)
+        self.vel = torch.where(done, torch.randn(self.num_envs, 2, generator=self._generator), self.vel)
+        self.steps = self.steps.masked_fill(self.done, 0)
+        return self._observe()
+
+
+def test_acting_never_waits_for_the_device(tmp_path, monkeypatch):
+    agent = begin(make_agent(tmp_path, MaskedEnv(CONFIG["num_actors"], episode_length=5, max_speed=2.0)))
+    agent.set_eval()
+    games = []
+    monkeypatch.setattr(agent, "_keep_finished", games.append)
+    monkeypatch.setattr(agent, "_with_returns", dict)  # once a rollout, it may
+    with torch.no_grad(), NoWaiting():
+        agent.play_steps()
+    assert games[0][:, 0].sum() > 0
+
+
+def test_finished_episodes_are_counted_for_what_they_were_worth(tmp_path):
+    env = RecordingEnv(CONFIG["num_actors"], episode_length=5, max_speed=2.0)
+    agent = begin(make_agent(tmp_path, env))
+    agent.set_eval()
+    with torch.no_grad():
+        agent.play_steps()
+    running, lengths = torch.zeros(env.num_envs), []
+    for done in env.dones:  # one reward a step
+        running += 1.0
+        lengths += running[done.bool()].tolist()
+        running[done.bool()] = 0.0
+    assert 0 < len(lengths) < agent.games_to_track and len(set(lengths)) > 1
+    mean = sum(lengths) / len(lengths)
+    meters = (agent.game_lengths, agent.game_rewards, agent.game_shaped_rewards)
+    assert [float(meter.mean) for meter in meters] == pytest.approx([mean, mean, mean])
+    assert {meter.current_size for meter in meters} == {len(lengths)}
+    assert agent.current_lengths.tolist() == running.tolist() == agent.current_rewards.flatten().tolist()
 
 
 def test_returns_bootstrap_from_the_states_reached_before_any_reset(tmp_path):

@@ -52,7 +52,7 @@ def agent():
 
 
 def step(observer, done, terminated):
-    observer.process_infos({"terminate": torch.tensor(terminated)}, torch.tensor(done).nonzero())
+    observer.process_infos({"terminate": torch.tensor(terminated)}, torch.tensor(done))
 
 
 def test_a_row_tells_episodes_samples_and_what_the_agent_measured(agent):

@@ -19,9 +19,10 @@ def row(iteration, **values):
 
 def test_episode_lengths_and_ends_are_averaged_and_then_forgotten():
     meter = EpisodeMeter("cpu")
-    meter.add(torch.tensor([[10.0], [20.0]]), torch.tensor([True, False, False]))
-    meter.add(torch.zeros(0, 1), torch.tensor([False, False, False]))
-    meter.add(torch.tensor([[60.0]]), torch.tensor([False, False, False]))
+    nobody = torch.tensor([False, False, False])
+    meter.add(torch.tensor([True, True, False]), torch.tensor([10.0, 20.0, 7.0]), torch.tensor([True, False, False]))
+    meter.add(nobody, torch.tensor([1.0, 1.0, 8.0]), nobody)
+    meter.add(torch.tensor([False, False, True]), torch.tensor([2.0, 2.0, 60.0]), nobody)
     assert meter.pop() == (3, 30.0, 1 / 3)
     assert meter.pop() == (0, None, None)
 

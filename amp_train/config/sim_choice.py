@@ -1,0 +1,65 @@
+"""Which simulator `sim=auto` is on this machine, and on which device a simulator runs if none is named."""
+
+import importlib.util
+from typing import NamedTuple, Optional
+
+from amp_train import isaacgym_first
+from amp_train.errors import MissingPackageError
+
+GPU_SIMULATORS = ("isaacgym", "mujoco_warp")
+
+
+class Machine(NamedTuple):
+    """What decides.
+
+    Attributes:
+        has_gpu: torch sees a CUDA GPU.
+        isaacgym_loads: NVIDIA's package is installed and was imported in time.
+        has_warp: MuJoCo Warp is installed.
+    """
+
+    has_gpu: bool
+    isaacgym_loads: bool
+    has_warp: bool
+
+
+class Choice(NamedTuple):
+    """A simulator's name, and why it was chosen."""
+
+    name: str
+    why: str
+
+
+def choose_simulator(machine: Machine, sim_device: Optional[str]) -> Choice:
+    """Choose: Isaac Gym on a GPU, else MuJoCo Warp on a GPU, else MuJoCo on the CPU."""
+    if sim_device == "cpu":
+        return Choice("mujoco", "sim_device=cpu was given")
+    if not machine.has_gpu:
+        return Choice("mujoco", "torch sees no CUDA GPU")
+    if machine.isaacgym_loads:
+        return Choice("isaacgym", "Isaac Gym is installed and there is a GPU")
+    if machine.has_warp:
+        return Choice("mujoco_warp", "there is a GPU, MuJoCo Warp is installed and Isaac Gym is not")
+    return Choice("mujoco", "neither Isaac Gym nor MuJoCo Warp is installed: pip install 'amp_train[gpu]'")
+
+
+def this_machine() -> Machine:
+    """Look at what is here."""
+    import torch
+
+    from amp_train.sim.factory import SIMULATORS
+
+    try:
+        isaacgym_first.load_gymapi()
+        isaacgym_loads = True
+    except MissingPackageError:
+        isaacgym_loads = False
+    is_installed = all(importlib.util.find_spec(package) is not None for package in ("warp", "mujoco_warp"))
+    return Machine(torch.cuda.is_available(), isaacgym_loads, is_installed and "mujoco_warp" in SIMULATORS)
+
+
+def default_sim_device(name: str) -> str:
+    """Return where simulator `name` runs if nothing is said: on the first GPU, if it can and there is one."""
+    import torch
+
+    return "cuda:0" if name in GPU_SIMULATORS + ("auto",) and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,208 @@
+"""`sim=mujoco_warp`: MuJoCo Warp, all worlds in one batch on a CUDA GPU, or slowly on the CPU.
+
+State tensors are views of Warp's arrays, and nothing here waits for the GPU but `pop_warnings` and `get_full_state`. It
+has been run on the CPU only: no GPU was here, so the CUDA graph has never been captured.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Set
+
+import mujoco
+import mujoco_warp
+import torch
+import warp
+from torch import Tensor
+
+from amp_train.character import CharacterSpec, CharacterState
+from amp_train.sim.interface import Simulator
+from amp_train.sim.mujoco_cpu import MAX_SPEED, compile_model
+from amp_train.sim.mujoco_state import MujocoState
+
+# What an exact continuation needs, as Warp's arrays are called.
+CARRIED = ("qpos", "qvel", "qacc_warmstart", "ctrl", "time", "overflow")
+
+
+@dataclass(frozen=True)
+class WarpSettings:
+    """Where it runs, and how much room it has.
+
+    Attributes:
+        device: `cpu` or a CUDA device.
+        nconmax: contacts a world, on average: all worlds share one array of nconmax * num_envs.
+        njmax: constraint rows (contacts and joint limits) of any one world.
+        deterministic: whether a GPU gives the same bits every time; slower. The CPU always does.
+    """
+
+    device: torch.device
+    nconmax: int
+    njmax: int
+    deterministic: bool = False
+
+
+class MujocoWarpSimulator(Simulator):
+    """N worlds of the model that `sim=mujoco` has, in float32.
+
+    On a GPU the physics steps of a control step are one CUDA graph, launched on torch's current stream, so that they
+    keep their order with the tensors around them.
+    """
+
+    def __init__(
+        self, spec: CharacterSpec, num_envs: int, control_dt_s: float, decimation: int, settings: WarpSettings
+    ) -> None:
+        """Build the worlds in the character's default pose; kernels are compiled, once for each machine and model.
+
+        Args:
+            spec: the character.
+            num_envs: number of worlds.
+            control_dt_s: s between two calls of `step`.
+            decimation: physics steps per control step.
+            settings: where, and how much room.
+        """
+        self.spec, self.num_envs, self.device = spec, num_envs, settings.device
+        self.control_dt_s, self.physics_dt_s = control_dt_s, control_dt_s / decimation
+        self.masked_resets = settings.device.type != "cpu"
+        self._settings, self._decimation = settings, decimation
+        self._layout = MujocoState(spec, settings.device)
+        self._warned: Set[str] = set()
+        self.model = compile_model(spec, self.physics_dt_s)
+        # Warp never resets a diverged world, and does not know the flag that forbids it.
+        self.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+        warp.config.log_level = warp.LOG_ERROR
+        warp.init()
+        self._warp_device = warp.device_from_torch(settings.device)
+        with warp.ScopedDevice(self._warp_device):
+            self._allocate()
+            self._graph = self._captured() if settings.device.type == "cuda" else None
+        everyone = torch.arange(num_envs, device=settings.device)
+        self.set_state(everyone, self._layout.kinematics.default_state(num_envs))
+        self._overflow.zero_()
+        self._peak.zero_()
+
+    def _allocate(self) -> None:
+        settings, num_envs = self._settings, self.num_envs
+        self._model = mujoco_warp.put_model(self.model)
+        self._model.opt.warn_overflow = 0  # pop_warnings says it
+        if settings.deterministic and settings.device.type == "cuda":
+            self._model.opt.deterministic = True
+        self._data = mujoco_warp.put_data(
+            self.model, self._default_data(), nworld=num_envs, nconmax=settings.nconmax, njmax=settings.njmax
+        )
+        self._arrays = {name: warp.to_torch(getattr(self._data, name)) for name in CARRIED}
+        self._qpos, self._qvel, self._ctrl = (self._arrays[name] for name in ("qpos", "qvel", "ctrl"))
+        self._warm_start, self._overflow = self._arrays["qacc_warmstart"], self._arrays["overflow"]
+        self._sensors = warp.to_torch(self._data.sensordata)
+        self._contact_force = torch.zeros(num_envs, self.spec.num_bodies, 3, device=self.device)
+        self._peak_array = warp.zeros(2, dtype=warp.int32)
+        self._peak = warp.to_torch(self._peak_array)
+
+    def _default_data(self) -> Any:
+        data = mujoco.MjData(self.model)
+        mujoco.mj_forward(self.model, data)
+        return data
+
+    def _captured(self) -> Any:
+        """Record the physics steps of a control step as a CUDA graph; what it needs to load is loaded before."""
+        self._advance()
+        with warp.ScopedCapture() as capture:
+            self._advance()
+        warp.synchronize_device()
+        return capture.graph
+
+    def _advance(self) -> None:
+        for _ in range(self._decimation):
+            mujoco_warp.step(self._model, self._data)
+            warp.launch(
+                _note_peak,
+                dim=self.num_envs,
+                inputs=[self._data.nefc, self._data.nacon, self._data.ncollision],
+                outputs=[self._peak_array],
+            )
+
+    def step(self, pd_target: Tensor) -> None:
+        self._ctrl.copy_(pd_target)
+        if self._graph is None:
+            with warp.ScopedDevice(self._warp_device):
+                self._advance()
+        else:
+            stream = warp.stream_from_torch(torch.cuda.current_stream(self.device))
+            warp.capture_launch(self._graph, stream=stream)
+        # The sensor gives what the body does to the world; contact_force is what the world does to the body.
+        torch.neg(self._sensors.view_as(self._contact_force), out=self._contact_force)
+
+    def state(self) -> CharacterState:
+        return self._layout.from_mujoco(self._qpos, self._qvel, self._contact_force)
+
+    def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
+        self._qpos.index_copy_(0, env_ids, self._layout.qpos(state).float())
+        self._qvel.index_copy_(0, env_ids, self._layout.qvel(state).float())
+        self._warm_start.index_fill_(0, env_ids, 0.0)
+        self._contact_force.index_fill_(0, env_ids, 0.0)
+
+    def set_state_where(self, chosen: Tensor, state: CharacterState) -> None:
+        rows = chosen.unsqueeze(-1)
+        self._qpos.copy_(torch.where(rows, self._layout.qpos(state).float(), self._qpos))
+        self._qvel.copy_(torch.where(rows, self._layout.qvel(state).float(), self._qvel))
+        self._warm_start.masked_fill_(rows, 0.0)
+        self._contact_force.masked_fill_(rows.unsqueeze(-1), 0.0)
+
+    def diverged(self) -> Tensor:
+        # Written so that NaN counts too.
+        return ~(self._qvel.abs().amax(-1) < MAX_SPEED)
+
+    def pop_warnings(self) -> List[str]:
+        """Return a line for each buffer that was too small, the first time that it was."""
+        found = _or_over(self._overflow.tolist())
+        self._overflow.zero_()
+        most_rows, most_contacts = self.peak()
+        flags, lines = mujoco_warp.OverflowType, []
+        if found & int(flags.NEFC):
+            lines.append(_too_small("njmax", self._settings.njmax, most_rows, "constraint rows in a world"))
+        if found & int(flags.BROADPHASE | flags.NARROWPHASE):
+            a_world = -(-most_contacts // self.num_envs)
+            lines.append(_too_small("nconmax", self._settings.nconmax, a_world, "contacts a world"))
+        others = found & ~int(flags.NEFC | flags.BROADPHASE | flags.NARROWPHASE)
+        if others:
+            lines.append("MuJoCo Warp ran out of room ({}); physics is wrong there.".format(flags(others)))
+        new = [line for line in lines if line.split("=")[0] not in self._warned]
+        self._warned.update(line.split("=")[0] for line in new)
+        return new
+
+    def peak(self) -> "tuple[int, int]":
+        """Return the most constraint rows in a world, and the most contacts over all worlds, since the start."""
+        most_rows, most_contacts = self._peak.tolist()
+        return most_rows, most_contacts
+
+    def get_full_state(self) -> Dict[str, Tensor]:
+        carried = dict(self._arrays, contact_force=self._contact_force)
+        return {name: tensor.cpu().clone() for name, tensor in carried.items()}
+
+    def set_full_state(self, full_state: Dict[str, Tensor]) -> None:
+        for name, tensor in dict(self._arrays, contact_force=self._contact_force).items():
+            tensor.copy_(full_state[name])
+
+
+@warp.kernel
+def _note_peak(
+    nefc: warp.array(dtype=int),  # type: ignore
+    nacon: warp.array(dtype=int),  # type: ignore
+    ncollision: warp.array(dtype=int),  # type: ignore
+    peak: warp.array(dtype=int),  # type: ignore
+) -> None:
+    world = warp.tid()
+    warp.atomic_max(peak, 0, nefc[world])
+    if world == 0:
+        warp.atomic_max(peak, 1, warp.max(nacon[0], ncollision[0]))
+
+
+def _or_over(flags: List[int]) -> int:
+    union = 0
+    for flag in set(flags):
+        union |= flag
+    return union
+
+
+def _too_small(key: str, given: int, needed: Optional[int], what: str) -> str:
+    return (
+        "sim.{}={} is too small: up to {} {} were needed, and what did not fit was left out of the physics. "
+        "Give sim.{}={}.".format(key, given, needed, what, key, 2 * max(needed or 0, given))
+    )

@@ -1,0 +1,55 @@
+"""The real commands with sim=mujoco_warp, on the CPU."""
+
+import csv
+import sys
+
+import pytest
+
+from amp_train.checkpoint.load import safe_load
+from amp_train.cli import eval as evaluation
+from amp_train.cli import play, train
+
+pytestmark = pytest.mark.warp
+SMALL = [
+    "sim=mujoco_warp", "num_envs=8", "num_threads=1", "task.env.episode_length=12", "seed=3", "video=False",
+    "experiment=run", "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
+    "train.params.config.mini_epochs=1", "train.params.config.amp_minibatch_size=32", "eval_interval=1",
+    "train.params.config.amp_batch_size=32", "train.params.config.amp_obs_demo_buffer_size=256",
+    "train.params.config.warm_start_steps=1", "train.params.config.amp_replay_buffer_size=256",
+    "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
+]  # fmt: skip
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path, capfd):
+    """Run a command in this process, in an empty directory; return what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(command, *argv):
+        monkeypatch.setattr(sys, "argv", [command.__name__, *argv])
+        command.main()
+        out, err = capfd.readouterr()
+        return out + err
+
+    return run_here
+
+
+def test_a_training_runs_continues_exactly_and_its_policy_is_played_and_measured(here, tmp_path):
+    printed = here(train, *SMALL, "max_iterations=4", "train_dir=whole")
+    assert "8 environments (mujoco_warp" in printed
+    here(train, *SMALL, "max_iterations=2", "train_dir=parts")
+    here(train, *SMALL, "max_iterations=4", "train_dir=parts", "resume=auto")
+    policies = [sorted((tmp_path / name / "run" / "nn").glob("last*ep_4*.pth"))[0] for name in ("whole", "parts")]
+    whole, parts = (safe_load(path)["model"] for path in policies)
+    assert all((whole[name] == parts[name]).all() for name in whole), "the physics went on bit for bit"
+    with (tmp_path / "whole" / "run" / "metrics.csv").open() as file:
+        assert all(float(row["dtw_pose_error_m"]) > 0 for row in csv.DictReader(file))
+    checkpoint = "checkpoint={}".format(policies[0])
+    assert "2 episodes" in here(play, checkpoint, "episodes=2", "video=False")
+    assert "pose error" in here(evaluation, checkpoint, "sim=mujoco", "episodes=2", "seeds=1", "episode_s=0.5")
+
+
+def test_a_buffer_that_is_too_small_is_said_once(here, caplog):
+    here(train, *SMALL, "max_iterations=3", "sim.njmax=8")
+    (said,) = [line for line in caplog.messages if "too small" in line]
+    assert said.startswith("sim.njmax=8 is too small: up to ") and "Give sim.njmax=" in said
