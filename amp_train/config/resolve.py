@@ -41,7 +41,7 @@ def resolve(cfg: Config) -> Config:
     launch = _checked_launch(cfg)
     cores = cores_of_this_process(launch)
     cfg.num_threads = cores if cfg.num_threads is None else cfg.num_threads
-    cfg.sim_device = _choose_simulator(cfg)
+    cfg.sim_device = _choose_simulator(cfg, is_first=launch is None or launch.rank == 0)
     cfg.rl_device = cfg.sim_device if cfg.rl_device is None else cfg.rl_device
     cfg.sim_device, cfg.rl_device = (_device_of_this_rank(name, launch) for name in (cfg.sim_device, cfg.rl_device))
     agent = cfg.train.params.config
@@ -210,11 +210,11 @@ def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
     return "cuda:{}".format(launch.local_rank) if launch and is_cuda and torch.cuda.device_count() > 1 else name
 
 
-def _choose_simulator(cfg: Config) -> str:
+def _choose_simulator(cfg: Config, is_first: bool) -> str:
     """Replace sim=auto by the simulator that it is here, saying so; return the device that it runs on."""
     if cfg.sim.name == "auto":
         choice = sim_choice.choose_simulator(sim_choice.this_machine(), cfg.sim_device)
-        logger.warning("sim=auto: %s, because %s.", choice.name, choice.why)
+        logger.log(logging.WARNING if is_first else logging.DEBUG, "sim=auto: %s, because %s.", choice.name, choice.why)
         cfg.sim.name = choice.name
     return sim_choice.default_sim_device(cfg.sim.name) if cfg.sim_device is None else cfg.sim_device
 
