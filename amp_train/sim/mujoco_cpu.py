@@ -78,15 +78,13 @@ class MujocoSimulator(Simulator):
         return self._parameters.nominal
 
     def set_parameters(self, chosen: Tensor, values: Dict[str, Tensor]) -> None:
-        worlds = chosen.nonzero().squeeze(-1)
-        if not len(worlds):
+        if not chosen.any():
             return
         # A field has a value for each world, and costs memory, from the first time that it is asked for.
-        rows = {name: value[worlds].numpy() for name, value in values.items()}
-        self._parameters.write(self._batch.expand, worlds.numpy(), rows)
+        self._parameters.write(lambda name: torch.from_numpy(self._batch.expand(name)), chosen, values)
         if "mass" in values:
             # What MuJoCo derives from masses: those of subtrees, inverse weights of bodies and dofs.
-            self._batch.set_const(worlds.numpy())
+            self._batch.set_const(chosen.nonzero().squeeze(-1).numpy())
 
     def get_full_state(self) -> Dict[str, Tensor]:
         return {"integration_state": self._full_state.clone(), "contact_force": self._contact_force.clone()}

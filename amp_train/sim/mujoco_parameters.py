@@ -1,85 +1,100 @@
 """The fields of a MuJoCo model that hold what `Simulator.parameters` names, for worlds with values of their own."""
 
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Sequence, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
-MujocoFields = Callable[[str], Any]
+# Gives a model field of all worlds, with the world in front, to write into.
+MujocoFields = Callable[[str], Tensor]
 
 
 class MujocoParameters:
     """Where the parameters of one character are in its model (num_dofs = nv - 6, num_bodies = nbody - 1).
 
     Attributes:
-        nominal: by name, the values of the model, float32.
+        nominal: by name, the values of the model, float32, on `device`.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, device: Union[str, torch.device] = "cpu") -> None:
         import mujoco
 
-        self._inertia = model.body_inertia[1:].copy()
         colliding = (model.geom_contype > 0) | (model.geom_conaffinity > 0)
-        self._geoms = np.flatnonzero(colliding & (model.geom_bodyid > 0))
-        self._floor = np.flatnonzero(colliding & (model.geom_bodyid == 0))
-        self._drives = np.flatnonzero(model.actuator_biastype == mujoco.mjtBias.mjBIAS_AFFINE)
-        self._drive_dofs = _driven_dofs(model, mujoco)[self._drives]
-        self._hinges = np.flatnonzero((model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) & (model.jnt_limited > 0))
-        self._hinge_dofs = model.jnt_dofadr[self._hinges] - 6
-        self.nominal: Dict[str, Tensor] = {
-            name: torch.from_numpy(np.array(value, dtype=np.float32)) for name, value in self._read(model).items()
-        }
-
-    def _read(self, model: Any) -> Dict[str, np.ndarray]:
-        num_dofs = model.nv - 6
-        stiffness, lower, upper = np.zeros(num_dofs), np.full(num_dofs, -np.pi), np.full(num_dofs, np.pi)
-        stiffness[self._drive_dofs] = model.actuator_gainprm[self._drives, 0]
-        lower[self._hinge_dofs], upper[self._hinge_dofs] = model.jnt_range[self._hinges].T
+        geoms, floor = (
+            np.flatnonzero(colliding & of_body) for of_body in (model.geom_bodyid > 0, model.geom_bodyid == 0)
+        )
+        drives = np.flatnonzero(model.actuator_biastype == mujoco.mjtBias.mjBIAS_AFFINE)
+        drive_dofs = _driven_dofs(model, mujoco)[drives]
+        hinges = np.flatnonzero((model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) & (model.jnt_limited > 0))
+        hinge_dofs = model.jnt_dofadr[hinges] - 6
+        self._geoms, self._floor, self._drives, self._drive_dofs, self._hinges, self._hinge_dofs = (
+            torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device)
+            for ids in (geoms, floor, drives, drive_dofs, hinges, hinge_dofs)
+        )
+        stiffness, limits = np.zeros(model.nv - 6), np.tile([-np.pi, np.pi], (model.nv - 6, 1))
+        stiffness[drive_dofs] = model.actuator_gainprm[drives, 0]
+        limits[hinge_dofs] = model.jnt_range[hinges]
         # MuJoCo takes the larger coefficient of the two geoms in a contact.
-        floor_friction = model.geom_friction[self._floor, 0].max(initial=0.0)
-        return {
+        floor_friction = model.geom_friction[floor, 0].max(initial=0.0)
+        nominal = {
             "gravity": model.opt.gravity,
             "mass": model.body_mass[1:],
-            "friction": np.maximum(model.geom_friction[self._geoms, 0], floor_friction),
+            "friction": np.maximum(model.geom_friction[geoms, 0], floor_friction),
             "stiffness": stiffness,
             "damping": model.dof_damping.reshape(model.nv, -1)[6:, 0],
-            "lower": lower,
-            "upper": upper,
+            "lower": limits[:, 0],
+            "upper": limits[:, 1],
         }
+        self.nominal = {name: torch.from_numpy(np.array(v, dtype=np.float32)).to(device) for name, v in nominal.items()}
+        self._inertia = torch.from_numpy(np.array(model.body_inertia[1:])).to(device)
 
-    def write(self, fields: MujocoFields, worlds: np.ndarray, values: Dict[str, np.ndarray]) -> None:
-        """Write the values of some worlds.
-
-        Args:
-            fields: gives a model field of all worlds, with the world in front, to write into.
-            worlds: (K,) which.
-            values: by name, (K, size).
-        """
-        rows = worlds[:, None]
+    def write(self, fields: MujocoFields, chosen: Tensor, values: Dict[str, Tensor]) -> None:
+        """Write the values (N, size), by name, of the worlds `chosen` (N,) bool. Nothing waits for a GPU."""
         for name, value in values.items():
             if name == "gravity":
-                fields("opt.gravity")[worlds] = value
+                _put(fields("opt.gravity"), chosen, value)
             elif name == "mass":
-                self._write_mass(fields, worlds, value)
+                self._write_mass(fields, chosen, value)
             elif name == "friction":
                 # Of the floor's and the geom's, MuJoCo takes the larger: let it be the geom's.
-                fields("geom_friction")[rows, self._floor, 0] = 0.0
-                fields("geom_friction")[rows, self._geoms, 0] = value
+                sliding = fields("geom_friction")[..., 0]
+                _put(sliding, chosen, torch.zeros_like(value[:, :1]), self._floor)
+                _put(sliding, chosen, value, self._geoms)
             elif name == "stiffness":
-                fields("actuator_gainprm")[rows, self._drives, 0] = value[:, self._drive_dofs]
-                fields("actuator_biasprm")[rows, self._drives, 1] = -value[:, self._drive_dofs]
+                of_drives = value[:, self._drive_dofs]
+                _put(fields("actuator_gainprm")[..., 0], chosen, of_drives, self._drives)
+                _put(fields("actuator_biasprm")[..., 1], chosen, -of_drives, self._drives)
             elif name == "damping":
                 damping = fields("dof_damping")
-                damping.reshape(len(damping), damping.shape[1], -1)[worlds, 6:, 0] = value
+                _put(damping.view(len(damping), damping.shape[1], -1)[:, 6:, 0], chosen, value)
             else:
-                fields("jnt_range")[rows, self._hinges, 0 if name == "lower" else 1] = value[:, self._hinge_dofs]
+                side = fields("jnt_range")[..., 0 if name == "lower" else 1]
+                _put(side, chosen, value[:, self._hinge_dofs], self._hinges)
 
-    def _write_mass(self, fields: MujocoFields, worlds: np.ndarray, mass: np.ndarray) -> None:
-        nominal = self.nominal["mass"].numpy()
-        ratio = np.divide(mass, nominal, out=np.ones_like(mass), where=nominal > 0)
-        fields("body_mass")[worlds, 1:] = mass
-        fields("body_inertia")[worlds, 1:] = self._inertia * ratio[..., None]
+    def _write_mass(self, fields: MujocoFields, chosen: Tensor, mass: Tensor) -> None:
+        nominal = self.nominal["mass"]
+        ratio = torch.where(nominal > 0, mass / nominal, torch.ones_like(mass))
+        _put(fields("body_mass")[:, 1:], chosen, mass)
+        _put(fields("body_inertia")[:, 1:], chosen, self._inertia * ratio.unsqueeze(-1))
+
+
+# The fields that each parameter is written to.
+FIELDS: Dict[str, Sequence[str]] = {
+    "gravity": ("opt.gravity",),
+    "mass": ("body_mass", "body_inertia"),
+    "friction": ("geom_friction",),
+    "stiffness": ("actuator_gainprm", "actuator_biasprm"),
+    "damping": ("dof_damping",),
+    "lower": ("jnt_range",),
+    "upper": ("jnt_range",),
+}
+
+
+def _put(field: Tensor, chosen: Tensor, value: Tensor, columns: "Tensor | slice" = slice(None)) -> None:
+    """Write rows of `value` into columns of a field (N, n, ...), for the worlds `chosen` (N,) bool."""
+    rows = chosen.view((-1,) + (1,) * (field.dim() - 1))
+    field[:, columns] = torch.where(rows, value.to(field.dtype), field[:, columns])
 
 
 def _driven_dofs(model: Any, mujoco: Any) -> np.ndarray:

@@ -4,11 +4,13 @@ State tensors are views of Warp's arrays, and nothing here waits for the GPU but
 has been run on the CPU only: no GPU was here, so the CUDA graph has never been captured.
 """
 
+import contextlib
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, Iterable, List, Optional, Set
 
 import mujoco
 import mujoco_warp
+import numpy as np
 import torch
 import warp
 from torch import Tensor
@@ -16,10 +18,12 @@ from torch import Tensor
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.sim.interface import Simulator
 from amp_train.sim.mujoco_cpu import MAX_SPEED, compile_model
+from amp_train.sim.mujoco_parameters import FIELDS, MujocoParameters
 from amp_train.sim.mujoco_state import MujocoState
 
 # What an exact continuation needs, as Warp's arrays are called.
 CARRIED = ("qpos", "qvel", "qacc_warmstart", "ctrl", "time", "overflow")
+DERIVED_FROM_MASS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,10 @@ class MujocoWarpSimulator(Simulator):
         self._settings, self._decimation = settings, decimation
         self._layout = MujocoState(spec, settings.device)
         self._warned: Set[str] = set()
+        self._own: Set[str] = set()
+        self._fields: Dict[str, Tensor] = {}
         self.model = compile_model(spec, self.physics_dt_s)
+        self._parameters = MujocoParameters(self.model, settings.device)
         # Warp never resets a diverged world, and does not know the flag that forbids it.
         self.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         warp.config.log_level = warp.LOG_ERROR
@@ -148,6 +155,42 @@ class MujocoWarpSimulator(Simulator):
     def diverged(self) -> Tensor:
         # Written so that NaN counts too.
         return ~(self._qvel.abs().amax(-1) < MAX_SPEED)
+
+    def parameters(self) -> Dict[str, Tensor]:
+        return self._parameters.nominal
+
+    def set_parameters(self, chosen: Tensor, values: Dict[str, Tensor]) -> None:
+        with warp.ScopedDevice(self._warp_device), self._on_torch_stream():
+            if not set(values) <= self._own:
+                self._give_own_fields(values)
+            self._parameters.write(self._fields.__getitem__, chosen, values)
+            if "mass" in values:
+                # What MuJoCo derives from masses. It asks for all worlds, for counting them would wait for the GPU.
+                mujoco_warp.set_const(self._model, self._data, restore=False)
+
+    def _give_own_fields(self, names: Iterable[str]) -> None:
+        """Let each world have its own values of these parameters; shared ones take less memory and time."""
+        wanted = {field for name in names for field in FIELDS[name]}
+        if "mass" in names:
+            wanted.update(DERIVED_FROM_MASS)
+        for field in wanted - set(self._fields):
+            place, _, name = field.rpartition(".")
+            owner = getattr(self._model, place) if place else self._model
+            shared = getattr(owner, name)
+            own: Any = warp.array(np.repeat(shared.numpy(), self.num_envs, axis=0), dtype=shared.dtype)
+            setattr(owner, name, own)
+            self._fields[field] = warp.to_torch(own)
+        self._own.update(names)
+        if self._graph is not None:
+            state = self.get_full_state()
+            self._graph = self._captured()
+            self.set_full_state(state)
+
+    def _on_torch_stream(self) -> Any:
+        """Keep what Warp does in order with torch's work."""
+        if self.device.type == "cpu":
+            return contextlib.nullcontext()
+        return warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(self.device)))
 
     def pop_warnings(self) -> List[str]:
         """Return a line for each buffer that was too small, the first time that it was."""

@@ -1,4 +1,4 @@
-"""Parameters of a world's own in `sim=mujoco`: each is seen in the motion, in its own world only."""
+"""Parameters of a world's own, in the simulators that have them: each is seen in the motion, in its own world only."""
 
 import math
 from typing import Dict, Iterator
@@ -12,11 +12,17 @@ from amp_train.sim import Simulator
 CONTROL_DT_S = 1.0 / 30.0
 
 
-@pytest.fixture
-def simulator(humanoid: CharacterSpec) -> Iterator[Simulator]:
-    mujoco_cpu = pytest.importorskip("amp_train.sim.mujoco_cpu")
+@pytest.fixture(params=["mujoco", pytest.param("mujoco_warp", marks=pytest.mark.warp)])
+def simulator(request: pytest.FixtureRequest, humanoid: CharacterSpec) -> Iterator[Simulator]:
     pytest.importorskip("mujoco.batch", reason="sim=mujoco needs MuJoCo 3.17")
-    made = mujoco_cpu.MujocoSimulator(humanoid, 2, CONTROL_DT_S, 4, 1)
+    if request.param == "mujoco":
+        made: Simulator = pytest.importorskip("amp_train.sim.mujoco_cpu").MujocoSimulator(
+            humanoid, 2, CONTROL_DT_S, 4, 1
+        )
+    else:
+        backend = pytest.importorskip("amp_train.sim.mujoco_warp")
+        settings = backend.WarpSettings(torch.device("cpu"), 16, 128)
+        made = backend.MujocoWarpSimulator(humanoid, 2, CONTROL_DT_S, 4, settings)
     yield made
     made.close()
 
@@ -74,8 +80,9 @@ def test_a_world_with_other_masses_moves_as_a_model_with_these_masses(simulator:
     mujoco.mj_resetData(model, data)
     data.ctrl[:] = 0.1
     mujoco.mj_step(model, data, 40)
-    # The values went through float32, 1e-7 of each; ten steps with contacts let that grow.
-    torch.testing.assert_close(simulator._qpos[1], torch.from_numpy(data.qpos), atol=1e-4, rtol=0)
+    # The values went through float32, 1e-7 of each, and Warp's state too; ten steps with contacts let that grow.
+    tolerance = 1e-4 if simulator._qpos.dtype == torch.double else 1e-3
+    torch.testing.assert_close(simulator._qpos[1].double(), torch.from_numpy(data.qpos), atol=tolerance, rtol=0)
     assert float((simulator._qpos[0] - simulator._qpos[1]).abs().max()) > 0.01
 
 
@@ -143,7 +150,10 @@ def test_parameters_outlast_a_reset_and_fields_nobody_asked_for_stay_shared(simu
     simulator.set_state(torch.arange(2), standing(simulator.spec, height=10.0))
     simulator.step(torch.zeros(2, simulator.spec.num_dofs))
     assert float(simulator.state().root_vel[1, 2]) == pytest.approx(-CONTROL_DT_S, rel=0.02)
-    assert simulator._batch.expanded("body_mass") is None and simulator._batch.expanded("opt.gravity") is not None
+    if hasattr(simulator, "_batch"):
+        assert simulator._batch.expanded("body_mass") is None and simulator._batch.expanded("opt.gravity") is not None
+    else:
+        assert len(simulator._model.body_mass) == 1 and len(simulator._model.opt.gravity) == 2
 
 
 def test_what_can_be_changed_has_the_values_of_the_file(simulator: Simulator) -> None:
