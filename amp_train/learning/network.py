@@ -11,6 +11,7 @@ from rl_games.algos_torch.network_builder import A2CBuilder
 from torch import Tensor, nn
 
 from amp_train.errors import ConfigError, unknown_choice
+from amp_train.learning.precision import without_tf32
 
 DISC_LOGIT_INIT_SCALE = 1.0
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "selu", "swish", "gelu", "softplus", "None")
@@ -58,12 +59,13 @@ class AMPBuilder(A2CBuilder):
         def forward(self, obs_dict: Dict[str, Any]) -> Tuple[Tensor, Tensor, Tensor, None]:
             """Return the policy's mean and log standard deviation (B, num_actions), the value and no recurrent state.
 
-            The policy is never evaluated in bf16: its rounding error is as large as the action noise, and PPO's
-            probability ratios would be noise too.
+            The policy is never evaluated in bf16 or TF32: bf16's rounding error is as large as the action noise, and
+            PPO's probability ratios would be noise too.
             """
             obs = obs_dict["obs"]
-            features = self.actor_mlp(obs)
-            mu = self.mu_act(self.mu(features))
+            with without_tf32():
+                features = self.actor_mlp(obs)
+                mu = self.mu_act(self.mu(features))
             log_std = self.sigma_act(self.sigma if self.fixed_sigma else self.sigma(features)).expand_as(mu)
             value = self.eval_critic(obs) if self.separate else self.value_act(self.value(features))
             return mu, log_std, value, None

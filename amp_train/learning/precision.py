@@ -1,14 +1,26 @@
-"""Whether a device multiplies bf16 in hardware; where it does not, bf16 is emulated and slower than fp32."""
+"""How exactly matrices are multiplied: bf16 where a device does it in hardware, TF32 on NVIDIA's, and fp32 for the policy."""
 
-from typing import Union
+import contextlib
+from typing import Iterator, Union
 
 import torch
 
 
 def multiplies_bf16(device: Union[str, torch.device]) -> bool:
-    """Return whether bf16 matrix products are worth it on the device; when in doubt, no."""
+    """Return whether bf16 matrix products are worth it on the device, where they are not emulated; when in doubt, no."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8  # Ampere and later
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every torch
     return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """Multiply fp32 matrices as such within it; rl_games' Runner turns TF32, 10 bits of mantissa, on for everything."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

@@ -1,7 +1,10 @@
 """The real commands with sim=mujoco_warp, on the CPU."""
 
 import csv
+import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +50,25 @@ def test_a_training_runs_continues_exactly_and_its_policy_is_played_and_measured
     checkpoint = "checkpoint={}".format(policies[0])
     assert "2 episodes" in here(play, checkpoint, "episodes=2", "video=False")
     assert "pose error" in here(evaluation, checkpoint, "sim=mujoco", "episodes=2", "seeds=1", "episode_s=0.5")
+
+
+def test_the_benchmark_of_the_gpu_measures_every_row_apart(tmp_path):
+    script = Path(__file__).resolve().parents[2] / "scripts" / "bench_gpu.py"
+    own = [key for key in SMALL if not key.startswith(("num_envs=", "sim=", "experiment="))]
+    command = [
+        sys.executable,
+        str(script),
+        "num_envs=8,10",
+        "matmul=fp32",
+        *own,
+        "train.params.config.horizon_length=16",
+    ]
+    done = subprocess.run(command, cwd=str(tmp_path), stdout=subprocess.PIPE, text=True, timeout=500, check=True)
+    fits, does_not_fit = json.loads(done.stdout.splitlines()[-1])
+    assert fits["num_envs"] == 8 and fits["most_rows"] > 0 and 0.0 < fits["play_share"] < 1.0
+    assert min(fits[name] for name in fits if name.endswith("per_s")) > 0
+    assert does_not_fit["num_envs"] == 10 and "minibatch_size" in does_not_fit["failed"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_buffer_that_is_too_small_is_said_once(here, caplog):

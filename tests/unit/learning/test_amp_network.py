@@ -90,6 +90,25 @@ def test_mixed_precision_leaves_the_policy_in_full_precision():
     torch.testing.assert_close(value, value_mixed, atol=0.02, rtol=0.02)  # bf16 has 8 bits of mantissa
 
 
+def test_the_policy_is_not_multiplied_in_tf32():
+    network, seen = build(), {}
+
+    def note(name):
+        return lambda *_: seen.update({name: torch.backends.cuda.matmul.allow_tf32})
+
+    network.actor_mlp.register_forward_hook(note("actor"))
+    network.mu.register_forward_hook(note("mu"))
+    network.critic_mlp.register_forward_hook(note("critic"))
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        network({"obs": torch.randn(3, 4)})
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+    assert seen == {"actor": False, "mu": False, "critic": True}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
