@@ -2,10 +2,10 @@
 
   python scripts/bench_gpu.py [num_envs=4096,8192,16384] [matmul=fp32,tf32,bf16] [key=value ...]
 
-By default with recipe=isaacgymenvs and sim=mujoco_warp; further arguments are amp-train's. tf32 is what a training does; bf16
-adds critic and discriminator in bf16. The policy's forward pass is fp32 in all. Each row is a process of its own, so that
-memory is its own and a row that does not fit is a row that says so. Prints a table in Markdown, and as its
-last line one JSON list with, for each row:
+By default with recipe=isaacgymenvs and sim=mujoco_warp; further arguments are amp-train's. tf32 is what a training
+does; bf16 adds critic and discriminator in bf16. The policy's forward pass is fp32 in all. Each row is a process of
+its own, so that memory is its own and a row that does not fit is a row that says so. Prints a table in Markdown, and
+as its last line one JSON list with, for each row:
   physics_steps_per_s   control steps/s of Simulator.step alone, with the policy's noise as targets
   env_steps_per_s       control steps/s of AmpEnv.step + reset_done
   train_samples_per_s   the whole training loop, median over iterations after the first
@@ -139,7 +139,7 @@ def bench_one(num_envs: str, matmul: str, overrides: List[str]) -> Dict[str, Any
 def bench_apart(num_envs: str, matmul: str, overrides: List[str]) -> Dict[str, Any]:
     """Measure one row in a process of its own."""
     command = [sys.executable, __file__, "--one", num_envs, matmul, *overrides]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         sys.stderr.write(result.stderr)
         why = (result.stderr.strip().splitlines() or ["no word"])[-1]

@@ -1,4 +1,4 @@
-"""How exactly matrices are multiplied: bf16 where a device does it in hardware, TF32 on NVIDIA's, and fp32 for the policy."""
+"""How exactly matrices are multiplied: bf16 where a device has it, TF32 on NVIDIA's GPUs, and the policy in fp32."""
 
 import contextlib
 from typing import Iterator, Union
@@ -7,7 +7,7 @@ import torch
 
 
 def multiplies_bf16(device: Union[str, torch.device]) -> bool:
-    """Return whether bf16 matrix products are worth it on the device, where they are not emulated; when in doubt, no."""
+    """Return whether the device multiplies bf16 in hardware; emulated it is slower than fp32. When in doubt, no."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8  # Ampere and later

@@ -71,6 +71,17 @@ def test_the_benchmark_of_the_gpu_measures_every_row_apart(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_simulators_part_by_no_more_than_rounding_until_legs_touch(tmp_path):
+    script = Path(__file__).resolve().parents[2] / "scripts" / "compare_simulators.py"
+    command = [sys.executable, str(script), "motion=spinkick", "out=drift.png", "num_threads=1"]
+    done = subprocess.run(command, cwd=str(tmp_path), stdout=subprocess.PIPE, text=True, timeout=500, check=True)
+    roots, joints = [line for line in done.stdout.splitlines() if "mujoco / mujoco_warp" in line]
+    for line in (roots, joints):
+        of_median = [float(part.split(" s ")[1].split(" / ")[0]) for part in line.split(" at ")[1].split(", ")]
+        assert len(of_median) == 3 and of_median[0] < 2e-6 and of_median[2] < 1e-4
+    assert (tmp_path / "drift.png").stat().st_size > 1000
+
+
 def test_a_buffer_that_is_too_small_is_said_once(here, caplog):
     here(train, *SMALL, "max_iterations=3", "sim.njmax=8")
     (said,) = [line for line in caplog.messages if "too small" in line]
