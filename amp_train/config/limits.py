@@ -30,6 +30,7 @@ MAXIMA: Dict[str, int] = {
     "train.params.config.amp_batch_size": 2**24,
     "train.params.config.amp_minibatch_size": 2**24,
 }
+MAX_LYING_S = 1e5
 MAX_UNITS, MAX_LAYERS, MAX_NAME = 2**14, 16, 100
 # They become part of file names.
 NAMES = ("task.name", "motion.name", "train.params.config.name")
@@ -55,6 +56,9 @@ def check_limits(cfg: Config) -> None:
         _check_units(key, list(OmegaConf.select(tree, key) or []))
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
+    lying_s = cfg.motion.max_lying_s
+    if lying_s is not None and not 0.0 < lying_s <= MAX_LYING_S:
+        raise ConfigError("motion.max_lying_s must be above 0 and at most {:g}, not {}.".format(MAX_LYING_S, lying_s))
     check_randomization(cfg.task.task.randomization_params)
 
 

@@ -17,7 +17,7 @@ from amp_train.env.termination import FallDetector
 from amp_train.motion import MotionLibrary, load_motion
 from amp_train.sim import Simulator, make_simulator
 
-_CARRIED = ("_obs", "_progress", "_done", "_num_diverged")
+_CARRIED = ("_obs", "_progress", "_lying_steps", "_done", "_num_diverged")
 
 
 class AmpEnv:
@@ -52,6 +52,7 @@ class AmpEnv:
         self._history = AmpHistory(self.num_envs, env.num_amp_obs_steps, spec.obs_size, device)
         self._obs = torch.zeros(self.num_envs, self.obs_size, device=device)
         self._progress = torch.zeros(self.num_envs, dtype=torch.long, device=device)
+        self._lying_steps = torch.zeros_like(self._progress)
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._task_reward = torch.ones(self.num_envs, device=device)
         self._divergences = DivergenceLog(spec, self.num_envs, device)
@@ -97,6 +98,7 @@ class AmpEnv:
         self._history.fill(env_ids, history)
         self._obs = self._obs.index_copy(0, env_ids, history[:, 0])
         self._progress[env_ids] = 0
+        self._lying_steps[env_ids] = 0
         self._done = torch.zeros_like(self._done)
 
     def _restart_where(self, chosen: Tensor) -> None:
@@ -108,6 +110,7 @@ class AmpEnv:
         self._history.fill_where(chosen, history)
         self._obs = torch.where(chosen.unsqueeze(-1), history[:, 0], self._obs)
         self._progress = self._progress.masked_fill(chosen, 0)
+        self._lying_steps = self._lying_steps.masked_fill(chosen, 0)
         self._done = torch.zeros_like(self._done)
 
     def step(self, action: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Tensor]]:
@@ -126,7 +129,7 @@ class AmpEnv:
         # A diverged character keeps its last finite frame; the episode ends below.
         self._obs = torch.where(diverged.unsqueeze(-1), self._obs, self._demos.observe(state))
         self._history.push(self._obs)
-        terminated = diverged if self._falls is None else diverged | self._falls.fallen(state, self._progress)
+        terminated = diverged if self._falls is None else diverged | self._fallen(self._falls, state)
         timed_out = (self._progress >= self._episode_length - 1) & ~terminated
         self._done = terminated | timed_out
         self._num_diverged += diverged.sum()
@@ -134,6 +137,10 @@ class AmpEnv:
         infos = {"amp_obs": self._history.amp_obs, "terminate": terminated, "time_outs": timed_out}
         shown = self._obs if self._randomization is None else self._randomization.shown(self._obs)
         return shown, self._task_reward, self._done, infos
+
+    def _fallen(self, rules: FallDetector, state: CharacterState) -> Tensor:
+        self._lying_steps = rules.lying_steps(state, self._lying_steps)
+        return rules.fallen(state, self._progress, self._lying_steps)
 
     def fetch_amp_obs_demo(self, n: int) -> Tensor:
         """Draw n demonstrations from the clips, (n, amp_obs_size), a fresh tensor."""
@@ -163,6 +170,7 @@ class AmpEnv:
         self._generator.set_state(saved["generator"])
         if self._randomization is not None and saved.get("randomization"):
             self._randomization.set_state(saved["randomization"])
+        saved = {"_lying_steps": torch.zeros_like(saved["_progress"]), **saved}  # states of former versions lack it
         for name in _CARRIED:
             setattr(self, name, saved[name].to(self.device))
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
@@ -179,7 +187,8 @@ def make_fall_detector(cfg: Any, simulator: Simulator, motion_library: MotionLib
     min_height = torch.zeros(spec.num_bodies)
     trunk = list(spec.body_ids(cfg.character.fall_bodies))
     min_height[trunk] = env.fall_height_ratio * motion_library.min_body_height.amin(0).cpu()[trunk]
-    return FallDetector(spec, height, min_height, simulator.device)
+    lying_steps = None if motion.max_lying_s is None else round(motion.max_lying_s / simulator.control_dt_s)
+    return FallDetector(spec, height, min_height, simulator.device, lying_steps)
 
 
 def make_env(cfg: Any) -> AmpEnv:

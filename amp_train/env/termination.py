@@ -1,5 +1,7 @@
 """When an episode has failed. A time limit is not a failure and is not decided here."""
 
+from typing import Optional
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,7 @@ class FallDetector:
         termination_height: float,
         min_trunk_height: Tensor,
         device: torch.device,
+        max_lying_steps: Optional[int] = None,
     ) -> None:
         """Prepare the rules.
 
@@ -28,20 +31,29 @@ class FallDetector:
             min_trunk_height: (num_bodies,) m; an episode also ends when a body sinks below its figure; 0 switches a
                 body off.
             device: where states live.
+            max_lying_steps: an episode also ends when the root has been lower than `termination_height` for more control
+                steps than this on end; None: it may lie for ever. For clips in which anything may touch the ground:
+                without it, to lie there is the safest thing to do.
         """
+        self._max_lying_steps = max_lying_steps
         forbidden = [b for b in range(spec.num_bodies) if b not in spec.contact_body_ids]
         self._forbidden = torch.tensor(forbidden, dtype=torch.long, device=device)
         self._height = termination_height
         trunk = torch.nonzero(min_trunk_height > 0).reshape(-1)
         self._trunk, self._trunk_height = trunk.to(device), min_trunk_height[trunk].to(device)
 
-    def fallen(self, state: CharacterState, progress: Tensor) -> Tensor:
+    def lying_steps(self, state: CharacterState, so_far: Tensor) -> Tensor:
+        """Return for how many control steps on end (N,) long the characters have lain, this one included."""
+        return (so_far + 1) * (state.root_pos[:, 2] < self._height)
+
+    def fallen(self, state: CharacterState, progress: Tensor, lying_steps: Optional[Tensor] = None) -> Tensor:
         """Return (N,) bool. In the first step after a reset contacts are not judged, as IsaacGymEnvs does: they may
         be stale.
 
         Args:
             state: with body_pos and contact_force.
             progress: (N,) long, steps since the reset.
+            lying_steps: (N,) long, from `lying_steps`; None: not judged.
         """
         height = state.body_pos[..., 2]
         force = state.contact_force
@@ -49,4 +61,7 @@ class FallDetector:
         touches = (force[:, self._forbidden].abs() > CONTACT_THRESHOLD_N).flatten(1).any(-1)
         low = (height[:, self._forbidden] < self._height).any(-1)
         sunk = (height[:, self._trunk] < self._trunk_height).any(-1)
-        return (touches & low & (progress > 1)) | sunk
+        fallen = (touches & low & (progress > 1)) | sunk
+        if self._max_lying_steps is not None and lying_steps is not None:
+            fallen = fallen | (lying_steps > self._max_lying_steps)
+        return fallen

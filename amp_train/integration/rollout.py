@@ -127,7 +127,8 @@ def power_w(state: CharacterState, pd_target: Tensor, spec: CharacterSpec) -> Te
 
 
 def fall_cause(cfg: Config, env: AmpEnv, state: CharacterState, n: int) -> str:
-    """Say what ended the episode of environment n: a body sank, a body touched the ground, or divergence."""
+    """Say what ended the episode of environment n: a body sank or touched the ground, it lay too long, or
+    divergence."""
     spec, height = env.spec, state.body_pos[n, :, 2]
     if not bool(torch.isfinite(height).all()):
         return "diverged"
@@ -142,7 +143,7 @@ def fall_cause(cfg: Config, env: AmpEnv, state: CharacterState, n: int) -> str:
     forbidden = torch.tensor([b for b in range(spec.num_bodies) if b not in spec.contact_body_ids])
     touching = forbidden[(force[n, forbidden].abs() > CONTACT_THRESHOLD_N).any(-1).cpu()]
     if len(touching) == 0:
-        return "diverged"
+        return "lay too long" if cfg.motion.max_lying_s is not None else "diverged"
     return "{} touched".format(spec.body_names[int(touching[height[touching].argmin()])])
 
 

@@ -108,6 +108,17 @@ def test_the_action_that_follows_a_pose_of_a_joint_without_a_drive_is_the_pose(h
     torch.testing.assert_close(drive(drive.following(state)), state.dof_pos)
 
 
+def test_who_lies_longer_than_the_clip_does_has_fallen(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
+    free = replace(humanoid, contact_body_ids=tuple(range(humanoid.num_bodies)))
+    rules = FallDetector(free, 0.5, torch.zeros(humanoid.num_bodies), CPU, max_lying_steps=3)
+    state, steps, ended = standing(kinematics, 2), torch.zeros(2, dtype=torch.long), []
+    for height in (0.4, 0.4, 0.4, 0.6, 0.4, 0.4, 0.4, 0.4):
+        state.root_pos[1, 2] = height
+        steps = rules.lying_steps(state, steps)
+        ended.append(rules.fallen(state, torch.tensor([9, 9]), steps).tolist())
+    assert ended == [[False, False]] * 7 + [[False, True]]
+
+
 @pytest.mark.parametrize(
     "limits, says", [({"wing": 5.0}, "wing"), ({"neck": 0.0}, "above 0"), ({"neck": -1}, "above 0")]
 )

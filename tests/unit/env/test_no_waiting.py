@@ -56,7 +56,7 @@ def make(masked: bool, state_init: str) -> AmpEnv:
         early_termination=True, termination_height=0.5, fall_height_ratio=0.7,
     )  # fmt: skip
     task: Any = SimpleNamespace(env=SimpleNamespace(**env), task=SimpleNamespace(randomize=False))
-    motion = SimpleNamespace(termination_height=None)
+    motion = SimpleNamespace(termination_height=None, max_lying_s=1.0)
     cfg = SimpleNamespace(task=task, motion=motion, character=SimpleNamespace(fall_bodies=["pelvis", "torso"]))
     cfg.sim = SimpleNamespace(name="mujoco")
     spec, generator = load_character("humanoid.xml", LINKS, LINKS[2:]), torch.Generator().manual_seed(4)
