@@ -31,8 +31,8 @@ class FallDetector:
             min_trunk_height: (num_bodies,) m; an episode also ends when a body sinks below its figure; 0 switches a
                 body off.
             device: where states live.
-            max_lying_steps: an episode also ends when the root has been lower than `termination_height` for more control
-                steps than this on end; None: it may lie for ever. For clips in which anything may touch the ground:
+            max_lying_steps: an episode also ends when the root has been lower than `termination_height` for more
+                control steps than this on end; None: it may lie for ever. For clips in which anything may touch the ground:
                 without it, to lie there is the safest thing to do.
         """
         self._max_lying_steps = max_lying_steps
