@@ -32,8 +32,8 @@ class FallDetector:
                 body off.
             device: where states live.
             max_lying_steps: an episode also ends when the root has been lower than `termination_height` for more
-                control steps than this on end; None: it may lie for ever. For clips in which anything may touch the ground:
-                without it, to lie there is the safest thing to do.
+                control steps than this on end; None: it may lie for ever. For clips in which anything may touch the
+                ground: without it, to lie there is the safest thing to do.
         """
         self._max_lying_steps = max_lying_steps
         forbidden = [b for b in range(spec.num_bodies) if b not in spec.contact_body_ids]

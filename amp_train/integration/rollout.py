@@ -140,7 +140,7 @@ def fall_cause(cfg: Config, env: AmpEnv, state: CharacterState, n: int) -> str:
         return "{} sank".format(spec.body_names[trunk[worst]])
     force = state.contact_force
     assert force is not None
-    forbidden = torch.tensor([b for b in range(spec.num_bodies) if b not in spec.contact_body_ids])
+    forbidden = torch.tensor([b for b in range(spec.num_bodies) if b not in spec.contact_body_ids], dtype=torch.long)
     touching = forbidden[(force[n, forbidden].abs() > CONTACT_THRESHOLD_N).any(-1).cpu()]
     if len(touching) == 0:
         return "lay too long" if cfg.motion.max_lying_s is not None else "diverged"
