@@ -6,9 +6,10 @@ By default with recipe=isaacgymenvs and sim=mujoco_warp; further arguments are a
 does; bf16 adds critic and discriminator in bf16. The policy's forward pass is fp32 in all. Each row is a process of
 its own, so that memory is its own and a row that does not fit is a row that says so. Prints a table in Markdown, and
 as its last line one JSON list with, for each row:
-  physics_steps_per_s   control steps/s of Simulator.step alone, with the policy's noise as targets
+  physics_steps_per_s   control steps/s of Simulator.step alone, each sim.decimation steps of physics; nobody is reset,
+                        so most lie on the ground
   env_steps_per_s       control steps/s of AmpEnv.step + reset_done
-  train_samples_per_s   the whole training loop, median over iterations after the first
+  train_samples_per_s   the whole training loop, median over iterations after the first three
   play_share            share of the loop spent acting (physics included); the rest is the update
   memory_gib            of the GPU, everything on it included
   most_rows, most_contacts_a_world  of MuJoCo Warp's buffers, what was needed (sim.njmax, sim.nconmax)

@@ -28,7 +28,7 @@ class PlayArgs:
     video: Any = None  # a path; None: beside the checkpoint; False: none
 
 
-RANDOMIZE = "task.task.randomize"
+ASKING_FOR_RANDOMIZATION = {"task", "task.task", "task.task.randomize"}
 PLAY_KEYS = tuple(f.name for f in fields(PlayArgs))
 
 
@@ -78,7 +78,8 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
         cfg = compose(recipe + list(overrides))
     else:
         cfg = with_overrides(stored, overrides)
-    set_up_playing(cfg.task.task, RANDOMIZE in {o.key_or_group for o in parse_overrides(overrides)})
+    keys = {override.key_or_group for override in parse_overrides(overrides)}
+    set_up_playing(cfg.task.task, is_asked_for=bool(keys & ASKING_FOR_RANDOMIZATION))
     cfg.num_envs = args.num_envs or args.episodes
     cfg.seed = cfg.seed if args.seed is None else args.seed
     cfg.checkpoint, cfg.test = args.checkpoint, True

@@ -126,6 +126,12 @@ def as_config_error() -> Iterator[None]:
         yield
     except yaml.YAMLError as error:
         raise ConfigError("A config file cannot be read: {}.".format(" ".join(str(error).split()))) from error
+    except AssertionError as error:
+        if "Unexpected type for root: NoneType" not in str(error):
+            raise
+        raise ConfigError(
+            "A key is given inside one that is null. Give the outer one whole: outer={a: 1, b: 2}."
+        ) from error
     except (HydraException, OmegaConfBaseException) as error:
         cause: BaseException = error
         while cause.__cause__ is not None:

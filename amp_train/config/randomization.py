@@ -33,7 +33,9 @@ class DrawConfig:
 class NoiseConfig(DrawConfig):
     """Noise of its own in each control step."""
 
-    range_correlated: Optional[List[float]] = None  # a part that stays for an episode
+    range_correlated: Optional[List[float]] = (
+        None  # a part that stays for `frequency` steps at least, then to the episode's end
+    )
 
 
 @dataclass

@@ -180,10 +180,16 @@ class AmpEnv:
         self.simulator.close()
 
 
+def termination_height(cfg: Any) -> float:
+    """Return the height (m) below which a character is low; a clip's own preset goes first."""
+    of_clip = cfg.motion.termination_height
+    return float(cfg.task.env.termination_height if of_clip is None else of_clip)
+
+
 def make_fall_detector(cfg: Any, simulator: Simulator, motion_library: MotionLibrary) -> FallDetector:
     """Build the rule from the task's settings; a clip's own preset goes first."""
     env, motion, spec = cfg.task.env, cfg.motion, simulator.spec
-    height = env.termination_height if motion.termination_height is None else motion.termination_height
+    height = termination_height(cfg)
     min_height = torch.zeros(spec.num_bodies)
     trunk = list(spec.body_ids(cfg.character.fall_bodies))
     min_height[trunk] = env.fall_height_ratio * motion_library.min_body_height.amin(0).cpu()[trunk]

@@ -2,7 +2,7 @@
 
 The settings are those of IsaacGymEnvs' task files (config/randomization.py). As there, the noise is on the policy's
 observations and not on the discriminator's, and parameters are drawn when an episode begins. Where this departs from
-IsaacGymEnvs, docs/configuration.md says so."""
+IsaacGymEnvs, docs/randomization.md says so."""
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -73,7 +73,7 @@ class Randomization:
     def begin(self, done: Tensor) -> None:
         """Draw for the episodes that begin (N,) bool, where `frequency` steps have passed since the last time."""
         due = done & (self._age >= self._frequency)
-        if due.device.type == "cpu" and not due.any():
+        if not self._simulator.masked_resets and not due.any():
             return
         self._age.masked_fill_(due, 0)
         for noise in (self._obs_noise, self._action_noise):

@@ -6,6 +6,7 @@ from pathlib import Path
 from amp_train.env import AmpEnv
 from amp_train.env.divergence import Divergences, save_dump
 from amp_train.errors import SimulationError
+from amp_train.integration.rollout import say_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,7 @@ class DivergenceWatch:
             SimulationError: physics diverges too often.
         """
         found = self._env.pop_divergences()
-        for line in self._env.simulator.pop_warnings():
-            logger.warning("%s", line)
+        say_warnings(self._env.simulator)
         if found.num_diverged:
             self._dump(found, iteration)
         self._num_steps += found.num_steps

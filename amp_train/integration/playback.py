@@ -10,6 +10,7 @@ from amp_train.character import CharacterState
 from amp_train.config import Config
 from amp_train.env import AmpEnv
 from amp_train.integration.policy import Policy
+from amp_train.integration.rollout import say_warnings
 from amp_train.integration.vec_env import AMPVecEnv
 
 
@@ -63,6 +64,7 @@ def play(
             style_reward = policy.style_reward(policy.disc_logit(infos["amp_obs"]))
             meter.add(env.state, done.to(env.device), infos["terminate"].to(env.device), style_reward)
             obs = vec_env.reset_done()
+    say_warnings(env.simulator)
     result = meter.result(env)
     result.states = _join(states) if record else None
     return result

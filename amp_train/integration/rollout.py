@@ -1,5 +1,6 @@
 """Recording a policy's episodes for evaluation, all of them side by side."""
 
+import logging
 from typing import Callable, Dict, List, Optional, Tuple
 
 import torch
@@ -8,13 +9,16 @@ from torch import Tensor
 from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.config import Config
-from amp_train.env import AmpEnv
+from amp_train.env import AmpEnv, termination_height
 from amp_train.env.actions import PdActionMap
 from amp_train.env.termination import CONTACT_THRESHOLD_N
 from amp_train.evaluation.episodes import TIME_LIMIT, ClipReference, Episodes
 from amp_train.evaluation.feet import FootPoints
 from amp_train.integration.vec_env import AMPVecEnv
 from amp_train.motion import MotionLibrary
+from amp_train.sim import Simulator
+
+logger = logging.getLogger(__name__)
 
 CLIP_FRAMES_AT_LEAST = 2
 
@@ -55,7 +59,14 @@ def record_episodes(
             if recorder.all_ended:
                 break
             obs = vec_env.reset_done()
+    say_warnings(env.simulator)
     return recorder.episodes()
+
+
+def say_warnings(simulator: Simulator) -> None:
+    """Log what a simulator says has gone wrong."""
+    for line in simulator.pop_warnings():
+        logger.warning("%s", line)
 
 
 class _Recorder:
@@ -143,7 +154,8 @@ def fall_cause(cfg: Config, env: AmpEnv, state: CharacterState, n: int) -> str:
     forbidden = torch.tensor([b for b in range(spec.num_bodies) if b not in spec.contact_body_ids], dtype=torch.long)
     touching = forbidden[(force[n, forbidden].abs() > CONTACT_THRESHOLD_N).any(-1).cpu()]
     if len(touching) == 0:
-        return "lay too long" if cfg.motion.max_lying_s is not None else "diverged"
+        is_lying = float(state.root_pos[n, 2]) < termination_height(cfg)
+        return "lay too long" if is_lying and cfg.motion.max_lying_s is not None else "diverged"
     return "{} touched".format(spec.body_names[int(touching[height[touching].argmin()])])
 
 

@@ -18,9 +18,9 @@ def multiplies_bf16(device: Union[str, torch.device]) -> bool:
 @contextlib.contextmanager
 def without_tf32() -> Iterator[None]:
     """Multiply fp32 matrices as such within it; rl_games' Runner turns TF32, 10 bits of mantissa, on for everything."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        torch.set_float32_matmul_precision(before)

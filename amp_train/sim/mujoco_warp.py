@@ -90,7 +90,7 @@ class MujocoWarpSimulator(Simulator):
         self._model = mujoco_warp.put_model(self.model)
         self._model.opt.warn_overflow = 0  # pop_warnings says it
         if settings.deterministic and settings.device.type == "cuda":
-            self._model.opt.deterministic = True
+            self._model.opt.deterministic = int(mujoco_warp.DeterminismType.ALL)
         self._data = mujoco_warp.put_data(
             self.model, self._default_data(), nworld=num_envs, nconmax=settings.nconmax, njmax=settings.njmax
         )
@@ -108,11 +108,14 @@ class MujocoWarpSimulator(Simulator):
         return data
 
     def _captured(self) -> Any:
-        """Record the physics steps of a control step as a CUDA graph; what it needs to load is loaded before."""
-        self._advance()
-        with warp.ScopedCapture() as capture:
+        """Record the physics steps of a control step as a CUDA graph; what it needs to load is loaded before.
+
+        On a stream of its own: torch's default one cannot be captured."""
+        with warp.ScopedStream(warp.Stream(self._warp_device), sync_enter=True, sync_exit=True):
             self._advance()
-        warp.synchronize_device()
+            with warp.ScopedCapture() as capture:
+                self._advance()
+        warp.synchronize_device(self._warp_device)
         return capture.graph
 
     def _advance(self) -> None:

@@ -19,6 +19,7 @@ SMALL = [
     "train.params.config.mini_epochs=1", "train.params.config.amp_minibatch_size=32", "eval_interval=1",
     "train.params.config.amp_batch_size=32", "train.params.config.amp_obs_demo_buffer_size=256",
     "train.params.config.warm_start_steps=1", "train.params.config.amp_replay_buffer_size=256",
+    "task.task.randomize=True",
     "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
 ]  # fmt: skip
 
@@ -83,6 +84,6 @@ def test_the_simulators_part_by_no_more_than_rounding_until_legs_touch(tmp_path)
 
 
 def test_a_buffer_that_is_too_small_is_said_once(here, caplog):
-    here(train, *SMALL, "max_iterations=3", "sim.njmax=8")
+    here(train, *SMALL, "max_iterations=3", "sim.njmax=8", "eval_interval=0")
     (said,) = [line for line in caplog.messages if "too small" in line]
     assert said.startswith("sim.njmax=8 is too small: up to ") and "Give sim.njmax=" in said

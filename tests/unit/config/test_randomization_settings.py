@@ -51,6 +51,14 @@ def test_what_cannot_be_is_one_line(given, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_key_inside_a_null_is_one_line_and_the_whole_can_be_given():
+    with pytest.raises(ConfigError, match="inside one that is null"):
+        compose([PARAMS + "observations=null", PARAMS + "observations.range=[0,1]"])
+    whole = "observations={range: [0, 1], operation: additive, distribution: uniform}"
+    given = compose([PARAMS + whole]).task.task.randomization_params.observations
+    assert (list(given.range), given.distribution) == ([0.0, 1.0], "uniform")
+
+
 def test_an_actor_of_a_config_folder_is_the_humanoid(tmp_path):
     (tmp_path / "task").mkdir()
     text = "defaults: [HumanoidAMP]\ntask: {randomization_params: {actor_params: {robot: {color: true}}}}\n"
@@ -62,6 +70,7 @@ def test_an_actor_of_a_config_folder_is_the_humanoid(tmp_path):
 def test_playing_is_clean_unless_it_is_asked_for_and_then_past_its_schedules():
     args = PlayArgs(checkpoint="pretrained/walk")
     assert not playing_config(args, []).task.task.randomize
-    asked = playing_config(args, ["task.task.randomize=True"]).task.task
-    assert asked.randomize
+    for way in ("task.task.randomize=True", "task.task={randomize: true}"):
+        asked = playing_config(args, [way]).task.task
+        assert asked.randomize
     assert {setting.schedule for _, setting in parameters_of(asked.randomization_params)} == {None}

@@ -9,6 +9,7 @@ from no_waiting import NoWaiting
 from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState, Kinematics, load_character
+from amp_train.config import compose
 from amp_train.env import AmpEnv
 from amp_train.motion import MotionLibrary, load_motion
 from amp_train.sim import Simulator
@@ -49,13 +50,25 @@ class StillSimulator(Simulator):
     def set_full_state(self, full_state: Dict[str, Tensor]) -> None:
         pass
 
+    def parameters(self) -> Dict[str, Tensor]:
+        return {"mass": self.spec.body_mass, "lower": self.spec.dof_lower, "upper": self.spec.dof_upper}
 
-def make(masked: bool, state_init: str) -> AmpEnv:
+    def set_parameters(self, chosen: Tensor, values: Dict[str, Tensor]) -> None:
+        pass
+
+
+def make(masked: bool, state_init: str, randomize: bool = False) -> AmpEnv:
     env = dict(
         episode_length=5, num_amp_obs_steps=3, local_root_obs=True, state_init=state_init, hybrid_init_prob=0.5,
         early_termination=True, termination_height=0.5, fall_height_ratio=0.7,
     )  # fmt: skip
-    task: Any = SimpleNamespace(env=SimpleNamespace(**env), task=SimpleNamespace(randomize=False))
+    null = ["sim_params.gravity=null"] + [
+        "actor_params.humanoid." + name + "=null"
+        for name in ("rigid_shape_properties.friction", "dof_properties.stiffness", "dof_properties.damping")
+    ]
+    randomization = compose(["task.task.randomization_params." + key for key in null + ["frequency=1"]]).task.task
+    randomization.randomize = randomize
+    task: Any = SimpleNamespace(env=SimpleNamespace(**env), task=randomization)
     motion = SimpleNamespace(termination_height=None, max_lying_s=1.0)
     cfg = SimpleNamespace(task=task, motion=motion, character=SimpleNamespace(fall_bodies=["pelvis", "torso"]))
     cfg.sim = SimpleNamespace(name="mujoco")
@@ -65,9 +78,12 @@ def make(masked: bool, state_init: str) -> AmpEnv:
     return AmpEnv(cfg, StillSimulator(spec, NUM_ENVS, masked), library, generator)
 
 
-@pytest.mark.parametrize("state_init", ["Default", "Start", "Random", "Hybrid"])
-def test_steps_resets_and_demonstrations_never_wait_for_the_device(state_init: str) -> None:
-    env = make(True, state_init)
+@pytest.mark.parametrize(
+    "state_init, randomize",
+    [("Default", False), ("Start", False), ("Random", True), ("Random", False), ("Hybrid", False)],
+)
+def test_steps_resets_and_demonstrations_never_wait_for_the_device(state_init: str, randomize: bool) -> None:
+    env = make(True, state_init, randomize)
     env.reset()  # tables are made at the first look
     with NoWaiting():
         for _ in range(7):  # past the end of an episode

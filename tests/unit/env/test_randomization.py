@@ -34,7 +34,7 @@ def source(seed: int = 0) -> Source:
 class FakeSimulator:
     """Remembers what it was told."""
 
-    num_envs, device = NUM_ENVS, torch.device("cpu")
+    num_envs, device, masked_resets = NUM_ENVS, torch.device("cpu"), False
 
     def __init__(self) -> None:
         self.told: List[List[bool]] = []
@@ -99,7 +99,7 @@ def test_scaling_and_adding_start_from_the_clean_value() -> None:
     assert [float(scheduled(clean, sample, "additive", s)) for s in (0.0, 0.5, 1.0)] == [10.0, 11.5, 13.0]
 
 
-def test_white_noise_differs_in_each_step_and_its_correlated_part_stays_for_an_episode() -> None:
+def test_white_noise_differs_in_each_step_and_its_correlated_part_stays() -> None:
     noise = Noise(
         draw(0.0, 0.1, operation="additive", distribution="gaussian", range_correlated=[1.0, 2.0]), 4, 5000, source()
     )

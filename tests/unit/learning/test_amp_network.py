@@ -94,19 +94,19 @@ def test_the_policy_is_not_multiplied_in_tf32():
     network, seen = build(), {}
 
     def note(name):
-        return lambda *_: seen.update({name: torch.backends.cuda.matmul.allow_tf32})
+        return lambda *_: seen.update({name: torch.get_float32_matmul_precision()})
 
     network.actor_mlp.register_forward_hook(note("actor"))
     network.mu.register_forward_hook(note("mu"))
     network.critic_mlp.register_forward_hook(note("critic"))
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
     try:
         network({"obs": torch.randn(3, 4)})
-        assert torch.backends.cuda.matmul.allow_tf32
+        assert torch.get_float32_matmul_precision() == "high"
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-    assert seen == {"actor": False, "mu": False, "critic": True}
+        torch.set_float32_matmul_precision(before)
+    assert seen == {"actor": "highest", "mu": "highest", "critic": "high"}
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import math
 from typing import Dict, Iterator
 
+import numpy as np
 import pytest
 import torch
+from no_waiting import NoWaiting
 
-from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.character import CharacterSpec, CharacterState, Kinematics, load_character
 from amp_train.sim import Simulator
 
 CONTROL_DT_S = 1.0 / 30.0
@@ -163,3 +165,19 @@ def test_what_can_be_changed_has_the_values_of_the_file(simulator: Simulator) ->
     for name, expected in dict(given, lower=spec.dof_lower, upper=spec.dof_upper).items():
         torch.testing.assert_close(nominal[name], expected, atol=1e-5, rtol=1e-5)
     assert nominal["friction"].tolist() == [1.0] * 18
+
+
+def test_writing_parameters_never_waits_for_the_device() -> None:
+    mujoco_parameters = pytest.importorskip("amp_train.sim.mujoco_parameters")
+    mujoco_cpu = pytest.importorskip("amp_train.sim.mujoco_cpu")
+    model = mujoco_cpu.compile_model(load_character("humanoid.xml", (), ()), 1.0 / 120.0)
+    parameters = mujoco_parameters.MujocoParameters(model)
+    names = sorted({field for fields in mujoco_parameters.FIELDS.values() for field in fields})
+    shared = {n: model.opt.gravity if n == "opt.gravity" else getattr(model, n) for n in names}
+    fields = {name: torch.from_numpy(np.repeat(value[None], 3, axis=0)) for name, value in shared.items()}
+    values = {name: torch.stack([0.5 * value] * 3) for name, value in parameters.nominal.items()}
+    chosen = torch.tensor([False, True, False])
+    with NoWaiting():
+        parameters.write(fields.__getitem__, chosen, values)
+    for name, value in fields.items():
+        assert torch.equal(value[0], torch.from_numpy(shared[name])) and not torch.equal(value[1], value[0]), name
