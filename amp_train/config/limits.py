@@ -6,7 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from amp_train.config.compose import as_config_error
 from amp_train.config.randomization import check_randomization
-from amp_train.config.schema import Config
+from amp_train.config.schema import Config, MotionConfig
 from amp_train.errors import ConfigError
 from amp_train.untrusted import printable
 
@@ -30,7 +30,7 @@ MAXIMA: Dict[str, int] = {
     "train.params.config.amp_batch_size": 2**24,
     "train.params.config.amp_minibatch_size": 2**24,
 }
-MAX_LYING_S = 1e5
+MAX_LOW = 1e5  # m, s
 MAX_UNITS, MAX_LAYERS, MAX_NAME = 2**14, 16, 100
 # They become part of file names.
 NAMES = ("task.name", "motion.name", "train.params.config.name")
@@ -56,10 +56,18 @@ def check_limits(cfg: Config) -> None:
         _check_units(key, list(OmegaConf.select(tree, key) or []))
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
-    lying_s = cfg.motion.max_lying_s
-    if lying_s is not None and not 0.0 < lying_s <= MAX_LYING_S:
-        raise ConfigError("motion.max_lying_s must be above 0 and at most {:g}, not {}.".format(MAX_LYING_S, lying_s))
+    _check_low(cfg.motion)
     check_randomization(cfg.task.task.randomization_params)
+
+
+def _check_low(motion: MotionConfig) -> None:
+    """Check the two halves of the rule on staying low."""
+    given = {"rise_height": motion.rise_height, "max_low_s": motion.max_low_s}
+    for key, value in given.items():
+        if value is None and any(other is not None for other in given.values()):
+            raise ConfigError("motion.rise_height and motion.max_low_s go together, but {} is null.".format(key))
+        if value is not None and not 0.0 < value <= MAX_LOW:
+            raise ConfigError("motion.{} must be above 0 and at most {:g}, not {}.".format(key, MAX_LOW, value))
 
 
 def _check_complete(tree: DictConfig) -> None:

@@ -17,7 +17,7 @@ from amp_train.env.termination import FallDetector
 from amp_train.motion import MotionLibrary, load_motion
 from amp_train.sim import Simulator, make_simulator
 
-_CARRIED = ("_obs", "_progress", "_lying_steps", "_done", "_num_diverged")
+_CARRIED = ("_obs", "_progress", "_low_steps", "_done", "_num_diverged")
 
 
 class AmpEnv:
@@ -52,7 +52,7 @@ class AmpEnv:
         self._history = AmpHistory(self.num_envs, env.num_amp_obs_steps, spec.obs_size, device)
         self._obs = torch.zeros(self.num_envs, self.obs_size, device=device)
         self._progress = torch.zeros(self.num_envs, dtype=torch.long, device=device)
-        self._lying_steps = torch.zeros_like(self._progress)
+        self._low_steps = torch.zeros_like(self._progress)
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._task_reward = torch.ones(self.num_envs, device=device)
         self._divergences = DivergenceLog(spec, self.num_envs, device)
@@ -98,7 +98,7 @@ class AmpEnv:
         self._history.fill(env_ids, history)
         self._obs = self._obs.index_copy(0, env_ids, history[:, 0])
         self._progress[env_ids] = 0
-        self._lying_steps[env_ids] = 0
+        self._low_steps[env_ids] = 0
         self._done = torch.zeros_like(self._done)
 
     def _restart_where(self, chosen: Tensor) -> None:
@@ -110,7 +110,7 @@ class AmpEnv:
         self._history.fill_where(chosen, history)
         self._obs = torch.where(chosen.unsqueeze(-1), history[:, 0], self._obs)
         self._progress = self._progress.masked_fill(chosen, 0)
-        self._lying_steps = self._lying_steps.masked_fill(chosen, 0)
+        self._low_steps = self._low_steps.masked_fill(chosen, 0)
         self._done = torch.zeros_like(self._done)
 
     def step(self, action: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Tensor]]:
@@ -139,8 +139,8 @@ class AmpEnv:
         return shown, self._task_reward, self._done, infos
 
     def _fallen(self, rules: FallDetector, state: CharacterState) -> Tensor:
-        self._lying_steps = rules.lying_steps(state, self._lying_steps)
-        return rules.fallen(state, self._progress, self._lying_steps)
+        self._low_steps = rules.low_steps(state, self._low_steps)
+        return rules.fallen(state, self._progress, self._low_steps)
 
     def fetch_amp_obs_demo(self, n: int) -> Tensor:
         """Draw n demonstrations from the clips, (n, amp_obs_size), a fresh tensor."""
@@ -170,7 +170,7 @@ class AmpEnv:
         self._generator.set_state(saved["generator"])
         if self._randomization is not None and saved.get("randomization"):
             self._randomization.set_state(saved["randomization"])
-        saved = {"_lying_steps": torch.zeros_like(saved["_progress"]), **saved}  # states of former versions lack it
+        saved = {"_low_steps": torch.zeros_like(saved["_progress"]), **saved}  # states of former versions lack it
         for name in _CARRIED:
             setattr(self, name, saved[name].to(self.device))
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
@@ -180,21 +180,17 @@ class AmpEnv:
         self.simulator.close()
 
 
-def termination_height(cfg: Any) -> float:
-    """Return the height (m) below which a character is low; a clip's own preset goes first."""
-    of_clip = cfg.motion.termination_height
-    return float(cfg.task.env.termination_height if of_clip is None else of_clip)
-
-
 def make_fall_detector(cfg: Any, simulator: Simulator, motion_library: MotionLibrary) -> FallDetector:
     """Build the rule from the task's settings; a clip's own preset goes first."""
     env, motion, spec = cfg.task.env, cfg.motion, simulator.spec
-    height = termination_height(cfg)
+    height = env.termination_height if motion.termination_height is None else motion.termination_height
     min_height = torch.zeros(spec.num_bodies)
     trunk = list(spec.body_ids(cfg.character.fall_bodies))
     min_height[trunk] = env.fall_height_ratio * motion_library.min_body_height.amin(0).cpu()[trunk]
-    lying_steps = None if motion.max_lying_s is None else round(motion.max_lying_s / simulator.control_dt_s)
-    return FallDetector(spec, height, min_height, simulator.device, lying_steps)
+    if motion.max_low_s is None:
+        return FallDetector(spec, height, min_height, simulator.device)
+    low_steps = round(motion.max_low_s / simulator.control_dt_s)
+    return FallDetector(spec, height, min_height, simulator.device, motion.rise_height, low_steps)
 
 
 def make_env(cfg: Any) -> AmpEnv:

@@ -1,7 +1,5 @@
 """When an episode has failed. A time limit is not a failure and is not decided here."""
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
@@ -9,6 +7,7 @@ from amp_train.character import CharacterSpec, CharacterState
 
 # N; below this a contact sensor reads noise (IsaacGymEnvs).
 CONTACT_THRESHOLD_N = 0.1
+NEVER = 2**62  # steps
 
 
 class FallDetector:
@@ -20,7 +19,8 @@ class FallDetector:
         termination_height: float,
         min_trunk_height: Tensor,
         device: torch.device,
-        max_lying_steps: Optional[int] = None,
+        rise_height: float = 0.0,
+        max_low_steps: int = NEVER,
     ) -> None:
         """Prepare the rules.
 
@@ -31,29 +31,30 @@ class FallDetector:
             min_trunk_height: (num_bodies,) m; an episode also ends when a body sinks below its figure; 0 switches a
                 body off.
             device: where states live.
-            max_lying_steps: an episode also ends when the root has been lower than `termination_height` for more
-                control steps than this on end; None: it may lie for ever. For clips in which anything may touch the
-                ground: without it, to lie there is the safest thing to do.
+            rise_height: m, which the clip's root rises above again and again.
+            max_low_steps: an episode also ends when the root has been lower than `rise_height` for more control steps
+                than this on end. To lie where the clip rolls, or to stand where it
+                leaps, is safer than to follow it, and the style reward alone does not forbid it.
         """
-        self._max_lying_steps = max_lying_steps
+        self._rise_height, self._max_low_steps = rise_height, max_low_steps
         forbidden = [b for b in range(spec.num_bodies) if b not in spec.contact_body_ids]
         self._forbidden = torch.tensor(forbidden, dtype=torch.long, device=device)
         self._height = termination_height
         trunk = torch.nonzero(min_trunk_height > 0).reshape(-1)
         self._trunk, self._trunk_height = trunk.to(device), min_trunk_height[trunk].to(device)
 
-    def lying_steps(self, state: CharacterState, so_far: Tensor) -> Tensor:
-        """Return for how many control steps on end (N,) long the characters have lain, this one included."""
-        return (so_far + 1) * (state.root_pos[:, 2] < self._height)
+    def low_steps(self, state: CharacterState, so_far: Tensor) -> Tensor:
+        """Return for how many control steps on end (N,) long the characters have been low, this one included."""
+        return (so_far + 1) * (state.root_pos[:, 2] < self._rise_height)
 
-    def fallen(self, state: CharacterState, progress: Tensor, lying_steps: Optional[Tensor] = None) -> Tensor:
+    def fallen(self, state: CharacterState, progress: Tensor, low_steps: Tensor) -> Tensor:
         """Return (N,) bool. In the first step after a reset contacts are not judged, as IsaacGymEnvs does: they may
         be stale.
 
         Args:
             state: with body_pos and contact_force.
             progress: (N,) long, steps since the reset.
-            lying_steps: (N,) long, from `lying_steps`; None: not judged.
+            low_steps: (N,) long, from `low_steps`.
         """
         height = state.body_pos[..., 2]
         force = state.contact_force
@@ -61,7 +62,4 @@ class FallDetector:
         touches = (force[:, self._forbidden].abs() > CONTACT_THRESHOLD_N).flatten(1).any(-1)
         low = (height[:, self._forbidden] < self._height).any(-1)
         sunk = (height[:, self._trunk] < self._trunk_height).any(-1)
-        fallen = (touches & low & (progress > 1)) | sunk
-        if self._max_lying_steps is not None and lying_steps is not None:
-            fallen = fallen | (lying_steps > self._max_lying_steps)
-        return fallen
+        return (touches & low & (progress > 1)) | sunk | (low_steps > self._max_low_steps)

@@ -9,7 +9,7 @@ from torch import Tensor
 from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.config import Config
-from amp_train.env import AmpEnv, termination_height
+from amp_train.env import AmpEnv
 from amp_train.env.actions import PdActionMap
 from amp_train.env.termination import CONTACT_THRESHOLD_N
 from amp_train.evaluation.episodes import TIME_LIMIT, ClipReference, Episodes
@@ -138,7 +138,7 @@ def power_w(state: CharacterState, pd_target: Tensor, spec: CharacterSpec) -> Te
 
 
 def fall_cause(cfg: Config, env: AmpEnv, state: CharacterState, n: int) -> str:
-    """Say what ended the episode of environment n: a body sank or touched the ground, it lay too long, or
+    """Say what ended the episode of environment n: a body sank or touched the ground, it stayed low, or
     divergence."""
     spec, height = env.spec, state.body_pos[n, :, 2]
     if not bool(torch.isfinite(height).all()):
@@ -154,8 +154,8 @@ def fall_cause(cfg: Config, env: AmpEnv, state: CharacterState, n: int) -> str:
     forbidden = torch.tensor([b for b in range(spec.num_bodies) if b not in spec.contact_body_ids], dtype=torch.long)
     touching = forbidden[(force[n, forbidden].abs() > CONTACT_THRESHOLD_N).any(-1).cpu()]
     if len(touching) == 0:
-        is_lying = float(state.root_pos[n, 2]) < termination_height(cfg)
-        return "lay too long" if is_lying and cfg.motion.max_lying_s is not None else "diverged"
+        rise_height = cfg.motion.rise_height
+        return "stayed low" if rise_height and float(state.root_pos[n, 2]) < rise_height else "diverged"
     return "{} touched".format(spec.body_names[int(touching[height[touching].argmin()])])
 
 

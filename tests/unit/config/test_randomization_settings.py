@@ -39,7 +39,6 @@ def test_single_keys_and_null_are_given_on_the_command_line():
         (MASS + ".schedule_steps=0", "mass.schedule_steps must be at least 1"),
         (MASS + ".setup_only=True", "Leave out setup_only or schedule"),
         (MASS + ".rnage=[0.5,1.5]", "range"),
-        ("motion.max_lying_s=0", "max_lying_s must be above 0"),
         (PARAMS + "frequency=0", "frequency must be at least 1"),
         (PARAMS + "observations.range=[0.0,-0.1]", "standard deviation"),
         (PARAMS + "actor_params.robot.color=True", "robot"),

@@ -89,6 +89,10 @@ def test_resolving_twice_changes_nothing():
         ("sim.decimation=0", "sim.decimation"),
         ("task.env.control_frequency_hz=0", "task.env.control_frequency_hz"),
         ("train.params.config.minibatch_size=0", "minibatch_size"),
+        ("motion.rise_height=0.5 motion.max_low_s=0", "max_low_s must be above 0"),
+        ("motion.max_low_s=1 motion.rise_height=-1", "rise_height must be above 0"),
+        ("motion.rise_height=1", "go together, but max_low_s is null"),
+        ("motion.max_low_s=1", "go together, but rise_height is null"),
         ("task.env.hybrid_init_prob=1.5", "hybrid_init_prob"),
         ("train.params.config.save_frequency=-1", "save_frequency"),
         ("train.params.config.save_interval_s=-1", "save_interval_s"),
@@ -103,5 +107,5 @@ def test_resolving_twice_changes_nothing():
 )
 def test_a_value_out_of_range_is_one_line_that_names_it(override, named):
     with pytest.raises(ConfigError) as caught:
-        resolved(override)
+        resolved(*override.split())
     assert named in str(caught.value) and "\n" not in str(caught.value)

@@ -30,7 +30,8 @@ def config(**changes: Any) -> SimpleNamespace:
         file=changes.pop("file", "walk.npz"),
         contact_bodies=changes.pop("contact_bodies", None),
         termination_height=None,
-        max_lying_s=None,
+        rise_height=None,
+        max_low_s=None,
     )
     character = dict(
         mjcf="humanoid.xml",

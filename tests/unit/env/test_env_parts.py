@@ -14,6 +14,7 @@ from amp_train.errors import CharacterError
 
 CPU = torch.device("cpu")
 LONG_AGO = torch.tensor([10])
+NOT_LOW = torch.zeros(1, dtype=torch.long)
 
 
 def standing(kinematics: Kinematics, num: int = 1) -> CharacterState:
@@ -60,7 +61,7 @@ def test_standing_on_the_feet_is_no_fall(humanoid: CharacterSpec, kinematics: Ki
     state = standing(kinematics)
     assert state.contact_force is not None
     state.contact_force[:, list(humanoid.contact_body_ids), 2] = 300.0
-    assert not bool(detector(humanoid, trunk=0.6).fallen(state, LONG_AGO))
+    assert not bool(detector(humanoid, trunk=0.6).fallen(state, LONG_AGO, NOT_LOW))
 
 
 @pytest.mark.parametrize("axis, force", [(2, 50.0), (0, -50.0)])
@@ -72,23 +73,25 @@ def test_a_low_forbidden_contact_is_a_fall(
     hand = humanoid.body_names.index("left_hand")
     state.contact_force[0, hand, axis] = force
     # The shins of a standing character are below 0.5 m, so the contact decides.
-    assert bool(detector(humanoid).fallen(state, LONG_AGO))
-    assert not bool(detector(humanoid).fallen(state, torch.tensor([1]))), "contacts right after a reset are not judged"
-    assert not bool(detector(humanoid, height=0.2).fallen(state, LONG_AGO)), "nothing forbidden is that low"
+    assert bool(detector(humanoid).fallen(state, LONG_AGO, NOT_LOW))
+    assert not bool(detector(humanoid).fallen(state, torch.tensor([1]), NOT_LOW)), (
+        "contacts right after a reset are not judged"
+    )
+    assert not bool(detector(humanoid, height=0.2).fallen(state, LONG_AGO, NOT_LOW)), "nothing forbidden is that low"
 
 
 def test_sensor_noise_is_no_contact(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
     state = standing(kinematics)
     assert state.contact_force is not None
     state.contact_force[0, 0, 2] = 0.05
-    assert not bool(detector(humanoid).fallen(state, LONG_AGO))
+    assert not bool(detector(humanoid).fallen(state, LONG_AGO, NOT_LOW))
 
 
 def test_a_sunken_trunk_is_a_fall_without_any_contact(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
     state = standing(kinematics, 2)
     state.body_pos[1, :, 2] -= 0.5
     rules = detector(humanoid, height=0.0, trunk=0.6)
-    assert rules.fallen(state, torch.tensor([1, 1])).tolist() == [False, True]
+    assert rules.fallen(state, torch.tensor([1, 1]), NOT_LOW).tolist() == [False, True]
 
 
 def test_the_action_that_follows_a_pose_aims_ahead_of_it_by_what_damping_holds_back(humanoid: CharacterSpec) -> None:
@@ -108,13 +111,17 @@ def test_the_action_that_follows_a_pose_of_a_joint_without_a_drive_is_the_pose(h
     torch.testing.assert_close(drive(drive.following(state)), state.dof_pos)
 
 
-def test_who_lies_longer_than_the_clip_does_has_fallen(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
+@pytest.mark.parametrize("rise_height, low, high", [(0.5, 0.4, 0.6), (1.0, 0.9, 1.1)])
+def test_who_stays_low_for_longer_than_the_clip_does_has_fallen(
+    rise_height: float, low: float, high: float, humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
     free = replace(humanoid, contact_body_ids=tuple(range(humanoid.num_bodies)))
-    rules = FallDetector(free, 0.5, torch.zeros(humanoid.num_bodies), CPU, max_lying_steps=3)
+    rules = FallDetector(free, 0.0, torch.zeros(humanoid.num_bodies), CPU, rise_height, max_low_steps=3)
     state, steps, ended = standing(kinematics, 2), torch.zeros(2, dtype=torch.long), []
-    for height in (0.4, 0.4, 0.4, 0.6, 0.4, 0.4, 0.4, 0.4):
+    state.root_pos[0, 2] = high
+    for height in (low, low, low, high, low, low, low, low):
         state.root_pos[1, 2] = height
-        steps = rules.lying_steps(state, steps)
+        steps = rules.low_steps(state, steps)
         ended.append(rules.fallen(state, torch.tensor([9, 9]), steps).tolist())
     assert ended == [[False, False]] * 7 + [[False, True]]
 
