@@ -48,16 +48,10 @@ def run(folder, command, *argv):
 
 
 @pytest.fixture
-def here(monkeypatch, tmp_path, capfd, caplog):
+def here(monkeypatch, tmp_path, in_process, caplog):
     """Run a command in this process, which saves the start, in an empty directory; return its stdout and warnings."""
     monkeypatch.chdir(tmp_path)
-
-    def run_here(command, *argv):
-        monkeypatch.setattr(sys, "argv", [command.__name__, *argv])
-        command.main()
-        return capfd.readouterr().out, caplog.text
-
-    return run_here
+    return lambda command, *argv: (in_process(command, *argv).out, caplog.text)
 
 
 def rows(run_dir):

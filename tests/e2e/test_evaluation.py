@@ -21,16 +21,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def here(monkeypatch, folder, capfd):
+def here(monkeypatch, folder, in_process):
     """Run a command in this process, in one empty directory; return its stdout."""
     monkeypatch.chdir(folder)
-
-    def run_here(command, *argv):
-        monkeypatch.setattr(sys, "argv", [command.__name__, *argv])
-        command.main()
-        return capfd.readouterr().out
-
-    return run_here
+    return lambda command, *argv: in_process(command, *argv).out
 
 
 def newest(folder, name):

@@ -1,7 +1,6 @@
 """The policies that come with the program still do what was measured when they were shipped, from starts never seen."""
 
 import json
-import sys
 
 import pytest
 
@@ -23,16 +22,10 @@ pytestmark = pytest.mark.mujoco
 
 
 @pytest.fixture
-def here(monkeypatch, tmp_path, capfd):
+def here(monkeypatch, tmp_path, in_process):
     """Run a command in this process, in an empty directory; return its stdout."""
     monkeypatch.chdir(tmp_path)
-
-    def run_here(command, *argv):
-        monkeypatch.setattr(sys, "argv", [command.__name__, *argv])
-        command.main()
-        return capfd.readouterr().out
-
-    return run_here
+    return lambda command, *argv: in_process(command, *argv).out
 
 
 def test_every_shipped_policy_has_its_figures():

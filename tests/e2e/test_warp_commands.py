@@ -25,17 +25,10 @@ SMALL = [
 
 
 @pytest.fixture
-def here(monkeypatch, tmp_path, capfd):
+def here(monkeypatch, tmp_path, in_process):
     """Run a command in this process, in an empty directory; return what it printed."""
     monkeypatch.chdir(tmp_path)
-
-    def run_here(command, *argv):
-        monkeypatch.setattr(sys, "argv", [command.__name__, *argv])
-        command.main()
-        out, err = capfd.readouterr()
-        return out + err
-
-    return run_here
+    return lambda command, *argv: "".join(in_process(command, *argv))
 
 
 def test_a_training_runs_continues_exactly_and_its_policy_is_played_and_measured(here, tmp_path):
