@@ -128,12 +128,12 @@ class _Recorder:
 
 def power_w(state: CharacterState, pd_target: Tensor, spec: CharacterSpec) -> Tensor:
     """Return the sum over dofs of |torque * dof_vel| (N,) W; torque as the drive gives it:
-    clamp(stiffness * (target - dof_pos), +-effort) - damping * dof_vel."""
+    clamp(stiffness * (target - dof_pos) - damping * dof_vel, +-effort)."""
     stiffness, damping, effort = (
         gain.to(pd_target.device) for gain in (spec.dof_stiffness, spec.dof_damping, spec.dof_effort)
     )
-    drive = stiffness * (pd_target - state.dof_pos)
-    torque = torch.minimum(torch.maximum(drive, -effort), effort) - damping * state.dof_vel
+    drive = stiffness * (pd_target - state.dof_pos) - damping * state.dof_vel
+    torque = torch.minimum(torch.maximum(drive, -effort), effort)
     return (torque * state.dof_vel).abs().sum(-1)
 
 

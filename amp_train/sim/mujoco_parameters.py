@@ -33,7 +33,9 @@ class MujocoParameters:
             for ids in (geoms, floor, drives, drive_dofs, hinges, hinge_dofs)
         )
         stiffness, limits = np.zeros(model.nv - 6), np.tile([-np.pi, np.pi], (model.nv - 6, 1))
+        damping = np.zeros(model.nv - 6)
         stiffness[drive_dofs] = model.actuator_gainprm[drives, 0]
+        damping[drive_dofs] = -model.actuator_biasprm[drives, 2]
         limits[hinge_dofs] = model.jnt_range[hinges]
         # MuJoCo takes the larger coefficient of the two geoms in a contact.
         floor_friction = model.geom_friction[floor, 0].max(initial=0.0)
@@ -42,11 +44,14 @@ class MujocoParameters:
             "mass": model.body_mass[1:],
             "friction": np.maximum(model.geom_friction[geoms, 0], floor_friction),
             "stiffness": stiffness,
-            "damping": model.dof_damping.reshape(model.nv, -1)[6:, 0],
+            "damping": damping,
             "lower": limits[:, 0],
             "upper": limits[:, 1],
         }
         self.nominal = {name: torch.from_numpy(np.array(v, dtype=np.float32)).to(device) for name, v in nominal.items()}
+        self._dt_s = float(model.opt.timestep)
+        # What is in the armature beside the drives' damping (compile_model).
+        self._armature = torch.from_numpy(model.dof_armature[6:] - self._dt_s * damping).to(device)
         self._inertia = torch.from_numpy(np.array(model.body_inertia[1:])).to(device)
 
     def write(self, fields: MujocoFields, chosen: Tensor, values: Dict[str, Tensor]) -> None:
@@ -66,8 +71,8 @@ class MujocoParameters:
                 _put(fields("actuator_gainprm")[..., 0], chosen, of_drives, self._drives)
                 _put(fields("actuator_biasprm")[..., 1], chosen, -of_drives, self._drives)
             elif name == "damping":
-                damping = fields("dof_damping")
-                _put(damping.view(len(damping), damping.shape[1], -1)[:, 6:, 0], chosen, value)
+                _put(fields("actuator_biasprm")[..., 2], chosen, -value[:, self._drive_dofs], self._drives)
+                _put(fields("dof_armature")[:, 6:], chosen, self._armature + self._dt_s * value)
             else:
                 side = fields("jnt_range")[..., 0 if name == "lower" else 1]
                 _put(side, chosen, value[:, self._hinge_dofs], self._hinges)
@@ -85,7 +90,7 @@ FIELDS: Dict[str, Sequence[str]] = {
     "mass": ("body_mass", "body_inertia"),
     "friction": ("geom_friction",),
     "stiffness": ("actuator_gainprm", "actuator_biasprm"),
-    "damping": ("dof_damping",),
+    "damping": ("actuator_biasprm", "dof_armature"),
     "lower": ("jnt_range",),
     "upper": ("jnt_range",),
 }

@@ -48,7 +48,7 @@ def compile_model(asset, dofs, pose, dt, gravity, floor_friction):
     for tag in ("actuator", "option"):
         for element in root.findall(tag):
             root.remove(element)
-    option = ElementTree.SubElement(root, "option", timestep=repr(dt), integrator="implicitfast")
+    option = ElementTree.SubElement(root, "option", timestep=repr(dt), integrator="Euler")
     option.set("gravity", " ".join(repr(float(g)) for g in gravity))
     ElementTree.SubElement(option, "flag", warmstart="disable")
     floor = ElementTree.SubElement(root.find("worldbody"), "geom", type="plane", size="0 0 1")
@@ -58,12 +58,12 @@ def compile_model(asset, dofs, pose, dt, gravity, floor_friction):
     for body in root.find("worldbody").iter("body"):
         joints = body.findall("joint")
         if joints:
-            _drive(body, joints, [next(rows) for _ in joints], actuator)
+            _drive(body, joints, [next(rows) for _ in joints], actuator, dt)
     root.find("worldbody/body").set("pos", " ".join(repr(float(p)) for p in pose))
     return mujoco.MjModel.from_xml_string(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _drive(body, joints, rows, actuator):
+def _drive(body, joints, rows, actuator, dt):
     """Put one joint in the place of a body's hinges, and drive it."""
     joint, is_ball = joints[0], len(joints) == 3
     if is_ball:
@@ -73,13 +73,16 @@ def _drive(body, joints, rows, actuator):
             body.remove(other)
         joint.attrib = {"name": joint.get("name"), "type": "ball"}
     joint.attrib.pop("stiffness", None)
-    joint.set("damping", repr(float(rows[0]["damping"])))
-    joint.set("armature", repr(float(rows[0]["armature"])))
+    # PhysX limits the whole drive, and integrates its damping implicitly.
+    damping = float(rows[0]["damping"])
+    joint.attrib.pop("damping", None)
+    joint.set("armature", repr(float(rows[0]["armature"]) + dt * damping))
     for k, row in enumerate(rows):
         if row["driveMode"] != 1:
             raise NotImplementedError("only position drives")
         drive = ElementTree.SubElement(actuator, "position", joint=joint.get("name"))
         drive.set("kp", repr(float(row["stiffness"])))
+        drive.set("kv", repr(damping))
         drive.set("forcerange", "{} {}".format(-row["effort"], row["effort"]))
         drive.set("gear", " ".join("1" if i == k else "0" for i in range(3)) if is_ball else "1")
 

@@ -76,7 +76,8 @@ def test_a_world_with_other_masses_moves_as_a_model_with_these_masses(simulator:
     model.body_inertia[1:] *= ratio.numpy()[:, None]
     model.actuator_gainprm[:, 0] *= 1.3
     model.actuator_biasprm[:, 1] *= 1.3
-    model.dof_damping[6:] *= 0.8
+    model.actuator_biasprm[:, 2] *= 0.8
+    model.dof_armature[6:] -= 0.2 * simulator.spec.dof_damping.numpy() * model.opt.timestep
     data = mujoco.MjData(model)
     mujoco.mj_setConst(model, data)
     mujoco.mj_resetData(model, data)
@@ -165,6 +166,24 @@ def test_what_can_be_changed_has_the_values_of_the_file(simulator: Simulator) ->
     for name, expected in dict(given, lower=spec.dof_lower, upper=spec.dof_upper).items():
         torch.testing.assert_close(nominal[name], expected, atol=1e-5, rtol=1e-5)
     assert nominal["friction"].tolist() == [1.0] * 18
+
+
+def test_below_its_limit_a_drive_is_damped_as_mujocos_own_joint_damping_is() -> None:
+    mujoco = pytest.importorskip("mujoco")
+    spec = load_character("humanoid.xml", (), ())
+    of_joints = mujoco.MjModel.from_xml_path(spec.mjcf_path)  # kd as the joints' damping, implicitfast
+    of_joints.opt.timestep = 1.0 / 120.0
+    of_drives = pytest.importorskip("amp_train.sim.mujoco_cpu").compile_model(spec, 1.0 / 120.0)
+    found = []
+    for model in (of_joints, of_drives):
+        model.actuator_forcelimited[:] = 0
+        model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
+        data = mujoco.MjData(model)
+        data.qpos[2], data.ctrl[:] = 50.0, 0.2 * np.sin(np.arange(model.nu)) - 0.3
+        mujoco.mj_step(model, data, 20)
+        found.append(np.concatenate((data.qpos, data.qvel)))
+    assert float(np.abs(found[0][7:]).max()) > 0.1
+    np.testing.assert_allclose(*found, atol=1e-9)
 
 
 def test_writing_parameters_never_waits_for_the_device() -> None:
