@@ -33,8 +33,8 @@ class FallDetector:
             device: where states live.
             rise_height: m, which the clip's root rises above again and again.
             max_low_steps: an episode also ends when the root has been lower than `rise_height` for more control steps
-                than this on end. To lie where the clip rolls, or to stand where it
-                leaps, is safer than to follow it, and the style reward alone does not forbid it.
+                than this on end. To lie where the clip rolls, or to stand where it leaps, is safer than to follow it,
+                and the style reward alone does not forbid it.
         """
         self._rise_height, self._max_low_steps = rise_height, max_low_steps
         forbidden = [b for b in range(spec.num_bodies) if b not in spec.contact_body_ids]
