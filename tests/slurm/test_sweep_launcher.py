@@ -105,6 +105,7 @@ def test_a_sweep_that_slurm_refuses_is_one_line(sweep):
 
 
 def test_ctrl_c_ends_the_waiting_only(cluster, sweep):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
     running = sweep("seed=5,6", "max_iterations=2", "experiment=sweep")
     wait_until(lambda: len(running.jobs()) == 2, cluster.logs)
     running.process.send_signal(signal.SIGINT)
