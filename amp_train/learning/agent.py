@@ -23,7 +23,7 @@ from amp_train.learning.disc_loss import discriminator_loss
 from amp_train.learning.distributed import state_tensors
 from amp_train.learning.epoch_stats import TENSORBOARD_TAGS, MinibatchStats
 from amp_train.learning.finite_check import check_update
-from amp_train.learning.losses import bound_loss, disc_objective, gaussian_kl
+from amp_train.learning.losses import bound_loss, disc_objective, gaussian_kl, trust_region_loss
 from amp_train.learning.minibatches import ShuffledMinibatches
 from amp_train.learning.model import NormalizedObs
 from amp_train.learning.network_with_amp_obs import NetworkWithAmpObs
@@ -230,19 +230,17 @@ class AMPAgent(PPOAgent):
 
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        mu, sigma = result["mus"].detach(), result["sigmas"].detach()
-        with torch.no_grad():
-            kl = gaussian_kl(mu, sigma, minibatch["mu"], minibatch["sigma"])
-        scalars = self._minibatch_stats.add(kl=kl, **ppo, **disc)
+        scalars = self._minibatch_stats.add(**ppo, **disc)
         self.ranks.average_(self.gradients() + [scalars])
         self.trancate_gradients_and_step()
-
+        mu, sigma = result["mus"].detach(), result["sigmas"].detach()
         kl, a_loss, c_loss, b_loss, entropy = scalars[:5].unbind()
         self.train_result = (a_loss, c_loss, entropy, kl, self.last_lr, 1.0, mu, sigma, b_loss)
 
     def _ppo_loss(self, result: Dict[str, Tensor], minibatch: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
         """Return PPO's loss, weighted as IsaacGymEnvs does (no 0.5 before the critic's), and its parts."""
         old_neglogp, neglogp = minibatch["old_logp_actions"], result["prev_neglogp"]
+        kl = gaussian_kl(result["mus"], result["sigmas"], minibatch["mu"], minibatch["sigma"])
         a_loss = self.actor_loss_func(old_neglogp, neglogp, minibatch["advantages"], self.ppo, self.e_clip).mean()
         c_loss = critic_loss(
             self.model, minibatch["old_values"], result["values"], self.e_clip, minibatch["returns"], self.clip_value
@@ -252,9 +250,11 @@ class AMPAgent(PPOAgent):
         loss = a_loss + self.critic_coef * c_loss - self.entropy_coef * entropy
         if self.bounds_loss_coef is not None:
             loss = loss + self.bounds_loss_coef * b_loss
+        if self.is_adaptive_lr:
+            loss = loss + trust_region_loss(kl, self.kl_threshold)
         with torch.no_grad():
             clip_frac = ((torch.exp(old_neglogp - neglogp) - 1.0).abs() > self.e_clip).float().mean()
-        return loss, {"a_loss": a_loss, "c_loss": c_loss, "b_loss": b_loss, "entropy": entropy, "clip_frac": clip_frac}
+        return loss, dict(kl=kl, a_loss=a_loss, c_loss=c_loss, b_loss=b_loss, entropy=entropy, clip_frac=clip_frac)
 
     def train_epoch(self) -> List[Any]:
         """Run one epoch; afterwards its rollout is replay, and its means are in `epoch_stats`."""

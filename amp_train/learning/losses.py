@@ -12,6 +12,8 @@ from torch.nn.functional import softplus
 from amp_train.errors import unknown_choice
 from amp_train.learning.style_reward import lsgan_style_reward, style_reward
 
+TRUST_REGION = 3.0  # usual iterations end below 2 of what the learning rate aims at
+
 
 def bce_prediction_loss(agent_logit: Tensor, demo_logit: Tensor) -> Tensor:
     """Return the mean of the binary cross-entropies of agent (label 0) and demonstration (label 1) rows.
@@ -80,6 +82,15 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, other_mu: Tensor, other_sigma: Tensor
     ratio = sigma / other_sigma
     kl = 0.5 * (ratio.square() + ((mu - other_mu) / other_sigma).square() - 1.0) - ratio.log()
     return kl.sum(dim=-1).mean()
+
+
+def trust_region_loss(kl: Tensor, aim: float) -> Tensor:
+    """Return the excess (nats) of an update's mean KL divergence over `TRUST_REGION` times the aim of an adaptive rate.
+
+    An adaptive rate answers after a mini epoch, and the clipped surrogate does not hold actions that have become too
+    likely: one update of a crawl reached 14 (docs/results.md). Below the limit it is 0 and so is its gradient.
+    """
+    return (kl - TRUST_REGION * aim).clamp(min=0.0)
 
 
 def bound_loss(mu: Tensor, soft_bound: float = 1.0) -> Tensor:

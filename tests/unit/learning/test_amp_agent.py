@@ -219,20 +219,39 @@ def test_shared_trunks_train(tmp_path):
     begin(make_agent(tmp_path, network=network)).train_epoch()
 
 
-def test_losses_are_weighted_as_in_isaacgymenvs(tmp_path):
-    agent = make_agent(tmp_path, critic_coef=5, bounds_loss_coef=10, entropy_coef=0.1)
-    one = torch.ones(4)
+def ppo_loss_of(agent, mu=1.5, old_mu=1.5):
+    """Return the loss, its parts and its gradient by the policy's mean (4, 2), for ratio 1 and sigma 0.5."""
+    one, sigma, mus = torch.ones(4), torch.full((4, 2), 0.5), torch.full((4, 2), mu, requires_grad=True)
     minibatch = {
+        "mu": torch.full((4, 2), old_mu),
+        "sigma": sigma,
         "old_logp_actions": one,
         "advantages": torch.tensor([1.0, 1.0, -1.0, 1.0]),
         "old_values": one.unsqueeze(-1),
         "returns": 3.0 * one.unsqueeze(-1),
     }
-    result = {"prev_neglogp": one, "values": one.unsqueeze(-1), "entropy": 2.0 * one, "mus": torch.full((4, 2), 1.5)}
+    result = {"prev_neglogp": one, "values": one.unsqueeze(-1), "entropy": 2.0 * one, "mus": mus, "sigmas": sigma}
     loss, parts = agent._ppo_loss(result, minibatch)
+    return loss, parts, torch.autograd.grad(loss, mus)[0]
+
+
+def test_losses_are_weighted_as_in_isaacgymenvs(tmp_path):
+    loss, parts, _ = ppo_loss_of(make_agent(tmp_path, critic_coef=5, bounds_loss_coef=10, entropy_coef=0.1))
     # Ratio 1: actor -mean(advantages) = -0.5. Critic (3 - 1)^2 = 4, whole, not halved. Bounds 2 * 0.5^2 = 0.5.
     assert parts["a_loss"].item() == pytest.approx(-0.5)
     assert loss.item() == pytest.approx(-0.5 + 5 * 4.0 - 0.1 * 2.0 + 10 * 0.5)
+
+
+def test_an_update_that_leaves_the_trust_region_is_drawn_back(tmp_path):
+    config = dict(bounds_loss_coef=0.0, kl_threshold=0.02)  # the region ends at KL 0.06
+    agent = make_agent(tmp_path, lr_schedule="adaptive", **config)
+    base, _, inside = ppo_loss_of(agent, mu=0.1, old_mu=0.0)  # KL 0.5 * 2 * (0.1 / 0.5)^2 = 0.04
+    loss, parts, outside = ppo_loss_of(agent, mu=0.2, old_mu=0.0)  # 0.16
+    assert parts["kl"].item() == pytest.approx(0.16)
+    assert not inside.any() and bool((outside > 0.0).all())  # to go down is to come back
+    assert (loss - base).item() == pytest.approx(0.16 - 0.06, rel=1e-5)
+    _, _, constant = ppo_loss_of(make_agent(tmp_path, **config), mu=0.2, old_mu=0.0)
+    assert not constant.any()
 
 
 def test_advantages_are_clipped_on_request(tmp_path):
