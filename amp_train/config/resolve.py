@@ -17,7 +17,7 @@ from amp_train.errors import ConfigError, unknown_choice
 
 logger = logging.getLogger(__name__)
 
-ENVS_PER_CORE = 256
+SAMPLES_PER_CORE = 4096  # of a rollout
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 CPU_SIMULATORS = ("mujoco",)
 SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
@@ -78,12 +78,12 @@ def cores_of_this_process(launch: Optional[Launch] = None, quota_file: Path = CG
 
 
 def auto_num_envs(cores: int, horizon_length: int, minibatch_size: int) -> int:
-    """Return a power of two near 256 a core, or as many more as make a whole number of minibatches.
+    """Return a power of two that gives rollouts near 4096 samples a core, or as many more as make whole minibatches.
 
-    >>> auto_num_envs(2, 16, 2048), auto_num_envs(2, 16, 32768), auto_num_envs(64, 16, 2048)
-    (512, 2048, 4096)
+    >>> auto_num_envs(2, 8, 1024), auto_num_envs(2, 16, 1024), auto_num_envs(2, 16, 32768), auto_num_envs(64, 8, 1024)
+    (1024, 512, 2048, 4096)
     """
-    wanted = min(max(ENVS_PER_CORE * cores, MIN_AUTO_ENVS), MAX_AUTO_ENVS)
+    wanted = min(max(SAMPLES_PER_CORE * cores // horizon_length, MIN_AUTO_ENVS), MAX_AUTO_ENVS)
     power = 2 ** int(math.log2(wanted))
     unit = minibatch_size // math.gcd(minibatch_size, horizon_length)
     return math.ceil(power / unit) * unit

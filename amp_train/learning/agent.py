@@ -33,7 +33,6 @@ from amp_train.learning.precision import multiplies_bf16
 from amp_train.learning.rollout_statistics import normalized_obs, normalized_values, standardized
 from amp_train.learning.settings import check_params
 from amp_train.learning.style_reward import combine_rewards
-from amp_train.learning.threads import single_threaded
 from amp_train.learning.warm_start import warm_start
 
 FRAME_ARGUMENT = 11  # of write_stats, in every rl_games from 1.6.1 on
@@ -126,8 +125,7 @@ class AMPAgent(PPOAgent):
     def play_steps(self) -> Dict[str, Any]:
         """Act for `horizon_length` steps and return the rollout, flat and with returns."""
         self._step = 0
-        with single_threaded():
-            return super().play_steps()
+        return super().play_steps()
 
     def play_steps_rnn(self) -> Dict[str, Any]:
         """Refuse recurrent policies."""

@@ -7,6 +7,7 @@ import torch
 from rl_games.common.a2c_common import swap_and_flatten01
 from torch import Tensor
 
+from amp_train.learning.threads import single_threaded
 from amp_train.learning.training_loop import TrainingLoop
 
 
@@ -23,18 +24,19 @@ class RolloutAgent(TrainingLoop):
         """Act for `horizon_length` steps; return the rollout, flat (T * N, ...) and with returns."""
         rollout, step_s = self.experience_buffer, 0.0
         games: List[Tensor] = []
-        for n in range(self.horizon_length):
-            acted = self.get_action_values(self.obs)
-            rollout.update_data("obses", n, self.obs["obs"])
-            rollout.update_data("dones", n, self.dones)
-            for name in self.update_list:
-                rollout.update_data(name, n, acted[name])
-            started_s = time.perf_counter()
-            self.obs, rewards, self.dones, infos = self.env_step(acted["actions"])
-            step_s += time.perf_counter() - started_s
-            shaped = self.rewards_shaper(rewards)
-            rollout.update_data("rewards", n, shaped)
-            games.append(self._count(rewards, shaped, infos))
+        with single_threaded():
+            for n in range(self.horizon_length):
+                acted = self.get_action_values(self.obs)
+                rollout.update_data("obses", n, self.obs["obs"])
+                rollout.update_data("dones", n, self.dones)
+                for name in self.update_list:
+                    rollout.update_data(name, n, acted[name])
+                started_s = time.perf_counter()
+                self.obs, rewards, self.dones, infos = self.env_step(acted["actions"])
+                step_s += time.perf_counter() - started_s
+                shaped = self.rewards_shaper(rewards)
+                rollout.update_data("rewards", n, shaped)
+                games.append(self._count(rewards, shaped, infos))
         self._keep_finished(torch.cat(games))
         return dict(self._with_returns(), step_time=step_s)
 

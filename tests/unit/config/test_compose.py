@@ -211,7 +211,7 @@ def test_a_recipe_cannot_go_on_top_of_a_stored_configuration():
 def test_a_limit_that_is_given_holds_over_the_stored_number_of_iterations():
     stored = stored_form(resolve(compose(["max_iterations=7"])))
     assert with_overrides(stored, []).max_iterations == 7
-    longer = resolve(with_overrides(stored, ["train.params.config.max_frames=81920", "num_envs=512"]))
+    longer = resolve(with_overrides(stored, ["train.params.config.max_frames=81920", "num_envs=1024"]))
     assert longer.max_iterations == 10
     assert with_overrides(stored, ["train.params.config.max_frames=81920", "max_iterations=3"]).max_iterations == 3
     # The walk's default has a limit of samples; one of epochs is another one.

@@ -14,6 +14,7 @@ def resolved(*overrides):
 @pytest.mark.parametrize("cores, envs", [(1, 256), (2, 512), (3, 512), (4, 1024), (8, 2048), (64, 4096)])
 def test_environments_follow_the_cores(cores, envs):
     assert auto_num_envs(cores, 16, 2048) == envs
+    assert auto_num_envs(cores, 8, 1024) == min(2 * envs, 4096)  # as many samples
 
 
 @pytest.mark.parametrize("horizon, minibatch", [(16, 32768), (16, 2048), (10, 768), (7, 1000)])
@@ -33,8 +34,8 @@ def test_a_container_with_a_quota_has_that_many_cores(tmp_path, monkeypatch):
 
 def test_the_cpu_recipe_ends_after_eight_million_samples():
     config = resolved("num_envs=1024")
-    assert config.max_iterations == 489  # 8e6 / (1024 * 16) = 488.3
-    assert rl_games_params(config)["config"]["max_epochs"] == 489
+    assert config.max_iterations == 977  # 8e6 / (1024 * 8) = 976.6
+    assert rl_games_params(config)["config"]["max_epochs"] == 977
     assert rl_games_params(config)["config"]["max_frames"] == -1
 
 

@@ -90,7 +90,7 @@ def test_a_recipe_given_again_is_compared_value_by_value(stored):
 
 def test_a_limit_in_frames_counts_again_when_it_is_given(stored):
     config, differences = resumed(stored, "train.params.config.max_frames=20480")
-    assert resolve(config).max_iterations == 20480 // (64 * 16)
+    assert resolve(config).max_iterations == 20480 // (64 * 8)
     assert differences == []
 
 
