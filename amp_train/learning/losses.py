@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from amp_train.errors import unknown_choice
 from amp_train.learning.style_reward import lsgan_style_reward, style_reward
 
-TRUST_REGION = 3.0  # usual iterations end below 2 of what the learning rate aims at
+TRUST_REGION = 3.0  # a walk's iterations stay below 2.5 of what the learning rate aims at
 
 
 def bce_prediction_loss(agent_logit: Tensor, demo_logit: Tensor) -> Tensor:

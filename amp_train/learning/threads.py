@@ -10,8 +10,8 @@ import torch
 def single_threaded() -> Iterator[None]:
     """Let torch work on the calling thread only.
 
-    In a rollout on the CPU the tensors are small: handing them to several threads costs more than it saves, and threads
-    that wait for the next piece take cores from the physics. The update's matrices are worth all cores.
+    In a step on the CPU the tensors are small: handing them to several threads costs more than it saves, and threads
+    that wait for the next piece take cores from the physics. A whole rollout's rewards and the update are worth all.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
