@@ -26,7 +26,7 @@ class EnvConfig:
     control_frequency_hz: int = 30
     num_amp_obs_steps: int = 2
     local_root_obs: bool = False
-    state_init: str = "Random"  # Default | Start | Random | Hybrid
+    state_init: str = "Random"  # Default | Start | Random | Hybrid | Adaptive
     hybrid_init_prob: float = 0.5
     early_termination: bool = True
     termination_height: float = 0.5  # m

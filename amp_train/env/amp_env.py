@@ -1,7 +1,7 @@
 """`AmpEnv`: the vectorised humanoid environment. It only orchestrates; each rule lives in its own file."""
 
 from dataclasses import replace
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -9,15 +9,16 @@ from torch import Tensor
 from amp_train.character import CharacterState, Kinematics, load_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_history import AmpHistory
+from amp_train.env.clip_low_steps import ClipLowSteps
 from amp_train.env.divergence import DivergenceLog, Divergences
 from amp_train.env.random_draws import Source
 from amp_train.env.randomization import make_randomization
-from amp_train.env.resets import DemoSampler, ResetPlanner
+from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.termination import FallDetector
 from amp_train.motion import MotionLibrary, load_motion
 from amp_train.sim import Simulator, make_simulator
 
-_CARRIED = ("_obs", "_progress", "_low_steps", "_done", "_num_diverged")
+_CARRIED = ("_obs", "_progress", "_low_steps", "_places", "_done", "_num_diverged")
 
 
 class AmpEnv:
@@ -52,7 +53,8 @@ class AmpEnv:
         self._history = AmpHistory(self.num_envs, env.num_amp_obs_steps, spec.obs_size, device)
         self._obs = torch.zeros(self.num_envs, self.obs_size, device=device)
         self._progress = torch.zeros(self.num_envs, dtype=torch.long, device=device)
-        self._low_steps = torch.zeros_like(self._progress)
+        self._low_steps, self._places = torch.zeros_like(self._progress), torch.zeros_like(self._progress)
+        self._clip_low_steps = make_clip_low_steps(cfg, motion_library, self.control_dt_s)
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._task_reward = torch.ones(self.num_envs, device=device)
         self._divergences = DivergenceLog(spec, self.num_envs, device)
@@ -92,26 +94,34 @@ class AmpEnv:
         """Restart the environments `env_ids` (K,)."""
         if not len(env_ids):
             return
-        state, history = self._resets.plan(len(env_ids))
-        self.simulator.set_state(env_ids, state)
-        self._divergences.begin(env_ids, state)
-        self._history.fill(env_ids, history)
-        self._obs = self._obs.index_copy(0, env_ids, history[:, 0])
+        starts = self._resets.plan(len(env_ids))
+        self.simulator.set_state(env_ids, starts.state)
+        self._divergences.begin(env_ids, starts.state)
+        self._history.fill(env_ids, starts.history)
+        self._obs = self._obs.index_copy(0, env_ids, starts.history[:, 0])
         self._progress[env_ids] = 0
-        self._low_steps[env_ids] = 0
+        self._low_steps[env_ids] = self._low_steps_before(starts)
+        self._places[env_ids] = starts.places
         self._done = torch.zeros_like(self._done)
 
     def _restart_where(self, chosen: Tensor) -> None:
         """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
         needed."""
-        state, history = self._resets.plan(self.num_envs)
-        self.simulator.set_state_where(chosen, state)
-        self._divergences.begin_where(chosen, state)
-        self._history.fill_where(chosen, history)
-        self._obs = torch.where(chosen.unsqueeze(-1), history[:, 0], self._obs)
+        starts = self._resets.plan(self.num_envs)
+        self.simulator.set_state_where(chosen, starts.state)
+        self._divergences.begin_where(chosen, starts.state)
+        self._history.fill_where(chosen, starts.history)
+        self._obs = torch.where(chosen.unsqueeze(-1), starts.history[:, 0], self._obs)
         self._progress = self._progress.masked_fill(chosen, 0)
-        self._low_steps = self._low_steps.masked_fill(chosen, 0)
+        self._low_steps = torch.where(chosen, self._low_steps_before(starts), self._low_steps)
+        self._places = torch.where(chosen, starts.places, self._places)
         self._done = torch.zeros_like(self._done)
+
+    def _low_steps_before(self, starts: Starts) -> Tensor:
+        """Return for how many control steps (K,) long the clips have been low where episodes begin."""
+        if self._clip_low_steps is None:
+            return torch.zeros_like(starts.places)
+        return self._clip_low_steps.at(starts.clip_ids, starts.times_s) * starts.from_clip
 
     def step(self, action: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Tensor]]:
         """Apply actions (N, num_actions) for one control step.
@@ -132,6 +142,8 @@ class AmpEnv:
         terminated = diverged if self._falls is None else diverged | self._fallen(self._falls, state)
         timed_out = (self._progress >= self._episode_length - 1) & ~terminated
         self._done = terminated | timed_out
+        if self._resets.adaptive is not None:
+            self._resets.adaptive.learn(self._places, self._progress, terminated)
         self._num_diverged += diverged.sum()
         self._divergences.step(diverged, action, state)
         infos = {"amp_obs": self._history.amp_obs, "terminate": terminated, "time_outs": timed_out}
@@ -160,6 +172,7 @@ class AmpEnv:
             "history": self._history.frames.cpu().clone(),
             "generator": self._generator.get_state(),
             "randomization": {} if self._randomization is None else self._randomization.get_state(),
+            "failure_rate": None if self._resets.adaptive is None else self._resets.adaptive.failure_rate.cpu().clone(),
             **tensors,
         }
 
@@ -170,7 +183,10 @@ class AmpEnv:
         self._generator.set_state(saved["generator"])
         if self._randomization is not None and saved.get("randomization"):
             self._randomization.set_state(saved["randomization"])
-        saved = {"_low_steps": torch.zeros_like(saved["_progress"]), **saved}  # states of former versions lack it
+        if self._resets.adaptive is not None and saved.get("failure_rate") is not None:
+            self._resets.adaptive.failure_rate = saved["failure_rate"].to(self.device)
+        none = torch.zeros_like(saved["_progress"])
+        saved = {"_low_steps": none, "_places": none, **saved}  # states of former versions lack them
         for name in _CARRIED:
             setattr(self, name, saved[name].to(self.device))
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
@@ -191,6 +207,12 @@ def make_fall_detector(cfg: Any, simulator: Simulator, motion_library: MotionLib
         return FallDetector(spec, height, min_height, simulator.device)
     low_steps = round(motion.max_low_s / simulator.control_dt_s)
     return FallDetector(spec, height, min_height, simulator.device, motion.rise_height, low_steps)
+
+
+def make_clip_low_steps(cfg: Any, library: MotionLibrary, control_dt_s: float) -> Optional[ClipLowSteps]:
+    """Look up how long the clips stay low, if there is a rule about that."""
+    motion = cfg.motion
+    return None if motion.max_low_s is None else ClipLowSteps(library, motion.rise_height, control_dt_s)
 
 
 def make_env(cfg: Any) -> AmpEnv:

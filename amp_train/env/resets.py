@@ -1,16 +1,17 @@
 """Reference state initialisation: where an episode starts, and the history it starts with (Peng et al. 2018,
 section 6.1)."""
 
-from typing import Any, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.env.adaptive_starts import AdaptiveStarts
 from amp_train.env.amp_observations import amp_obs_frame
 from amp_train.errors import unknown_choice
 
-STATE_INITS = ("Default", "Start", "Random", "Hybrid")
+STATE_INITS = ("Default", "Start", "Random", "Hybrid", "Adaptive")
 
 
 class DemoSampler:
@@ -26,7 +27,7 @@ class DemoSampler:
         self, motion_library: Any, spec: CharacterSpec, num_steps: int, step_dt_s: float, local_root_obs: bool
     ) -> None:
         self.library, self._spec, self._local_root_obs = motion_library, spec, local_root_obs
-        self._num_steps = num_steps
+        self._num_steps, self.step_dt_s = num_steps, step_dt_s
         self._ages_s = step_dt_s * torch.arange(num_steps, device=motion_library.device)
 
     def start_at(self, clip_ids: Tensor, times_s: Tensor) -> Tuple[CharacterState, Tensor]:
@@ -56,11 +57,30 @@ class DemoSampler:
         return amp_obs_frame(state, self._spec, self._local_root_obs)
 
 
+class Starts(NamedTuple):
+    """Where K episodes begin.
+
+    Attributes:
+        state, history: K states, and (K, num_steps, frame_size), newest first.
+        clip_ids, times_s: (K,) long and (K,) s, where in the clips.
+        from_clip: (K,) bool; False: in the default pose instead.
+        places: (K,) long, which of the adaptive starts.
+    """
+
+    state: CharacterState
+    history: Tensor
+    clip_ids: Tensor
+    times_s: Tensor
+    from_clip: Tensor
+    places: Tensor
+
+
 class ResetPlanner:
     """Chooses the state and the AMP history in which each reset environment starts.
 
     `Default`: the MJCF's pose, at rest. `Start`: the clip's first frame. `Random`: any time of the clip. `Hybrid`:
-    `Random` with probability `hybrid_init_prob`, else `Default`.
+    `Random` with probability `hybrid_init_prob`, else `Default`. `Adaptive`: any time of the clip, more often one that
+    the character has soon failed from.
     """
 
     def __init__(
@@ -76,19 +96,28 @@ class ResetPlanner:
         self._sampler, self._state_init, self._generator = sampler, state_init, generator
         self._clip_share = {"Default": 0.0, "Hybrid": hybrid_init_prob}.get(state_init, 1.0)
         self._default = kinematics.default_state(1)
+        self.adaptive: Optional[AdaptiveStarts] = None
+        if state_init == "Adaptive":
+            self.adaptive = AdaptiveStarts(sampler.library, sampler.step_dt_s, generator)
 
-    def plan(self, num: int) -> Tuple[CharacterState, Tensor]:
-        """Return `num` initial states and their histories (num, num_steps, frame_size)."""
+    def plan(self, num: int) -> Starts:
+        """Choose `num` starts."""
+        places, clip_ids, times = self._draw(num)
+        state, history = self._sampler.start_at(clip_ids, times)
+        from_clip = torch.ones_like(clip_ids, dtype=torch.bool)
+        if self._clip_share < 1.0:
+            chance = torch.rand(num, generator=self._generator, device=times.device)
+            from_clip = chance < self._clip_share
+            history = self._put_default(state, history, ~from_clip)
+        return Starts(state, history, clip_ids, times, from_clip, places)
+
+    def _draw(self, num: int) -> Tuple[Tensor, Tensor, Tensor]:
+        if self.adaptive is not None:
+            return self.adaptive.draw(num)
         library = self._sampler.library
         clip_ids = library.sample_clips(num)
         times = library.sample_times(clip_ids)
-        if self._state_init == "Start":
-            times = torch.zeros_like(times)
-        state, history = self._sampler.start_at(clip_ids, times)
-        if self._clip_share < 1.0:
-            chance = torch.rand(num, generator=self._generator, device=times.device)
-            history = self._put_default(state, history, chance >= self._clip_share)
-        return state, history
+        return torch.zeros_like(clip_ids), clip_ids, torch.zeros_like(times) if self._state_init == "Start" else times
 
     def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> Tensor:
         default = self._default

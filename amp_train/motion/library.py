@@ -79,7 +79,7 @@ class MotionLibrary:
         Where the clip does not wrap, it is at least `history_s`, so that the history before it lies within the clip.
         """
         u = torch.rand(clip_ids.shape, device=self.device, generator=self._generator)
-        earliest = self._earliest[clip_ids]
+        earliest = self.earliest_s[clip_ids]
         return earliest + u * (self.durations_s[clip_ids] - earliest)
 
     def state_at(self, clip_ids: Tensor, times_s: Tensor) -> CharacterState:
@@ -162,7 +162,7 @@ class MotionLibrary:
         wraps = torch.tensor([float(clip.loop == "wrap") for clip in clips])
         self._any_wrap, self._all_wrap = bool(wraps.any()), bool(wraps.all())
         self._wraps = wraps.to(device)
-        self._earliest = ((1.0 - wraps) * self.history_s).to(device)
+        self.earliest_s = ((1.0 - wraps) * self.history_s).to(device)
         self._turn = torch.stack([cycle.turn for cycle in cycles]).to(device)
         self._shift = torch.stack([torch.cat((cycle.shift, torch.zeros(1))) for cycle in cycles]).to(device)
 

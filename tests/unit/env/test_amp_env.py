@@ -30,8 +30,8 @@ def config(**changes: Any) -> SimpleNamespace:
         file=changes.pop("file", "walk.npz"),
         contact_bodies=changes.pop("contact_bodies", None),
         termination_height=None,
-        rise_height=None,
-        max_low_s=None,
+        rise_height=changes.pop("rise_height", None),
+        max_low_s=changes.pop("max_low_s", None),
     )
     character = dict(
         mjcf="humanoid.xml",
@@ -128,6 +128,37 @@ def test_time_limit_ends_an_episode_without_calling_it_a_failure() -> None:
     assert bool(done.all()) and bool(infos["time_outs"].all()) and not bool(infos["terminate"].any())
 
 
+def test_adaptive_init_learns_where_the_character_survives() -> None:
+    env = make_env(config(state_init="Adaptive"))
+    starts = env._resets.adaptive
+    assert starts is not None
+    env.reset()
+    env._progress.fill_(29)
+    env._progress[5] = 0  # has not stood for a second yet
+    lay_down(env, 1)
+    fallen = env.step(hold(env))[3]["terminate"]
+    assert fallen.nonzero().flatten().tolist() == [1]
+    fallen[5] = True
+    for place, rate in enumerate(starts.failure_rate):
+        assert (float(rate) < 1.0) == bool((~fallen[env._places == place]).any())
+    env.reset_done()
+    assert env._progress[1] == 0 and env._progress[2] == 30
+
+
+def test_who_begins_where_the_clip_has_been_low_has_been_low_as_long() -> None:
+    jump = dict(file="jump.npz", rise_height=1.0, max_low_s=2.2, num_envs=64)
+    env = make_env(config(**jump))
+    env.reset()
+    low = env._low_steps
+    assert bool((low[env.state.root_pos[:, 2] >= 1.05] == 0).all()) and 35 < int(low.max()) <= 45
+    env.step(hold(env))
+    still_low = env.state.root_pos[:, 2] < 1.0
+    assert torch.equal(env._low_steps, torch.where(still_low, low + 1, torch.zeros_like(low)))
+    default = make_env(config(**jump, state_init="Default"))
+    default.reset()
+    assert not bool(default._low_steps.any())
+
+
 def test_a_fall_terminates_and_only_fallen_environments_restart() -> None:
     env = make_env(config(state_init="Default"))
     env.reset()
@@ -192,20 +223,21 @@ def test_equal_seeds_give_equal_episodes_and_other_seeds_others() -> None:
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
 
 
-def test_saved_state_continues_bit_for_bit() -> None:
-    env = make_env(config())
+@pytest.mark.parametrize("state_init", ["Random", "Adaptive"])
+def test_saved_state_continues_bit_for_bit(state_init: str) -> None:
+    env = make_env(config(state_init=state_init))
     env.reset()
     rollout(env, 10)
     saved = env.get_state()
     straight = rollout(env, 25)
-    other = make_env(config(seed=99))
+    other = make_env(config(seed=99, state_init=state_init))
     other.set_state(saved)
     assert torch.equal(rollout(other, 25), straight)
     assert torch.equal(other.fetch_amp_obs_demo(5), env.fetch_amp_obs_demo(5))
 
 
 def test_unknown_state_init_lists_the_allowed() -> None:
-    with pytest.raises(UserError, match="Default, Hybrid, Random, Start"):
+    with pytest.raises(UserError, match="Adaptive, Default, Hybrid, Random, Start"):
         make_env(config(state_init="Rand"))
 
 

@@ -80,7 +80,7 @@ def make(masked: bool, state_init: str, randomize: bool = False) -> AmpEnv:
 
 @pytest.mark.parametrize(
     "state_init, randomize",
-    [("Default", False), ("Start", False), ("Random", True), ("Random", False), ("Hybrid", False)],
+    [("Default", False), ("Start", False), ("Random", True), ("Random", False), ("Hybrid", False), ("Adaptive", False)],
 )
 def test_steps_resets_and_demonstrations_never_wait_for_the_device(state_init: str, randomize: bool) -> None:
     env = make(True, state_init, randomize)
