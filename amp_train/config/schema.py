@@ -67,6 +67,7 @@ class MotionConfig:
     termination_height: Optional[float] = None  # m; null: the task's
     rise_height: Optional[float] = None  # m; an episode ends when the root was below this ...
     max_low_s: Optional[float] = None  # ... for longer than this; both null: it may stay low
+    retime_flights: bool = False  # play leaps that were slowed down as fast as gravity has it
 
 
 @dataclass

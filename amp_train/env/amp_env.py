@@ -15,7 +15,7 @@ from amp_train.env.random_draws import Source
 from amp_train.env.randomization import make_randomization
 from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.termination import FallDetector
-from amp_train.motion import MotionLibrary, load_motion
+from amp_train.motion import MotionLibrary, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
 _CARRIED = ("_obs", "_progress", "_low_steps", "_places", "_done", "_num_diverged")
@@ -227,6 +227,8 @@ def make_env(cfg: Any) -> AmpEnv:
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)  # a bad clip is told before a simulator is started
     simulator = make_simulator(cfg, spec)
+    if cfg.motion.retime_flights:
+        clips = tuple(retime_flights(clip, spec) for clip in clips)
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
     library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)

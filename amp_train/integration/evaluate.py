@@ -11,7 +11,7 @@ from amp_train.config import Config
 from amp_train.env import make_env
 from amp_train.evaluation.episodes import ClipReference, Episodes
 from amp_train.integration.policy import Policy
-from amp_train.integration.rollout import clip_references, record_episodes, set_up_episodes
+from amp_train.integration.rollout import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.integration.vec_env import AMPVecEnv
 from amp_train.telemetry.health import disc_health
 
@@ -54,7 +54,7 @@ def evaluate(cfg: Config, checkpoint: str, episodes: int, episode_s: float, seed
             policy = Policy(seeded, vec_env, checkpoint)
             for deterministic, of_kind in runs.items():
                 of_kind.append(_play(seeded, vec_env, policy, deterministic))
-            clips = clip_references(env.motion_library, env.control_dt_s)
+            clips = clip_references(recorded_library(seeded, env), env.control_dt_s)
             demo_logit = policy.disc_logit(vec_env.fetch_amp_obs_demo(DEMO_ROWS)).cpu()
         finally:
             env.close()

@@ -15,7 +15,7 @@ from amp_train.env.termination import CONTACT_THRESHOLD_N
 from amp_train.evaluation.episodes import TIME_LIMIT, ClipReference, Episodes
 from amp_train.evaluation.feet import FootPoints
 from amp_train.integration.vec_env import AMPVecEnv
-from amp_train.motion import MotionLibrary
+from amp_train.motion import MotionLibrary, load_motion
 from amp_train.sim import Simulator
 
 logger = logging.getLogger(__name__)
@@ -157,6 +157,14 @@ def fall_cause(cfg: Config, env: AmpEnv, state: CharacterState, n: int) -> str:
         rise_height = cfg.motion.rise_height
         return "stayed low" if rise_height and float(state.root_pos[n, 2]) < rise_height else "diverged"
     return "{} touched".format(spec.body_names[int(touching[height[touching].argmin()])])
+
+
+def recorded_library(cfg: Config, env: AmpEnv) -> MotionLibrary:
+    """Return the clips as they were recorded, which a policy is measured by, retimed or not."""
+    if not cfg.motion.retime_flights:
+        return env.motion_library
+    clips, weights = load_motion(cfg.motion.file, env.spec)
+    return MotionLibrary(clips, weights, env.device, env.spec)
 
 
 def clip_references(library: MotionLibrary, control_dt_s: float) -> List[ClipReference]:

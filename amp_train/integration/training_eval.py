@@ -10,7 +10,7 @@ from torch import Tensor
 from amp_train.config import Config
 from amp_train.env import make_env
 from amp_train.evaluation.score import score_episodes
-from amp_train.integration.rollout import clip_references, record_episodes, set_up_episodes
+from amp_train.integration.rollout import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.integration.vec_env import AMPVecEnv
 from amp_train.learning.threads import single_threaded
 from amp_train.telemetry.sinks import Row
@@ -67,7 +67,7 @@ class TrainingEvaluation:
             agent.model.eval()
             run = record_episodes(self._cfg, vec_env, lambda obs: _mean_action(agent, obs))
             agent.model.train(was_training)
-            clips = clip_references(vec_env.env.motion_library, vec_env.env.control_dt_s)
+            clips = clip_references(recorded_library(self._cfg, vec_env.env), vec_env.env.control_dt_s)
             (scores,) = score_episodes([run], clips)
         return {
             "dtw_pose_error_m": float(np.mean([score.heading.error_m for score in scores])),

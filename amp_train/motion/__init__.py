@@ -6,6 +6,7 @@ from amp_train.motion.fit import bundled_humanoid, close_loop, match_joints
 from amp_train.motion.ground import place_on_ground
 from amp_train.motion.library import MotionLibrary
 from amp_train.motion.npz import save_clip
+from amp_train.motion.retime import retime_flights
 from amp_train.motion.storage import bundled_motions, find_motion, load_clip
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "load_motion",
     "match_joints",
     "place_on_ground",
+    "retime_flights",
     "save_clip",
 ]

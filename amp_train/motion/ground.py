@@ -13,7 +13,7 @@ from amp_train.motion.clip import MotionClip
 
 _CHUNK = 4096
 _DIPPING = 0.05
-_GRAVITY_M_S2 = 9.81
+GRAVITY_M_S2 = 9.81
 _HOVERING_M = 0.12  # what captured feet that carry hover by at most (0.119 m, in dance_b); what is higher is meant
 _STANDING_S = 0.1  # to either side; a flight's own acceleration is not measured well enough to call it stood on
 _CLOSED_M = 1e-3
@@ -50,7 +50,7 @@ def lower_hovering(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
 def _is_carried(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     """Tell which frames (F,) something carries."""
     reach = max(1, min(round(_WINDOW_S * clip.fps), (clip.num_frames - 1) // 2))
-    lifted = _acceleration(_mass_height(clip, spec), clip, reach) > -0.5 * _GRAVITY_M_S2
+    lifted = _acceleration(mass_height(clip, spec), clip, reach) > -0.5 * GRAVITY_M_S2
     # An acceleration over a window sees the push where the flight has begun.
     return torch.stack([lifted[_frames_at(clip, s)] for s in (-reach, 0, reach)]).all(0)
 
@@ -77,7 +77,7 @@ def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     return torch.cat([spec.geoms.lowest_height(*bodies).min(dim=-1)[0] for bodies in _bodies(clip, spec)])
 
 
-def _mass_height(clip: MotionClip, spec: CharacterSpec) -> Tensor:
+def mass_height(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     """Return the mean height (F,) m of the bodies, by mass; their origins stand for their centres."""
     height = torch.cat([body_pos[..., 2] for body_pos, _ in _bodies(clip, spec)])
     return height @ (spec.body_mass / spec.body_mass.sum()).to(height)

@@ -32,6 +32,7 @@ def config(**changes: Any) -> SimpleNamespace:
         termination_height=None,
         rise_height=changes.pop("rise_height", None),
         max_low_s=changes.pop("max_low_s", None),
+        retime_flights=changes.pop("retime_flights", False),
     )
     character = dict(
         mjcf="humanoid.xml",
