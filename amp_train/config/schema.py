@@ -65,6 +65,7 @@ class MotionConfig:
     file: str = MISSING  # a clip or a weighted data set (YAML): a path, or a bundled name
     contact_bodies: Optional[List[str]] = None  # bodies that may touch the ground; null: the character's; [all]: any
     termination_height: Optional[float] = None  # m; null: the task's
+    state_init: Optional[str] = None  # null: the task's
     rise_height: Optional[float] = None  # m; an episode ends when the root was below this ...
     max_low_s: Optional[float] = None  # ... for longer than this; both null: it may stay low
     retime_flights: bool = False  # play leaps that were slowed down as fast as gravity has it

@@ -46,7 +46,11 @@ class AmpEnv:
         self._generator = generator
         self._demos = DemoSampler(motion_library, spec, env.num_amp_obs_steps, self.control_dt_s, env.local_root_obs)
         self._resets = ResetPlanner(
-            self._demos, env.state_init, env.hybrid_init_prob, Kinematics(spec, device), self._generator
+            self._demos,
+            cfg.motion.state_init or env.state_init,
+            env.hybrid_init_prob,
+            Kinematics(spec, device),
+            self._generator,
         )
         self._pd_target = PdActionMap(spec, device)
         self._falls = make_fall_detector(cfg, simulator, motion_library) if env.early_termination else None

@@ -27,7 +27,7 @@ def set_up_episodes(cfg: Config, num_episodes: int, episode_s: float, seed: int)
     """Return the configuration with `num_episodes` environments, each for one episode from a random phase of a clip."""
     cfg = cfg.copy()  # type: ignore[attr-defined]
     cfg.num_envs, cfg.seed = num_episodes, seed
-    cfg.task.env.state_init = "Random"
+    cfg.task.env.state_init, cfg.motion.state_init = "Random", None
     # The last step of an episode is the one before episode_length, as in IsaacGymEnvs.
     cfg.task.env.episode_length = max(1, round(episode_s * cfg.task.env.control_frequency_hz)) + 1
     return cfg

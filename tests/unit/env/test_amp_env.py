@@ -30,6 +30,7 @@ def config(**changes: Any) -> SimpleNamespace:
         file=changes.pop("file", "walk.npz"),
         contact_bodies=changes.pop("contact_bodies", None),
         termination_height=None,
+        state_init=changes.pop("clip_state_init", None),
         rise_height=changes.pop("rise_height", None),
         max_low_s=changes.pop("max_low_s", None),
         retime_flights=changes.pop("retime_flights", False),
@@ -92,6 +93,10 @@ def test_reset_observation_is_what_the_simulator_shows() -> None:
 def test_random_init_starts_all_over_the_clip_and_start_at_its_first_frame() -> None:
     assert float(make_env(config(num_envs=64)).reset().std(0).max()) > 0.1
     assert float(make_env(config(num_envs=64, state_init="Start")).reset().std(0).max()) < 1e-5
+
+
+def test_a_clip_that_says_how_episodes_begin_goes_before_the_task() -> None:
+    assert float(make_env(config(num_envs=64, clip_state_init="Start")).reset().std(0).max()) < 1e-5
 
 
 def test_hybrid_init_mixes_clip_and_default_pose_and_the_default_is_at_rest() -> None:
