@@ -47,6 +47,17 @@ def test_the_walk_brings_the_papers_discriminator_unless_another_is_asked_for():
     assert compose(["motion=spin", "train=HumanoidAMPPaper"]).train.params.config.disc_loss == "lsgan"
 
 
+def test_the_spin_brings_what_a_leap_needs_unless_another_is_asked_for():
+    config = compose(["motion=spin"])
+    assert (config.train.name, config.motion.state_init, config.motion.retime_flights) == (
+        "HumanoidAMPLeap", "Adaptive", True
+    )  # fmt: skip
+    agent = config.train.params.config
+    assert (agent.disc_loss, agent.gamma, agent.disc_grad_penalty) == ("lsgan", 0.97, 5.0)
+    assert compose(["motion=spin", "recipe=isaacgymenvs", "train=HumanoidAMPPPO"]).train.params.config.gamma == 0.99
+    assert compose(["motion=jump"]).motion.state_init is None
+
+
 def test_the_isaacgymenvs_recipe_is_the_whole_reference():
     config = compose(["recipe=isaacgymenvs"])
     assert config.num_envs == 4096

@@ -9,7 +9,14 @@ import torch
 from amp_train.config import compose, resolve
 from amp_train.env import make_env
 from amp_train.evaluation.episodes import TIME_LIMIT
-from amp_train.integration.rollout import clip_references, fall_cause, power_w, record_episodes, set_up_episodes
+from amp_train.integration.rollout import (
+    clip_references,
+    fall_cause,
+    power_w,
+    record_episodes,
+    recorded_library,
+    set_up_episodes,
+)
 from amp_train.integration.vec_env import AMPVecEnv
 from amp_train.motion import MotionLibrary, load_clip
 from amp_train.paths import MOTIONS_DIR
@@ -43,6 +50,18 @@ def test_a_clip_that_turns_says_by_how_much_a_pass(humanoid):
     library._turn = torch.tensor([0.4])
     (reference,) = clip_references(library, 1 / 30)
     assert reference.turn_rad == pytest.approx(0.4, abs=1e-4)
+
+
+@pytest.mark.mujoco
+def test_episodes_of_a_retimed_clip_begin_evenly_in_it_and_are_measured_by_the_recorded_one():
+    cfg = set_up_episodes(resolve(compose(["num_threads=1", "motion=spin"])), 2, 0.5, seed=1)
+    env = make_env(cfg)
+    (reference,) = clip_references(recorded_library(cfg, env), env.control_dt_s)
+    assert len(reference) == 132 and float(env.motion_library.durations_s[0]) == pytest.approx(
+        4.18, abs=0.02
+    )
+    assert env._resets.adaptive is None
+    env.close()
 
 
 @pytest.fixture(scope="module")
