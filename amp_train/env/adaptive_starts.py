@@ -18,8 +18,9 @@ class AdaptiveStarts:
 
     Uniform starts give a leap of half a second in a clip of four a tenth of the episodes, and what comes after it
     is reached by nobody who has not learned the leap. The failure rate of every tenth of a second of every clip is
-    followed, and starts are drawn in proportion to it (as adaptive sampling for motion tracking does, e.g. Luo et al.
-    2023, "Perpetual Humanoid Control", over clips). Demonstrations stay uniform.
+    followed, and starts are drawn in proportion to it, mixed with uniform ones: the adaptive sampling that BeyondMimic
+    tracks motions with (Liao et al. 2025, section III-F), by where episodes began, as AMP knows no phase of the clip.
+    Demonstrations stay uniform.
 
     Attributes:
         failure_rate: (P,) by place, 0 to 1, a running mean; 1 where nothing is known, so that the first starts are

@@ -21,8 +21,8 @@ _STEP_S = 1e-3
 
 
 def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
-    """Play flights at the rate at which the mass falls with gravity ("Physics-based motion retiming", McCann, Pollard
-    and Srinivasa 2006), and ease from and to the clip's own rate before and after.
+    """Play flights at the rate at which the mass falls with gravity (a simple case of "Physics-based motion retiming",
+    McCann, Pollard and Srinivasa 2006), and ease from and to the clip's own rate before and after.
 
     DeepMimic's spin has 24 frames a second where its neighbours have 30 or 60, and its mass falls with 4.4 m/s^2: no
     body can do that, and episodes that begin in that flight end in a fall whatever the policy does. A clip whose

@@ -57,9 +57,7 @@ def test_episodes_of_a_retimed_clip_begin_evenly_in_it_and_are_measured_by_the_r
     cfg = set_up_episodes(resolve(compose(["num_threads=1", "motion=spin"])), 2, 0.5, seed=1)
     env = make_env(cfg)
     (reference,) = clip_references(recorded_library(cfg, env), env.control_dt_s)
-    assert len(reference) == 132 and float(env.motion_library.durations_s[0]) == pytest.approx(
-        4.18, abs=0.02
-    )
+    assert len(reference) == 132 and float(env.motion_library.durations_s[0]) == pytest.approx(4.18, abs=0.02)
     assert env._resets.adaptive is None
     env.close()
 
