@@ -32,8 +32,8 @@ class ClipLowSteps:
 
 
 def _counts(library: MotionLibrary, clip: int, rise_height: float, control_dt_s: float) -> Tensor:
-    duration_s = float(library.durations_s[clip])
-    steps = torch.arange(-int(duration_s / control_dt_s) - 1, int(duration_s / control_dt_s) + 1, device=library.device)
+    last = int(float(library.durations_s[clip]) / control_dt_s) + 1  # the end itself, however it is rounded
+    steps = torch.arange(-last, last + 1, device=library.device)
     root_pos = library.state_at(torch.full_like(steps, clip), steps * control_dt_s).root_pos
     never = steps[0] - 1
     last_above = torch.cummax(torch.where(root_pos[:, 2] >= rise_height, steps, never), dim=0)[0]

@@ -50,6 +50,8 @@ class TrainingEvaluation:
             # Later the clip's file may be another one, or gone.
             self._vec_env = AMPVecEnv(make_env(self._cfg), self._rl_device)
             self._first_state = self._vec_env.env.get_state()
+            library = recorded_library(self._cfg, self._vec_env.env)
+            self._clips = clip_references(library, self._vec_env.env.control_dt_s)
 
     def row(self, agent: Any) -> Row:
         """Return the columns for the iteration that rl_games' agent has just finished; None where it is none's turn."""
@@ -67,8 +69,7 @@ class TrainingEvaluation:
             agent.model.eval()
             run = record_episodes(self._cfg, vec_env, lambda obs: _mean_action(agent, obs))
             agent.model.train(was_training)
-            clips = clip_references(recorded_library(self._cfg, vec_env.env), vec_env.env.control_dt_s)
-            (scores,) = score_episodes([run], clips)
+            (scores,) = score_episodes([run], self._clips)
         return {
             "dtw_pose_error_m": float(np.mean([score.heading.error_m for score in scores])),
             "eval_fall_rate": run.num_falls / len(run),

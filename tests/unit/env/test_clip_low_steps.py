@@ -49,7 +49,7 @@ def test_every_clip_has_its_own_and_one_that_has_not_risen_yet_counts_from_its_b
     assert counts.at(clip_ids, times).tolist() == [0, 4, 7, 0]
 
 
-@pytest.mark.parametrize("time_s, count", [(0.999, 3), (0.0, 4)])
+@pytest.mark.parametrize("time_s, count", [(0.999, 3), (0.0, 4), (1.0, 4), (1.0 + 1e-6, 4)])
 def test_the_ends_of_a_clip_are_inside(time_s: float, count: int) -> None:
     counts = ClipLowSteps(library(leap), 0.5, DT_S)
     assert counts.at(torch.tensor([0]), torch.tensor([time_s])).tolist() == [count]
