@@ -120,10 +120,11 @@ class CheckpointStore:
         write_atomically(self._folder / (name + MANIFEST_SUFFIX), lambda file: file.write(text.encode()))
 
     def _remove(self, name: str) -> None:
-        """Remove a checkpoint, its manifest first, so that it is never half there."""
+        """Remove a checkpoint: its manifest first, so that it is never half there; its states last, which
+        `remove_unfinished` takes where a kill has left them."""
         self.begin(name)
         states = [path for path in self._folder.glob("*" + STATE_SUFFIX) if _is_state_of(path, name)]
-        for path in [*states, self._folder / (name + POLICY_SUFFIX)]:
+        for path in [self._folder / (name + POLICY_SUFFIX), *states]:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 

@@ -15,6 +15,7 @@ from amp_train.env.random_draws import Source
 from amp_train.env.randomization import make_randomization
 from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.termination import FallDetector
+from amp_train.errors import MotionError
 from amp_train.motion import MotionLibrary, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
@@ -187,10 +188,13 @@ class AmpEnv:
         self._generator.set_state(saved["generator"])
         if self._randomization is not None and saved.get("randomization"):
             self._randomization.set_state(saved["randomization"])
-        if self._resets.adaptive is not None and saved.get("failure_rate") is not None:
-            self._resets.adaptive.failure_rate = saved["failure_rate"].to(self.device)
         none = torch.zeros_like(saved["_progress"])
-        saved = {"_low_steps": none, "_places": none, **saved}  # states of former versions lack them
+        saved = {"_low_steps": none, **saved}  # states of former versions lack it
+        rates, adaptive = saved.get("failure_rate"), self._resets.adaptive
+        if adaptive is not None and rates is not None and len(rates) == len(adaptive.failure_rate):
+            adaptive.failure_rate = rates.to(self.device)
+        else:
+            saved["_places"] = none  # a former version's state, or places of other clips
         for name in _CARRIED:
             setattr(self, name, saved[name].to(self.device))
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
@@ -214,9 +218,23 @@ def make_fall_detector(cfg: Any, simulator: Simulator, motion_library: MotionLib
 
 
 def make_clip_low_steps(cfg: Any, library: MotionLibrary, control_dt_s: float) -> Optional[ClipLowSteps]:
-    """Look up how long the clips stay low, if there is a rule about that."""
+    """Look up how long the clips stay low, if there is a rule about that.
+
+    Raises:
+        MotionError: a clip breaks the rule itself.
+    """
     motion = cfg.motion
-    return None if motion.max_low_s is None else ClipLowSteps(library, motion.rise_height, control_dt_s)
+    if motion.max_low_s is None:
+        return None
+    clips = ClipLowSteps(library, motion.rise_height, control_dt_s)
+    if clips.longest >= round(motion.max_low_s / control_dt_s):
+        raise MotionError(
+            "{} stays below motion.rise_height={:g} m for {:.1f} s, and motion.max_low_s={:g} ends such episodes. "
+            "Raise motion.max_low_s, or set both to null.".format(
+                motion.file, motion.rise_height, clips.longest * control_dt_s, motion.max_low_s
+            )
+        )
+    return clips
 
 
 def make_env(cfg: Any) -> AmpEnv:
@@ -230,9 +248,9 @@ def make_env(cfg: Any) -> AmpEnv:
     spec = spec.with_torque_limits(cfg.character.torque_limits or {})
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)  # a bad clip is told before a simulator is started
-    simulator = make_simulator(cfg, spec)
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
+    simulator = make_simulator(cfg, spec)
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
     library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from amp_train.motion import MotionLibrary
 
+_CHUNK = 4096
+
 
 class ClipLowSteps:
     """How many control steps ago the clips' root was last above a height.
@@ -26,6 +28,11 @@ class ClipLowSteps:
         lengths = torch.tensor([len(count) for count in counts], device=library.device)
         self._counts, self._first = torch.cat(counts), torch.cumsum(lengths, 0) - lengths
 
+    @property
+    def longest(self) -> int:
+        """The longest that a clip stays low, control steps."""
+        return int(self._counts.max())
+
     def at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Return the counts (N,) long at the times (N,) s of the clips (N,)."""
         return self._counts[self._first[clip_ids] + (times_s / self._dt_s).long()]
@@ -34,7 +41,9 @@ class ClipLowSteps:
 def _counts(library: MotionLibrary, clip: int, rise_height: float, control_dt_s: float) -> Tensor:
     last = int(float(library.durations_s[clip]) / control_dt_s) + 1  # the end itself, however it is rounded
     steps = torch.arange(-last, last + 1, device=library.device)
-    root_pos = library.state_at(torch.full_like(steps, clip), steps * control_dt_s).root_pos
+    parts = steps.split(_CHUNK)  # whole characters are posed
+    states = (library.state_at(torch.full_like(part, clip), part * control_dt_s) for part in parts)
+    height = torch.cat([state.root_pos[:, 2] for state in states])
     never = steps[0] - 1
-    last_above = torch.cummax(torch.where(root_pos[:, 2] >= rise_height, steps, never), dim=0)[0]
+    last_above = torch.cummax(torch.where(height >= rise_height, steps, never), dim=0)[0]
     return (steps - last_above.where(last_above != never, torch.zeros_like(steps)))[steps >= 0]

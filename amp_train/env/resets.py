@@ -92,7 +92,7 @@ class ResetPlanner:
         generator: torch.Generator,
     ) -> None:
         if state_init not in STATE_INITS:
-            raise unknown_choice("state_init", state_init, STATE_INITS)
+            raise unknown_choice("task.env.state_init (or motion.state_init)", state_init, STATE_INITS)
         self._sampler, self._state_init, self._generator = sampler, state_init, generator
         self._clip_share = {"Default": 0.0, "Hybrid": hybrid_init_prob}.get(state_init, 1.0)
         self._default = kinematics.default_state(1)

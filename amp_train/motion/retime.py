@@ -8,16 +8,16 @@ import torch
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec
-from amp_train.motion.clip import MotionClip
+from amp_train.motion.clip import MAX_FPS, MAX_FRAMES, MotionClip
 from amp_train.motion.ground import GRAVITY_M_S2, lowest_heights, mass_height
 
 _IN_THE_AIR_M = 0.06
 _FLIGHT_S = 0.15  # a parabola through less says nothing
-_FLOATING = 0.75  # of gravity; less is slowed down
+_FLOATING, _CARRIED = 0.75, 0.1  # of gravity; less is slowed down, and what hardly falls stands on something
 _FASTEST = 2.0
 _BEFORE_S = 0.1  # of a flight its take-off: the push must be as fast as what it leads to
 _EASING_S = 0.15
-_STEP_S = 1e-3
+_STEP_S, _STEPS_PER_FRAME = 1e-3, 32  # of the integral, and at most so many
 
 
 def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
@@ -34,30 +34,34 @@ def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     flights = _floating_flights(clip, spec)
     if not flights:
         return clip
-    was_s = np.linspace(0.0, clip.duration_s, max(2, round(clip.duration_s / _STEP_S)) + 1)
+    num_steps = min(round(clip.duration_s / _STEP_S), _STEPS_PER_FRAME * clip.num_frames)
+    was_s = np.linspace(0.0, clip.duration_s, max(2, num_steps) + 1)
     rate = np.ones_like(was_s)
     for begin_s, end_s, faster in flights:
-        eased = _smooth_step((was_s - begin_s) / _EASING_S + 1.0) * _smooth_step((end_s - was_s) / _EASING_S + 1.0)
-        rate = np.maximum(rate, 1.0 + (faster - 1.0) * eased)
+        near = slice(*np.searchsorted(was_s, (begin_s - _EASING_S, end_s + _EASING_S)))
+        into, out_of = (was_s[near] - begin_s) / _EASING_S + 1.0, (end_s - was_s[near]) / _EASING_S + 1.0
+        rate[near] = np.maximum(rate[near], 1.0 + (faster - 1.0) * _smooth_step(into) * _smooth_step(out_of))
     steps_s = np.diff(was_s) * 2.0 / (rate[1:] + rate[:-1])
     now_s = np.concatenate(([0.0], np.cumsum(steps_s)))
-    num_frames = round(now_s[-1] * clip.fps * rate.max()) + 1
-    frames_s = np.linspace(0.0, now_s[-1], num_frames)
-    return _sampled(clip, np.interp(frames_s, now_s, was_s), (num_frames - 1) / now_s[-1])
+    num_intervals = min(round(now_s[-1] * min(clip.fps * rate.max(), MAX_FPS)), MAX_FRAMES - 1)
+    frames_s = np.linspace(0.0, now_s[-1], num_intervals + 1)
+    return _sampled(clip, np.interp(frames_s, now_s, was_s), min(num_intervals / now_s[-1], MAX_FPS))
 
 
 def _floating_flights(clip: MotionClip, spec: CharacterSpec) -> List[Tuple[float, float, float]]:
-    """List flights that are too slow: begin with the take-off (s), end (s), and how much faster they should be."""
+    """List flights that are too slow: begin with the take-off (s), end (s), and how much faster they should be. One
+    that the clip begins or ends in is none: half of it says nothing of the other."""
     in_the_air = np.concatenate(([False], (lowest_heights(clip, spec) > _IN_THE_AIR_M).numpy(), [False]))
     edges = np.flatnonzero(np.diff(in_the_air.astype(int)))
     height = mass_height(clip, spec).double().numpy()
     flights = []
     for begin, end in zip(edges[::2], edges[1::2]):
-        if (end - begin - 1) / clip.fps < _FLIGHT_S or end - begin < 4:
+        whole = 0 < begin and end < clip.num_frames
+        if not whole or (end - begin - 1) / clip.fps < _FLIGHT_S or end - begin < 4:
             continue
         fall = -2.0 * np.polyfit(np.arange(end - begin) / clip.fps, height[begin:end], 2)[0]
-        if fall < _FLOATING * GRAVITY_M_S2:
-            faster = min(_FASTEST, (GRAVITY_M_S2 / max(fall, 1e-6)) ** 0.5)
+        if _CARRIED < fall / GRAVITY_M_S2 < _FLOATING:
+            faster = min(_FASTEST, (GRAVITY_M_S2 / fall) ** 0.5)
             flights.append((begin / clip.fps - _BEFORE_S, (end - 1) / clip.fps, faster))
     return flights
 

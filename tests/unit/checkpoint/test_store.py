@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,6 +69,23 @@ def test_the_newest_few_are_kept_and_the_best_policy_beside_them(tmp_path):
     assert [c.iteration for c in read_manifests(tmp_path)[0]] == [30, 20]
     assert not list(tmp_path.glob("last_toy_ep_10*"))
     assert (tmp_path / "toy.pth").exists()
+
+
+def test_a_kill_while_the_oldest_is_removed_leaves_nothing_that_is_not_cleared_away(tmp_path, monkeypatch):
+    unlink = Path.unlink
+
+    def killed_at_the_state(path, *args, **kwargs):
+        if path.suffix == ".state":
+            raise KeyboardInterrupt
+        unlink(path, *args, **kwargs)
+
+    add(tmp_path, 10)
+    newest = add(tmp_path, 20)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", killed_at_the_state)
+        add(tmp_path, 30)
+    remove_unfinished(tmp_path)
+    assert not list(tmp_path.glob("last_toy_ep_10*")) and (tmp_path / (newest + ".pth")).exists()
 
 
 def test_a_finished_training_keeps_its_last_checkpoint_only(tmp_path):
