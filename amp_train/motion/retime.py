@@ -25,8 +25,8 @@ def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     McCann, Pollard and Srinivasa 2006), and ease from and to the clip's own rate before and after.
 
     DeepMimic's spin has 24 frames a second where its neighbours have 30 or 60, and its mass falls with 4.4 m/s^2: no
-    body can do that, and episodes that begin in that flight end in a fall whatever the policy does. A clip whose
-    flights fall with at least 0.75 of gravity stays as it is.
+    body can do that, and policies that followed it as recorded came down before they had turned. A clip whose flights
+    fall with at least 0.75 of gravity stays as it is.
 
     Returns:
         A clip with the same poses, shorter.
