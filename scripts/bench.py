@@ -29,9 +29,9 @@ from rl_games.common.algo_observer import AlgoObserver  # noqa: E402
 
 from amp_train.config import compose, resolve, rl_games_params  # noqa: E402
 from amp_train.env import AmpEnv, make_env  # noqa: E402
-from amp_train.integration.registration import load_runner  # noqa: E402
-from amp_train.integration.vec_env import AMPVecEnv  # noqa: E402
 from amp_train.learning.threads import single_threaded  # noqa: E402
+from amp_train.runner.rl_games import load_runner  # noqa: E402
+from amp_train.runner.vec_env import AMPVecEnv  # noqa: E402
 
 ROUNDS = 9
 STEPS_PER_ROUND = 8

@@ -29,8 +29,8 @@ from rl_games.common.algo_observer import AlgoObserver
 from amp_train.config import compose, resolve, rl_games_params
 from amp_train.config.overrides import parse_overrides
 from amp_train.env import AmpEnv, make_env
-from amp_train.integration.registration import load_runner
-from amp_train.integration.vec_env import AMPVecEnv
+from amp_train.runner.rl_games import load_runner
+from amp_train.runner.vec_env import AMPVecEnv
 
 DEFAULTS = ["sim=mujoco_warp", "recipe=isaacgymenvs"]
 MATMUL = {"fp32": [], "tf32": [], "bf16": ["train.params.config.mixed_precision=True"]}

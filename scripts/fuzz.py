@@ -13,7 +13,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "fuzz"
 RSS_LIMIT_MB = 2500
-INSTRUMENTED = ["amp_train.untrusted", "amp_train.motion", "amp_train.checkpoint", "amp_train.config.foreign"]
+INSTRUMENTED = ["amp_train.untrusted", "amp_train.motion", "amp_train.checkpoint", "amp_train.config.stored"]
 
 
 def fuzz(name: str, seconds: int) -> None:
@@ -21,7 +21,7 @@ def fuzz(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=INSTRUMENTED):
-        from amp_train.config import foreign  # noqa: F401
+        from amp_train.config import stored as foreign  # noqa: F401
         from amp_train.motion import load_clip  # noqa: F401
     sys.path.insert(0, str(TESTS))
     import targets

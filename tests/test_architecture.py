@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, NamedTuple, Set
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "amp_train"
-MAX_LINES = 300
+MAX_LINES = 500
 
 EVERYONE = {"errors", "rotations", "paths", "untrusted", "isaacgym_first"}
 # A layer may import itself, what is listed here, and what every layer may import.
@@ -21,18 +21,21 @@ ALLOWED: Dict[str, Set[str]] = {
     "checkpoint": set(),
     "motion": {"character"},
     "sim": {"character"},
-    "learning": {"checkpoint"},
+    "distributed": set(),
+    "learning": {"checkpoint", "distributed"},
     "env": {"character", "motion", "sim"},
     "evaluation": {"character"},
     "viewers": {"character", "sim.mujoco_state"},
     "telemetry": {"character", "evaluation"},
-    "config": {"character", "motion", "checkpoint", "sim", "learning", "env.random_draws"},
-    "integration": {
-        "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation",
+    "config": {"character", "motion", "checkpoint", "sim", "learning", "env.random_draws", "distributed.launch"},
+    "resume": {"character", "motion", "checkpoint", "config"},
+    "runner": {
+        "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation", "resume",
+        "distributed",
     },
     "cli": {
-        "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "integration",
-        "evaluation", "viewers",
+        "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation", "resume",
+        "distributed", "runner", "viewers",
     },
 }  # fmt: skip
 
@@ -42,7 +45,7 @@ VENDORS: Dict[str, Set[str]] = {
     "warp": {"sim/mujoco_warp"},
     "mujoco_warp": {"sim/mujoco_warp"},
     "mujoco": {"sim/mujoco", "character/mjcf.py", "viewers/"},
-    "rl_games": {"learning/", "integration/", "telemetry/"},
+    "rl_games": {"learning/", "runner/", "telemetry/"},
     "matplotlib": {"viewers/", "evaluation/"},
     "imageio": {"viewers/"},
 }
@@ -142,7 +145,7 @@ def test_every_layer_has_its_rule() -> None:
         ("checkpoint/load.py", "torch.load(p, weights_only=False)", "weights_only=False"),
         ("motion/storage.py", "np.load(p, allow_pickle=True)", "allow_pickle=True"),
         ("motion/storage.py", "import pickle\npickle.load(f)", "pickle runs code"),
-        ("env/amp_env.py", "x = 1\n" * 301, "301 lines"),
+        ("env/amp_env.py", "x = 1\n" * 501, "501 lines"),
     ],
 )
 def test_the_check_sees_a_breach(path: str, source: str, complaint: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Dict, Union
 import torch
 from torch import Tensor, nn
 
-from amp_train.checkpoint.archive import NotAnArchiveError, read_archive
 from amp_train.errors import CheckpointError
 from amp_train.untrusted import NotAFileError, open_regular, printable
+from amp_train.untrusted.archive import NotAnArchiveError, read_archive
 
 COMPILED_PREFIX = "_orig_mod."  # torch.compile puts it before parameter names
 MAX_DEPTH, MAX_NODES = 32, 300_000

@@ -12,10 +12,10 @@ from hydra.types import RunMode
 
 from amp_train.cli.slurm_launcher import check_launcher
 from amp_train.config import check_sweep, compose
-from amp_train.config.foreign import check_config_folders
 from amp_train.config.overrides import parse_overrides
+from amp_train.config.stored import check_config_folders
 from amp_train.errors import TrainingError, UserError
-from amp_train.integration.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
+from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 # What a disk says that cannot be written, at a moment when nothing can go on without it.
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)

@@ -15,7 +15,7 @@ from amp_train.errors import ConfigError
 from amp_train.evaluation.plots import plot_episode
 from amp_train.evaluation.report import check_writable, table, write_json
 from amp_train.evaluation.score import score_episodes, summarize
-from amp_train.integration.evaluate import Evaluation, evaluate
+from amp_train.runner.evaluate import Evaluation, evaluate
 
 
 @dataclass

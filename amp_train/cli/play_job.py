@@ -12,8 +12,8 @@ from amp_train.config.overrides import parse_overrides
 from amp_train.config.randomization import set_up_playing
 from amp_train.env import AmpEnv, make_env
 from amp_train.errors import ConfigError, UserError
-from amp_train.integration.playback import Playback, play
-from amp_train.integration.training import stored_config
+from amp_train.runner.playback import Playback, play
+from amp_train.runner.training import stored_config
 
 
 @dataclass

@@ -5,19 +5,19 @@ from typing import List, Optional, cast
 
 from amp_train.cli.arguments import sweep_job_number, task_overrides
 from amp_train.config import Config
-from amp_train.config.resume import Difference, resumed_config
-from amp_train.config.run_dir import AUTO, resume_mode, resume_target
-from amp_train.config.run_lock import RunLock
 from amp_train.env import AmpEnv
 from amp_train.errors import ConfigError
-from amp_train.integration.resumption import (
+from amp_train.resume.configuration import Difference, resumed_config
+from amp_train.resume.resumption import (
     Resumption,
     changed_files,
     changed_versions,
     find_resumption,
     input_files,
 )
-from amp_train.integration.training import versions
+from amp_train.resume.run_dir import AUTO, resume_mode, resume_target
+from amp_train.resume.run_lock import RunLock
+from amp_train.runner.training import versions
 
 
 def look_for_resumption(cfg: Config, held: ExitStack) -> Optional[Resumption]:

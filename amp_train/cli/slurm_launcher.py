@@ -17,7 +17,7 @@ from typing import Iterator, Optional, Sequence
 from hydra.core.override_parser.types import Override
 
 from amp_train.errors import ConfigError, MissingPackageError, TrainingError
-from amp_train.integration.stopping import EXIT_STOPPED
+from amp_train.runner.stopping import EXIT_STOPPED
 
 LAUNCHER_GROUP, LAUNCHERS = "hydra/launcher", ("slurm", "submitit_slurm")
 PLUGIN = "hydra_plugins.hydra_submitit_launcher"

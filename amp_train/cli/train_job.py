@@ -11,18 +11,19 @@ from omegaconf import DictConfig, OmegaConf
 from amp_train.cli.arguments import sweep_job_number, task_overrides
 from amp_train.cli.play_job import describe, drawn, play_checkpoint, record_video
 from amp_train.cli.resuming import check_done, list_other_changes, look_for_resumption, with_its_configuration
-from amp_train.config import Config, make_run_dir, resolve, with_overrides
-from amp_train.config.disk_check import check_writable
-from amp_train.config.run_lock import RunLock
+from amp_train.config import Config, resolve, with_overrides
+from amp_train.distributed.ranks import Ranks
 from amp_train.env import make_env
 from amp_train.errors import UserError
-from amp_train.integration.playback import play
-from amp_train.integration.preflight import check_training
-from amp_train.integration.ranks import common_resumption, join_ranks, of_this_rank, start_common
-from amp_train.integration.resumption import Resumption
-from amp_train.integration.stopping import EXIT_DONE, EXIT_STOPPED, StopRequest
-from amp_train.integration.training import newest_checkpoint, stored_config, train
-from amp_train.learning.distributed import Ranks
+from amp_train.resume.disk_check import check_writable
+from amp_train.resume.resumption import Resumption
+from amp_train.resume.run_dir import make_run_dir
+from amp_train.resume.run_lock import RunLock
+from amp_train.runner.playback import play
+from amp_train.runner.preflight import check_training
+from amp_train.runner.ranks import common_resumption, join_ranks, of_this_rank, start_common
+from amp_train.runner.stopping import EXIT_DONE, EXIT_STOPPED, StopRequest
+from amp_train.runner.training import newest_checkpoint, stored_config, train
 
 FINAL_EPISODES = 16
 

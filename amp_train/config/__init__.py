@@ -2,14 +2,12 @@
 
 from amp_train.config.compose import check_sweep, compose, with_overrides
 from amp_train.config.resolve import resolve, rl_games_params, stored_form
-from amp_train.config.run_dir import make_run_dir
 from amp_train.config.schema import Config
 
 __all__ = [
     "Config",
     "check_sweep",
     "compose",
-    "make_run_dir",
     "resolve",
     "rl_games_params",
     "stored_form",

@@ -11,9 +11,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from amp_train.config.foreign import check_config_folders, checked_stored, search_folders
 from amp_train.config.overrides import check_overrides, parse_overrides
 from amp_train.config.schema import GROUPS, LIMITS, TRAINED_KEYS, Config, register_schema
+from amp_train.config.stored import check_config_folders, checked_stored, search_folders
 from amp_train.errors import ConfigError
 from amp_train.paths import CONF_DIR
 

@@ -9,11 +9,11 @@ from typing import Any, Dict, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from amp_train.config import sim_choice
 from amp_train.config.limits import check_limits
-from amp_train.config.processes import Launch, launched
 from amp_train.config.schema import Config
+from amp_train.distributed.launch import Launch, launched
 from amp_train.errors import ConfigError, unknown_choice
+from amp_train.sim import choice as sim_choice
 
 logger = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from rl_games.common.common_losses import critic_loss
 from torch import Tensor
 
 from amp_train.checkpoint.load import load_model_state
+from amp_train.distributed.ranks import state_tensors
 from amp_train.errors import ConfigError
 from amp_train.learning.advantages import gae, next_values_of
 from amp_train.learning.amp_streams import AmpStreams
 from amp_train.learning.disc_loss import discriminator_loss
-from amp_train.learning.distributed import state_tensors
 from amp_train.learning.epoch_stats import TENSORBOARD_TAGS, MinibatchStats
 from amp_train.learning.finite_check import check_update
 from amp_train.learning.losses import bound_loss, disc_objective, gaussian_kl, trust_region_loss

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, NamedTuple, Union
 import torch
 from torch import Tensor
 
-from amp_train.learning.distributed import ALONE, Ranks
+from amp_train.distributed.ranks import ALONE, Ranks
 from amp_train.learning.normalizer import AmpObsNormalizer
 from amp_train.learning.replay_buffer import ReplayBuffer
 from amp_train.learning.settings import AmpSettings

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amp_train.learning.distributed import ALONE, Ranks
+from amp_train.distributed.ranks import ALONE, Ranks
 
 
 class AmpObsNormalizer(nn.Module):

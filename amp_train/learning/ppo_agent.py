@@ -10,8 +10,8 @@ from rl_games.common.schedulers import IdentityScheduler, RLScheduler
 from torch import Tensor
 
 from amp_train.checkpoint.load import load_model_state, safe_load
+from amp_train.distributed.ranks import ALONE
 from amp_train.errors import CheckpointError
-from amp_train.learning.distributed import ALONE
 from amp_train.learning.optimizer import fit_optimizer_state
 from amp_train.learning.rollout import RolloutAgent
 

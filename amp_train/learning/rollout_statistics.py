@@ -8,7 +8,7 @@ from typing import Any, Tuple
 import torch
 from torch import Tensor
 
-from amp_train.learning.distributed import ALONE, Ranks
+from amp_train.distributed.ranks import ALONE, Ranks
 from amp_train.learning.normalizer import take_in
 
 

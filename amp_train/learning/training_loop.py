@@ -17,7 +17,7 @@ from torch import Tensor
 from amp_train.checkpoint.atomic import Digest, digest_of
 from amp_train.checkpoint.save_faults import SaveFaults, failure_of
 from amp_train.checkpoint.store import POLICY_SUFFIX, CheckpointStore, load_state, save_file, state_name
-from amp_train.learning.distributed import ALONE, Ranks, state_tensors
+from amp_train.distributed.ranks import ALONE, Ranks, state_tensors
 from amp_train.learning.save_schedule import SaveSchedule
 from amp_train.learning.training_state import continue_from, training_state
 

@@ -27,8 +27,8 @@ import numpy as np
 
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MAX_JOINTS, MotionClip
-from amp_train.motion.npy import MAX_FILE_BYTES, parse_npy
 from amp_train.untrusted import printable
+from amp_train.untrusted.npy import MAX_FILE_BYTES, parse_npy
 
 ZIP_MAGIC = b"PK\x03\x04"
 _MAX_MEMBERS = 32

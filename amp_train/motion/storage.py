@@ -9,10 +9,10 @@ from amp_train.motion.clip import MotionClip
 from amp_train.motion.fit import bundled_humanoid, match_joints
 from amp_train.motion.ground import place_on_ground
 from amp_train.motion.importers import parse_foreign
-from amp_train.motion.npy import read_file
 from amp_train.motion.npz import ZIP_MAGIC, parse_npz
 from amp_train.paths import MOTIONS_DIR
 from amp_train.untrusted import printable
+from amp_train.untrusted.npy import read_file
 
 CLIP_SUFFIX = ".npz"
 DATASET_SUFFIXES = (".yaml", ".yml")

@@ -16,10 +16,10 @@ import torch
 
 from amp_train.checkpoint.store import newest_valid
 from amp_train.cli import train
-from amp_train.config.run_lock import RunLock
-from amp_train.integration.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
 from amp_train.learning import save_schedule
 from amp_train.paths import MOTIONS_DIR
+from amp_train.resume.run_lock import RunLock
+from amp_train.runner.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
 from amp_train.sim.mujoco_cpu import MujocoSimulator
 from amp_train.telemetry import MetricsFiles
 

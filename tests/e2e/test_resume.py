@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from amp_train.checkpoint.load import safe_load
 from amp_train.checkpoint.store import read_manifests
 from amp_train.cli import train
-from amp_train.integration.stopping import EXIT_STOPPED, EXIT_USER_ERROR, StopRequest
+from amp_train.runner.stopping import EXIT_STOPPED, EXIT_USER_ERROR, StopRequest
 from amp_train.telemetry import MetricsFiles
 
 ITERATIONS = 7

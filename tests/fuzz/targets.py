@@ -21,7 +21,7 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.checkpoint.load import load_plain, safe_load
 from amp_train.checkpoint.store import fault_of, read_manifest
-from amp_train.config.foreign import check_config_folders
+from amp_train.config.stored import check_config_folders
 from amp_train.errors import UserError
 from amp_train.motion import MotionClip, bundled_humanoid, load_clip, load_dataset, save_clip
 

@@ -12,7 +12,7 @@ from amp_train.cli.slurm_launcher import SweepJobError, check_launcher, saved_be
 from amp_train.config import check_sweep
 from amp_train.config.overrides import parse_overrides
 from amp_train.errors import ConfigError, MissingPackageError
-from amp_train.integration.stopping import EXIT_STOPPED, StopRequest
+from amp_train.runner.stopping import EXIT_STOPPED, StopRequest
 
 SLURM = ["hydra/launcher=slurm", "seed=1,2"]
 

@@ -16,7 +16,7 @@ package = types.ModuleType("amp_train.learning")
 package.__path__ = [str(Path(amp_train.__file__).parent / "learning")]
 sys.modules[package.__name__] = package
 
-from amp_train.learning.distributed import JoinedRanks, RankLostError  # noqa: E402
+from amp_train.distributed.ranks import JoinedRanks, RankLostError  # noqa: E402
 
 
 def main(fault: str, timeout_s: float, join_timeout_s: float = 100.0) -> int:

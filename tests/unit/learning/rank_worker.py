@@ -9,9 +9,9 @@ import torch
 from fake_env import PointMassVecEnv
 from make_agent import CONFIG, make_agent
 
+from amp_train.distributed.ranks import JoinedRanks, Ranks
 from amp_train.errors import ConfigError, UserError
 from amp_train.learning.agent import AMPAgent
-from amp_train.learning.distributed import JoinedRanks, Ranks
 
 ENVS, HORIZON = CONFIG["num_actors"], CONFIG["horizon_length"]
 ONE_MINIBATCH = {"minibatch_size": ENVS * HORIZON, "amp_minibatch_size": ENVS * HORIZON, "advantage_clip": 2.0}

@@ -7,7 +7,7 @@ import torch
 from launch_ranks import start_ranks, wait_for
 from make_agent import CONFIG
 
-from amp_train.learning.distributed import ALONE
+from amp_train.distributed.ranks import ALONE
 from amp_train.learning.rollout_statistics import standardized
 
 WORKER = Path(__file__).with_name("rank_worker.py")

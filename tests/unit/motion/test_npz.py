@@ -16,8 +16,8 @@ from make_clip import random_clip
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion import load_clip, save_clip
-from amp_train.motion.npy import parse_npy
 from amp_train.motion.npz import parse_npz
+from amp_train.untrusted.npy import parse_npy
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from amp_train.learning.distributed import ALONE, Ranks
+from amp_train.distributed.ranks import ALONE, Ranks
 from amp_train.telemetry import TrainingObserver
 from amp_train.telemetry.scalar_tee import ScalarTee
 from amp_train.telemetry.sinks import RowSink, ScalarSink

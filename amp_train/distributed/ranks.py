@@ -1,0 +1,243 @@
+"""Training in several processes ("ranks"), each with environments, replay and randomness of its own.
+
+What must be common is made common here: gradients are averaged, statistics are taken over the rows of all ranks, and a
+decision to stop is everyone's. Parameters are then equal on all ranks at all times, because every rank makes the same
+step from the same state. `ALONE` is the single process, for which all of this is nothing.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from amp_train.distributed.watch import ROLL_CALL_S, RankWatch, missing_ranks, place_key, this_process
+from amp_train.errors import ConfigError, TrainingError, UserError
+
+DEFAULT_TIMEOUT_S = 120.0
+# What the first rank does alone, between two iterations: measuring, saving.
+PATIENCE_S = 1800.0
+
+Result = TypeVar("Result")
+_joins = itertools.count()  # a sweep meets anew for every job, in the same store
+
+
+class RankLostError(TrainingError):
+    """Another rank ended or hangs, and this training cannot go on."""
+
+
+class Ranks:
+    """The only process of a training; the base of `JoinedRanks`, which says what each method does with several."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank writes, prints and evaluates."""
+        return self.rank == 0
+
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors of one dtype, equally shaped on all ranks, by their means over the ranks."""
+
+    def broadcast_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by those of the first rank."""
+
+    def sum(self, values: Sequence[float]) -> List[float]:
+        """Return the sums of plain numbers over the ranks."""
+        return [float(value) for value in values]
+
+    def joined_moments(self, count: int, mean: Tensor, var: Tensor) -> Tuple[int, Tensor, Tensor]:
+        """Return rows, mean and (biased) variance of all ranks' rows together, given those of this one's.
+
+        Every rank has the same number of rows.
+        """
+        return count, mean, var
+
+    def agree(self, reason: Optional[str]) -> Optional[str]:
+        """Return the reason to stop of the lowest rank that has one, None if none has."""
+        return reason
+
+    def first_does(self, function: Callable[[], Result]) -> Result:
+        """Call a function on the first rank only; every rank gets its result (plain JSON), or its UserError."""
+        return function()
+
+    def wait(self) -> None:
+        """Wait until every rank is here."""
+
+    def __enter__(self) -> "Ranks":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
+    ) -> None:
+        """Leave; with an error, the other ranks are told why."""
+
+
+ALONE = Ranks()
+
+
+class JoinedRanks(Ranks):
+    """The processes that train together. Every rank must call the same methods in the same order.
+
+    Tensors on the CPU go by gloo, those on CUDA by NCCL.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        world_size: int,
+        uses_cuda: bool = False,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        join_timeout_s: Optional[float] = None,
+    ) -> None:
+        """Meet the other ranks at MASTER_ADDR and MASTER_PORT.
+
+        Args:
+            uses_cuda: whether the learner is on CUDA; its device must be set already.
+            timeout_s: how long to wait for the others in every operation.
+            join_timeout_s: how long to wait for them here; None: as long.
+
+        Raises:
+            RankLostError: not all came.
+        """
+        self.rank, self.world_size = rank, world_size
+        meeting = next(_joins)
+        patience_s = timeout_s if join_timeout_s is None else join_timeout_s
+        store = _store(meeting, self.is_first, patience_s)
+        store.set(place_key(self.rank), this_process())
+        missing = missing_ranks(store, self.world_size, patience_s)
+        if missing is not None:
+            raise RankLostError(
+                "Of {} processes, rank {} did not come within {:.0f} s.".format(
+                    self.world_size, ", ".join(str(rank) for rank in missing), patience_s
+                )
+            )
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if uses_cuda else "gloo",
+            store=dist.PrefixStore("group", store),
+            rank=self.rank,
+            world_size=self.world_size,
+            timeout=timedelta(seconds=timeout_s),
+        )
+        self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=max(PATIENCE_S, timeout_s)))
+        # Later than an operation's own time-out, which ends in better order.
+        silence_s = timeout_s + 2.0 * ROLL_CALL_S
+        self._watch = RankWatch(_store(meeting, False, timeout_s), self.rank, self.world_size, silence_s)
+        self._watch.start()
+
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        with self._lost_are_named():
+            dist.all_reduce(flat)
+        flat /= self.world_size
+        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+            tensor.copy_(mean.view_as(tensor))
+
+    def broadcast_(self, tensors: Sequence[Tensor]) -> None:
+        with self._lost_are_named():
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def sum(self, values: Sequence[float]) -> List[float]:
+        total = torch.tensor([float(value) for value in values], dtype=torch.float64)
+        with self._lost_are_named():
+            dist.all_reduce(total)
+        return list(total.tolist())
+
+    def joined_moments(self, count: int, mean: Tensor, var: Tensor) -> Tuple[int, Tensor, Tensor]:
+        """Merge by the formula for the variance of a union of samples (Chan et al. 1983), in double precision.
+
+        Every rank adds up in the order of the ranks, so that all get the same bits.
+        """
+        mine = torch.stack((mean.double(), var.double()))
+        gathered = [torch.empty_like(mine) for _ in range(self.world_size)]
+        with self._lost_are_named():
+            dist.all_gather(gathered, mine)
+        means, variances = torch.stack(gathered, dim=1)
+        joined = means.mean(dim=0)
+        joined_var = (variances + (means - joined).square()).mean(dim=0)
+        return count * self.world_size, joined, joined_var
+
+    def agree(self, reason: Optional[str]) -> Optional[str]:
+        """As in `Ranks`. Waits patiently: the first rank may have been measuring or saving."""
+        speaker = torch.tensor(self.world_size if reason is None else self.rank)
+        with self._lost_are_named():
+            dist.all_reduce(speaker, dist.ReduceOp.MIN, group=self._patient)
+        return None if speaker == self.world_size else str(self._tell(reason, int(speaker)))
+
+    def first_does(self, function: Callable[[], Result]) -> Result:
+        """As in `Ranks`. Waits patiently."""
+        answer: Any = None
+        if self.is_first:
+            try:
+                answer = {"result": function()}
+            except UserError as error:
+                self._tell({"error": str(error)}, 0)
+                raise
+        answer = self._tell(answer, 0)
+        if "error" in answer:
+            raise ConfigError(answer["error"])
+        return answer["result"]  # type: ignore[no-any-return]
+
+    def _tell(self, message: Any, speaker: int) -> Any:
+        """Return the speaker's message, plain JSON: what comes from elsewhere must not be able to run."""
+        text = json.dumps(message).encode() if self.rank == speaker else b""
+        length = torch.tensor(len(text))
+        with self._lost_are_named():
+            dist.broadcast(length, speaker, group=self._patient)
+            content = torch.empty(int(length), dtype=torch.uint8)
+            if self.rank == speaker:
+                content.copy_(torch.frombuffer(bytearray(text), dtype=torch.uint8))
+            dist.broadcast(content, speaker, group=self._patient)
+        return json.loads(bytes(content.tolist()).decode())
+
+    def wait(self) -> None:
+        self.agree(None)
+
+    @contextlib.contextmanager
+    def _lost_are_named(self) -> Iterator[None]:
+        """Turn a broken connection or a time-out into an error that names the rank it is due to."""
+        try:
+            yield
+        except RuntimeError as error:
+            who = self._watch.who_is_lost()
+            raise RankLostError("Rank {} cannot go on: {}.".format(self.rank, who.rstrip("."))) from error
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
+    ) -> None:
+        if error is None:
+            self.wait()
+            self._watch.stop()
+            dist.destroy_process_group()
+            return
+        if not isinstance(error, RankLostError):
+            self._watch.report_failure(" ".join("{}: {}".format(type(error).__name__, error).split()))
+        # The connections close with the process; to take them down in order would need the others.
+
+
+def _store(meeting: int, keeps_it: bool, timeout_s: float) -> dist.Store:
+    """Connect to the key-value store of the rendezvous; torchrun keeps one, else the first rank must."""
+    is_server = keeps_it and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=is_server,
+        timeout=timedelta(seconds=timeout_s),
+        wait_for_workers=False,
+        multi_tenant=True,
+    )
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return dist.PrefixStore("amp_train/{}/{}".format(attempt, meeting), store)
+
+
+def state_tensors(module: nn.Module) -> List[Tensor]:
+    """Return the parameters and buffers of a module, in one order on all ranks."""
+    return [tensor.detach() for tensor in module.state_dict().values()]

@@ -1,0 +1,1 @@
+"""Continuing a training: what is saved, found, compared, cut back and put back."""

@@ -1,0 +1,75 @@
+"""Diverging physics while training: the first cases are kept for a look, and too many of them end the training."""
+
+import logging
+from pathlib import Path
+
+from amp_train.env import AmpEnv
+from amp_train.env.divergence import Divergences, save_dump
+from amp_train.errors import SimulationError
+from amp_train.runner.episodes import say_warnings
+
+logger = logging.getLogger(__name__)
+
+MAX_DUMPS = 3  # in a run directory, so that a job which is requeued again and again does not fill it
+MIN_WINDOW_STEPS = 10_000  # over fewer environment steps a share means little
+
+
+class DivergenceWatch:
+    """Looks once an iteration at what the environments have counted."""
+
+    def __init__(self, env: AmpEnv, run_dir: Path, max_share: float) -> None:
+        """Watch.
+
+        Args:
+            run_dir: where dumps go.
+            max_share: of the environment steps, counted anew after each MIN_WINDOW_STEPS or each iteration.
+        """
+        self._env, self._run_dir, self._max_share = env, run_dir, max_share
+        self._num_steps = self._num_diverged = 0
+
+    def check(self, iteration: int) -> None:
+        """Look at the iteration that has just ended.
+
+        Raises:
+            SimulationError: physics diverges too often.
+        """
+        found = self._env.pop_divergences()
+        say_warnings(self._env.simulator)
+        if found.num_diverged:
+            self._dump(found, iteration)
+        self._num_steps += found.num_steps
+        self._num_diverged += found.num_diverged
+        if self._num_diverged > self._max_share * max(self._num_steps, MIN_WINDOW_STEPS):
+            raise SimulationError(self._verdict(iteration))
+        if self._num_steps >= MIN_WINDOW_STEPS:
+            self._num_steps = self._num_diverged = 0
+
+    def _dump(self, found: Divergences, iteration: int) -> None:
+        """Write the states that diverged, if the run directory has few of such files yet."""
+        if len(self._dumps()) >= MAX_DUMPS:
+            return
+        path = self._run_dir / "diverged_physics_ep_{}.npz".format(iteration)
+        try:
+            save_dump(path, found, self._env.spec, iteration)
+        except OSError as error:
+            logger.warning("Physics diverged, and %s could not be written: %s.", path, error.strerror or error)
+            return
+        logger.warning(
+            "Physics diverged in %d environment steps of iteration %d; the training goes on. States: %s",
+            found.num_diverged,
+            iteration,
+            path,
+        )
+
+    def _dumps(self) -> "list[Path]":
+        return sorted(self._run_dir.glob("diverged_physics_ep_*.npz"))
+
+    def _verdict(self, iteration: int) -> str:
+        dumps = self._dumps()
+        return (
+            "Physics diverged in {} of the last {} environment steps, more than max_diverged_share={:g}, at iteration "
+            "{}. The states and actions before are in {}. Take smaller physics steps (sim.decimation=8), or look at "
+            "the character's masses, gains and limits; then continue from the last checkpoint.".format(
+                self._num_diverged, self._num_steps, self._max_share, iteration, dumps[-1] if dumps else "no file"
+            )
+        )

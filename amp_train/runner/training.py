@@ -1,0 +1,161 @@
+"""Running a training: rl_games' runner, the environment and the telemetry put together."""
+
+import os
+import platform
+import re
+import secrets
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, cast
+
+import torch
+
+import amp_train
+from amp_train.checkpoint.find import find_checkpoint
+from amp_train.checkpoint.load import safe_load
+from amp_train.checkpoint.store import remove_unfinished
+from amp_train.config import Config, rl_games_params, stored_form
+from amp_train.distributed.ranks import ALONE, Ranks
+from amp_train.env import AmpEnv
+from amp_train.resume.resumption import STATE_FORMAT, Resumption, input_files
+from amp_train.resume.rows import cut_metrics
+from amp_train.runner.divergence_watch import DivergenceWatch
+from amp_train.runner.ranks import rank_seed
+from amp_train.runner.rl_games import load_runner
+from amp_train.runner.training_eval import TrainingEvaluation
+from amp_train.runner.vec_env import AMPVecEnv
+from amp_train.telemetry import MetricsFiles, ProgressBar, TrainingObserver, WandbSink, stdout_to_file
+from amp_train.telemetry.event_file import cut_event_files
+
+WANDB_ID_FILE = "wandb_id.txt"
+RECORDED_PACKAGES = ("torch", "rl_games", "mujoco", "numpy", "hydra-core")
+
+
+def train(
+    cfg: Config,
+    env: AmpEnv,
+    run_dir: Path,
+    stop_reason: Optional[Callable[[], Optional[str]]] = None,
+    resumption: Optional[Resumption] = None,
+    ranks: Ranks = ALONE,
+) -> Optional[str]:
+    """Train until the iterations are done; checkpoints, metrics and rl_games' own output go to the run directory.
+
+    Args:
+        cfg: resolved, its `experiment` naming the run directory.
+        env: the training environments.
+        run_dir: exists already, and is this training's alone.
+        stop_reason: asked after every iteration; a text ends the training.
+        resumption: where to go on; without one the training begins, and a former one's metrics in `run_dir` go.
+        ranks: the processes that train together; the first one writes all but the other ones' training states.
+
+    Returns:
+        Why the training was stopped before its end, None if it came to it.
+    """
+    params = rl_games_params(cfg)
+    params["seed"] = rank_seed(cfg.seed, ranks.rank)
+    params["config"]["checkpoint_extra"] = description(cfg, env)
+    if ranks.is_first:
+        clean_up(run_dir, resumption)
+    watch = DivergenceWatch(env, run_dir, cfg.max_diverged_share)
+    vec_env = AMPVecEnv(env, str(cfg.rl_device), watch.check)
+    evaluation = TrainingEvaluation(cfg, active=ranks.is_first)
+    observer = TrainingObserver(
+        [MetricsFiles(run_dir), ProgressBar()] if ranks.is_first else [],
+        _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None,
+        lambda: evaluation.row(observer.agent),
+        params["config"]["disc_reward_scale"],
+        lambda: {"num_diverged": env.num_diverged},
+    )
+    start = {"checkpoint": cfg.checkpoint, "sigma": cfg.sigma}
+    if resumption is not None:
+        start = {"checkpoint": str(resumption.checkpoint.policy), "sigma": None}
+        params["config"]["training_state"] = str(resumption.checkpoint.state(ranks.rank))
+    try:
+        with stdout_to_file(run_dir / "rl_games.log" if ranks.is_first else os.devnull):
+            runner = load_runner(params, vec_env, observer, ranks)
+            runner.params["config"]["stop_reason"] = stop_reason
+            if cfg.torch_deterministic:
+                _make_deterministic()
+            runner.run({"train": True, "play": False, **start})
+    finally:
+        observer.close()
+        evaluation.close()
+    return cast(Optional[str], observer.agent.stopped_by)
+
+
+def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
+    """Take away what a crash left half written, and every row and scalar from after the checkpoint."""
+    checkpoint = None if resumption is None else resumption.checkpoint
+    remove_unfinished(run_dir / "nn")
+    cut_metrics(run_dir, 0 if checkpoint is None else checkpoint.iteration)
+    cut_event_files(run_dir / "summaries", {} if checkpoint is None else checkpoint.event_files)
+
+
+def description(cfg: Config, env: AmpEnv) -> Dict[str, Any]:
+    """Return what a policy's file says of how it was trained."""
+    return {
+        "config": stored_form(cfg),
+        "versions": versions(),
+        "input_files": input_files(cfg, env.spec),
+        "state_format": STATE_FORMAT,
+    }
+
+
+def newest_checkpoint(run_dir: Path) -> Optional[Path]:
+    """Return the checkpoint of the run that was written last."""
+    found: List[Path] = sorted((run_dir / "nn").glob("*.pth"), key=lambda path: path.stat().st_mtime_ns)
+    return found[-1] if found else None
+
+
+def stored_config(checkpoint: str) -> Optional[Dict[str, Any]]:
+    """Return the configuration that a checkpoint carries; one of IsaacGymEnvs carries none."""
+    extra = safe_load(find_checkpoint(checkpoint)).get("amp_train")
+    config = extra.get("config") if isinstance(extra, dict) else None
+    return config if isinstance(config, dict) else None
+
+
+def versions() -> Dict[str, str]:
+    """Return what this runs on, for the record."""
+    found = {"amp_train": amp_train.__version__, "python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def _wandb_sink(cfg: Config, run_dir: Path, resumed: bool) -> Optional[WandbSink]:
+    if not cfg.wandb_activate:
+        return None
+    init_args: Dict[str, Any] = {
+        "id": wandb_id(run_dir, resumed),
+        "resume": "allow",
+        "project": cfg.wandb_project,
+        "entity": cfg.wandb_entity,
+        "group": cfg.wandb_group,
+        "name": cfg.wandb_name or cfg.experiment,
+        "tags": list(cfg.wandb_tags),
+        "dir": str(run_dir),
+        "config": stored_form(cfg),
+        "settings": {"console": "off"},  # it would wrap the streams that the progress bar writes to
+    }
+    return WandbSink(init_args)
+
+
+def wandb_id(run_dir: Path, resumed: bool) -> str:
+    """Return wandb's name for the run, of which a continued training keeps the one it began with."""
+    path = run_dir / WANDB_ID_FILE
+    kept = path.read_text().strip() if resumed and path.is_file() else ""
+    if re.fullmatch("[0-9a-f]{16}", kept):
+        return kept
+    new = secrets.token_hex(8)
+    path.write_text(new + "\n")
+    return new
+
+
+def _make_deterministic() -> None:
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)

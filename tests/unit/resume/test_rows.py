@@ -1,0 +1,54 @@
+"""Rows from after a checkpoint are taken back, and halves of rows."""
+
+import csv
+import json
+
+from amp_train.resume.rows import cut_metrics
+from amp_train.telemetry import MetricsFiles
+
+
+def write_rows(folder, iterations):
+    files = MetricsFiles(folder)
+    for iteration in iterations:
+        files.write({"iteration": iteration, "disc_advice": 'a "b", c', "pose": None})
+    files.close()
+
+
+def iterations(folder):
+    """Return the iterations in both files, which must agree."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        in_csv = [int(row["iteration"]) for row in csv.DictReader(file)]
+    in_jsonl = [json.loads(line)["iteration"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert in_csv == in_jsonl
+    return in_csv
+
+
+def test_rows_after_the_checkpoint_go_and_the_next_session_writes_them_anew(tmp_path):
+    write_rows(tmp_path, range(1, 13))
+    cut_metrics(tmp_path, 10)
+    assert iterations(tmp_path) == list(range(1, 11))
+    write_rows(tmp_path, (11, 12))
+    assert iterations(tmp_path) == list(range(1, 13))
+
+
+def test_a_row_that_a_crash_cut_short_goes(tmp_path):
+    write_rows(tmp_path, (1, 2))
+    for name, half in (("metrics.csv", b"3,advi"), ("metrics.jsonl", b'{"iteration": 3, "disc')):
+        with (tmp_path / name).open("ab") as file:
+            file.write(half)
+    cut_metrics(tmp_path, 5)
+    assert iterations(tmp_path) == [1, 2]
+
+
+def test_a_training_that_begins_anew_begins_with_other_columns_if_it_likes(tmp_path):
+    write_rows(tmp_path, (1, 2))
+    cut_metrics(tmp_path, 0)
+    files = MetricsFiles(tmp_path)
+    files.write({"iteration": 1, "other": 2})
+    files.close()
+    assert (tmp_path / "metrics.csv").read_text().split() == ["iteration,other", "1,2"]
+
+
+def test_a_run_without_metrics_has_nothing_to_cut(tmp_path):
+    cut_metrics(tmp_path, 3)
+    assert list(tmp_path.iterdir()) == []
