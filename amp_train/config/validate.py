@@ -59,7 +59,8 @@ def _check_fields(node: DictConfig, prefix: str) -> None:
 
     Values come before groups: `num_envs` is named in an error, not a key further down that refers to it.
     """
-    for setting in sorted(fields(OmegaConf.get_type(node)), key=lambda f: isinstance(node[f.name], DictConfig)):
+    settings = fields(cast(Any, OmegaConf.get_type(node)))
+    for setting in sorted(settings, key=lambda f: isinstance(node[f.name], DictConfig)):
         _check_value(f"{prefix}{setting.name}", node[setting.name], setting)
 
 
@@ -68,7 +69,7 @@ def _check_value(key: str, value: Any, setting: "Field[Any]") -> None:
         _check_fields(value, f"{key}.")
     elif isinstance(value, DictConfig):
         for name in value:
-            _check_value(f"{key}.{name}", value[name], setting)
+            _check_value(f"{key}.{name!s}", value[name], setting)
     elif isinstance(value, ListConfig):
         for item in value:
             _check_value(key, item, setting)
