@@ -230,7 +230,12 @@ def check_policy_file(path: Union[str, Path]) -> None:
     path = Path(path)
     manifest = path.with_name(path.name[: -len(POLICY_SUFFIX)] + MANIFEST_SUFFIX)
     if path.name.endswith(POLICY_SUFFIX) and manifest.is_file():
-        digest = read_manifest(manifest).files[path.name]
+        try:
+            digest = read_manifest(manifest).files[path.name]
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"Checkpoint {path} is damaged: {error}. Use another one, or remove {manifest} to use it unchecked."
+            ) from error
         fault = _fault_of_file(path, digest)
         if fault:
             raise CheckpointError("Checkpoint {} is damaged: {}. Use another one.".format(path, fault))

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, List, Optional, Tuple, cast
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from amp_train.cli.arguments import check_hydra_arguments, one_line_errors, sweep_job_number, task_overrides
-from amp_train.cli.play import describe, path_or_reason, play_checkpoint, record_video
+from amp_train.cli.arguments import (
+    check_hydra_arguments,
+    command,
+    one_line_errors,
+    sweep_job_number,
+    task_overrides,
+)
+from amp_train.cli.play import checkpoint_config, describe, path_or_reason, play_checkpoint, record_video
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
-from amp_train.config import Config, resolve, with_overrides
+from amp_train.config import Config, resolve
+from amp_train.config.resolve import name_motion_after_file
 from amp_train.config.schema import register_schema
-from amp_train.config.validate import check_training
+from amp_train.config.validate import check_paths, check_training
 from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.paths import CONF_DIR
@@ -40,9 +47,9 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
     # Where several processes train together, one that is lost is a line of ours, not pages of stack frames.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    import_isaacgym_first(sys.argv[1:])
-    register_schema()
-    with one_line_errors():
+    with command():
+        import_isaacgym_first(sys.argv[1:])
+        register_schema()
         check_hydra_arguments(sys.argv[1:])
         with sweep_errors():
             hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(run_job)()
@@ -61,11 +68,14 @@ def train_job(cfg: Config) -> None:
     """Begin or resume a training, and say what is left of it: checkpoint, curves, video."""
     from amp_train.runner.ranks import common_resumption, join_ranks, start_common
 
+    check_paths(cfg)
+    name_motion_after_file(cfg, task_overrides())
     with ExitStack() as held:
         stop = held.enter_context(StopRequest(cfg.max_time_s))
         ranks = join_ranks(cfg, held)
         resumption = common_resumption(ranks, lambda: _look_for_resumption(cfg, held))
-        cfg = resolve(_continued(cfg) if resumption is None else _with_its_configuration(cfg, resumption))
+        cfg = _continued(cfg) if resumption is None else _with_its_configuration(cfg, resumption)
+        cfg = resolve(cfg, task_overrides())
         start_common(cfg, ranks)
         if resumption is not None and _is_done(cfg, resumption):
             print(f"All {cfg.max_iterations} iterations are done.")
@@ -120,10 +130,7 @@ def _new_run_dir(cfg: Config, held: ExitStack) -> str:
 
 def _continued(cfg: Config) -> Config:
     """Return the configuration to train with: a checkpoint's own, if one is continued, with the command line on top."""
-    from amp_train.runner.training import stored_config
-
-    stored = stored_config(cfg.checkpoint) if cfg.checkpoint else None
-    return cfg if stored is None else with_overrides(stored, task_overrides(), cfg)
+    return checkpoint_config(cfg.checkpoint, task_overrides(), cfg) if cfg.checkpoint else cfg
 
 
 def _announcement(cfg: Config, run_dir: Path, processes: int) -> str:

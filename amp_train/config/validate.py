@@ -4,6 +4,7 @@
 """
 
 import importlib.util
+import os
 import re
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, Dict, List, Optional, Sequence, cast
@@ -17,6 +18,7 @@ from amp_train.errors import CheckpointError, ConfigError, MissingPackageError, 
 from amp_train.untrusted import printable
 
 MAX_LAYERS, MAX_NAME = 16, 100
+PATHS = ("motion.file", "character.mjcf", "train_dir", "experiment", "checkpoint", "resume")
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
 CPU_SIMULATORS = ("mujoco",)
@@ -32,15 +34,43 @@ def check_config(cfg: Config) -> None:
         ConfigError: naming the key, what was given and what is allowed.
     """
     tree = cast(DictConfig, cfg)
-    _check_fields(_complete(tree), "")
+    check_fields(_complete(tree))
     for key in ("train.params.network.mlp.units", "train.params.network.disc.units"):
         units = list(OmegaConf.select(tree, key))
         if len(units) > MAX_LAYERS:
             raise ConfigError(f"{key} must be at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
+    check_paths(cfg)
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
     _check_randomization(cfg.task.task.randomization_params)
+
+
+def check_paths(cfg: Config) -> None:
+    """Check that every path could be one; whether there is a file is said where it is read.
+
+    Raises:
+        ConfigError: a name that is too long, of an unknown user, or below a folder that may not be entered.
+    """
+    for key in PATHS:
+        path = OmegaConf.select(cast(DictConfig, cfg), key)
+        if path is not None:
+            check_path(key, path)
+
+
+def check_path(key: str, path: str) -> None:
+    """As `check_paths`, for one."""
+    shown = f"{key}={printable(path)[:MAX_NAME]}"
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ConfigError(f"{shown} names a user that this machine does not know. Give the whole path.")
+    try:
+        os.stat(expanded)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{shown} cannot be used as a path: {reason}.") from error
 
 
 def _complete(tree: DictConfig) -> DictConfig:
@@ -54,10 +84,13 @@ def _complete(tree: DictConfig) -> DictConfig:
     return filled
 
 
-def _check_fields(node: DictConfig, prefix: str) -> None:
+def check_fields(node: DictConfig, prefix: str = "") -> None:
     """Check a node of the schema, and all below it, against the metadata of their fields.
 
     Values come before groups: `num_envs` is named in an error, not a key further down that refers to it.
+
+    Raises:
+        ConfigError: a number out of its range, or a word that is none of the choices.
     """
     settings = fields(cast(Any, OmegaConf.get_type(node)))
     for setting in sorted(settings, key=lambda f: isinstance(node[f.name], DictConfig)):
@@ -66,7 +99,7 @@ def _check_fields(node: DictConfig, prefix: str) -> None:
 
 def _check_value(key: str, value: Any, setting: "Field[Any]") -> None:
     if isinstance(value, DictConfig) and is_dataclass(OmegaConf.get_type(value)):
-        _check_fields(value, f"{key}.")
+        check_fields(value, f"{key}.")
     elif isinstance(value, DictConfig):
         for name in value:
             _check_value(f"{key}.{name!s}", value[name], setting)
