@@ -20,7 +20,7 @@ from amp_train.cli.arguments import (
 from amp_train.cli.play import checkpoint_config, describe, path_or_reason, play_checkpoint, record_video
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config import Config, resolve
-from amp_train.config.resolve import name_motion_after_file
+from amp_train.config.resolve import available_cores, name_motion_after_file
 from amp_train.config.schema import register_schema
 from amp_train.config.validate import check_paths, check_training
 from amp_train.errors import ConfigError, UserError
@@ -30,7 +30,7 @@ from amp_train.resume.configuration import Difference, resumed_config
 from amp_train.resume.disk_check import check_writable
 from amp_train.resume.run_dir import AUTO, make_run_dir, resume_mode, resume_target
 from amp_train.resume.run_lock import RunLock
-from amp_train.runner.stopping import EXIT_DONE, EXIT_STOPPED, StopRequest
+from amp_train.runner.stopping import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, StopRequest
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
     from amp_train.distributed.ranks import Ranks
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: 
     from amp_train.resume.resumption import Resumption
 
 FINAL_EPISODES = 16
+SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS = 100, 30  # a whole episode of 300 steps from 30,000 samples
 
 
 def main() -> None:
@@ -113,6 +114,7 @@ def _train(
         run_dir = Path(cfg.train_dir) / cfg.experiment
     if ranks.is_first:
         OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
+    _note_other_work(cfg)
     print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
     started_s = time.perf_counter()
     stopped_by = train(cfg, env, run_dir, stop, resumption, ranks)
@@ -134,14 +136,25 @@ def _continued(cfg: Config) -> Config:
 
 
 def _announcement(cfg: Config, run_dir: Path, processes: int) -> str:
-    agent = cfg.train.params.config
-    samples = processes * cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * agent.horizon_length
+    samples = processes * _samples(cfg)
     each = f"{processes} processes of " if processes > 1 else ""
     return (
         f"Training {cfg.task.name} on '{cfg.motion.name}': {each}{cfg.num_envs} environments ({cfg.sim.name}, "
         f"{cfg.num_threads} threads), learner on {cfg.rl_device}, {cfg.max_iterations} iterations, {samples:,} samples "
         f"-> {run_dir}"
     )
+
+
+def _samples(cfg: Config) -> int:
+    """Return how many samples one process of a resolved training collects."""
+    return cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * cfg.train.params.config.horizon_length
+
+
+def _note_other_work(cfg: Config) -> None:
+    """Say if the machine is busy already, which makes threads wait for one another."""
+    cores, load = available_cores(), os.getloadavg()[0]
+    if load >= cores and cast(int, cfg.num_threads) > 1:
+        print(f"This machine is busy (load {load:.1f}, {cores} cores): num_threads=1 may be faster.", flush=True)
 
 
 def _how_to_go_on(run_dir: Path, stopped_by: str, processes: int) -> str:
@@ -241,17 +254,26 @@ def _report(cfg: Config, run_dir: Path) -> None:
     checkpoint = newest_checkpoint(run_dir)
     print(f"  checkpoint  {checkpoint}")
     print(f"  curves      {path_or_reason(lambda: plot_curves(run_dir / 'metrics.csv', run_dir / 'curves.png'))}")
-    if cfg.video and checkpoint is not None:
-        try:
-            _final_video(cfg, checkpoint, run_dir / "video.mp4")
-        except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
-            print(f"  video       none. {error}")
+    if not cfg.video or checkpoint is None:
+        return
+    path = run_dir / "video.mp4"
+    try:
+        _final_video(cfg, checkpoint, path)
+    except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
+        print(f"  video       none. {error}")
+    except KeyboardInterrupt:
+        path.unlink(missing_ok=True)
+        print(f"  video       none, interrupted. amp-play checkpoint={checkpoint} records one.")
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
+    """Play the policy that is left, in episodes that are short after a short training."""
     from amp_train.env import make_env
     from amp_train.runner.playback import play
 
+    steps = max(_samples(cfg) // SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS)
+    cfg.task.env.episode_length = min(cfg.task.env.episode_length, steps)
     cfg.num_envs, cfg.task.task.randomize = FINAL_EPISODES, False
     env = make_env(cfg)
     try:

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, cast
+from typing import Any, Dict, Optional, Sequence, Set, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,6 +18,7 @@ from amp_train.untrusted import printable
 logger = logging.getLogger(__name__)
 
 SAMPLES_PER_CORE = 4096  # of a rollout
+SAMPLES_PER_WARM_START_STEP = 25  # at least; a training of a few iterations begins at once
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 AGENT = "train.params.config"
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -30,8 +31,8 @@ def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         cfg: composed.
-        overrides: the command line. Sizes of minibatches that are not on it fit themselves to the rollout, and a clip
-            of its own names the motion.
+        overrides: the command line. Sizes of minibatches that are not on it fit themselves to the rollout, a warm start
+            to the length of the training, and a clip's file names the motion.
 
     Raises:
         ConfigError: a value out of range, or a device that does not exist.
@@ -57,6 +58,9 @@ def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
     agent.max_epochs = _iterations(cfg, launch.world_size if launch else 1)
     agent.max_frames = -1
     cfg.max_iterations = agent.max_epochs
+    if f"{AGENT}.warm_start_steps" not in _keys(overrides):
+        samples = agent.max_epochs * cast(int, cfg.num_envs) * agent.horizon_length
+        agent.warm_start_steps = min(agent.warm_start_steps, samples // SAMPLES_PER_WARM_START_STEP)
     cfg.train.params.load_checkpoint = cfg.checkpoint is not None
     check_simulator(cfg)
     return cfg
@@ -64,15 +68,19 @@ def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
 
 def name_motion_after_file(cfg: Config, overrides: Sequence[str]) -> None:
     """Call the motion what its file is called if the command line gives a file, but no name for it."""
-    keys = {override.key_or_group for override in parse_overrides(overrides)}
+    keys = _keys(overrides)
     if "motion.file" in keys and "motion.name" not in keys:
         name = printable(Path(cfg.motion.file).stem).strip()[:MAX_NAME]
         cfg.motion.name = name or cfg.motion.name
 
 
+def _keys(overrides: Sequence[str]) -> Set[str]:
+    return {override.key_or_group for override in parse_overrides(overrides)}
+
+
 def _fit_minibatches(cfg: Config, overrides: Sequence[str]) -> None:
     """Fit minibatch sizes that are not on the command line to the rollout of another number of environments."""
-    keys = {override.key_or_group for override in parse_overrides(overrides)}
+    keys = _keys(overrides)
     agent = cfg.train.params.config
     batch, changed = cast(int, cfg.num_envs) * agent.horizon_length, []
     if batch % agent.minibatch_size and f"{AGENT}.minibatch_size" not in keys:

@@ -99,7 +99,7 @@ def test_resolving_twice_changes_nothing():
         ("train.params.config.save_interval_s=-1", "save_interval_s"),
         ("train.params.config.keep_checkpoints=0", "keep_checkpoints"),
         ("train.params.config.save_max_share=0", "save_max_share"),
-        ("seed=-1", "seed"),
+        ("seed=-2", "seed"),
         ("max_time_s=0", "max_time_s"),
         ("max_diverged_share=1.5", "max_diverged_share"),
         ("headless=False", "headless"),
