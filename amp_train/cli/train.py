@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ from amp_train.cli.play import checkpoint_config, describe, path_or_reason, play
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config import Config, resolve
 from amp_train.config.resolve import available_cores, name_motion_after_file
-from amp_train.config.schema import register_schema
+from amp_train.config.schema import GROUPS, register_schema
 from amp_train.config.validate import check_paths, check_training
 from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
@@ -37,6 +38,18 @@ if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: 
     from amp_train.env import AmpEnv
     from amp_train.resume.resumption import Resumption
 
+USAGE = """usage: amp-train [group=option ...] [key=value ...] [-m]
+
+Trains a character to move like a motion clip. Examples:
+  amp-train motion=run max_iterations=100      another clip, shorter
+  amp-train motion.file=mine.npz               a clip of your own
+  amp-train resume=runs/NAME                   continue a training exactly
+  amp-train checkpoint=runs/NAME               start a new training from its best policy
+  amp-train -m motion=walk,run seed=1,2        every combination, one after another
+
+Groups and their options:"""
+MORE_USAGE = """Every other key is listed by `amp-train --cfg job`, every flag by `amp-train --hydra-help`."""
+
 FINAL_EPISODES = 16
 SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS = 100, 30  # a whole episode of 300 steps from 30,000 samples
 
@@ -49,11 +62,24 @@ def main() -> None:
     # Where several processes train together, one that is lost is a line of ours, not pages of stack frames.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with command():
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(_usage())
+            return
         import_isaacgym_first(sys.argv[1:])
         register_schema()
         check_hydra_arguments(sys.argv[1:])
         with sweep_errors():
             hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(run_job)()
+
+
+def _usage() -> str:
+    """Return what --help prints; Hydra's own takes seconds to list the groups."""
+    groups = {group: sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")) for group in GROUPS}
+    lines = [
+        textwrap.fill(f"{group}: {', '.join(options)}", 100, initial_indent="  ", subsequent_indent="    ")
+        for group, options in groups.items()
+    ]
+    return "\n".join([USAGE, *lines, "", MORE_USAGE])
 
 
 def run_job(composed: DictConfig) -> None:
