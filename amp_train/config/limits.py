@@ -58,6 +58,20 @@ def check_limits(cfg: Config) -> None:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low(cfg.motion)
     check_randomization(cfg.task.task.randomization_params)
+    check_goal(cfg)
+
+
+def check_goal(cfg: Config) -> None:
+    """Check the task's name and its own settings; a file of the user's own that registers tasks is read before.
+
+    Raises:
+        ConfigError: an unknown task or key, or a value that the task does not take.
+    """
+    from amp_train.env.tasks import load_task_file, task_settings  # brings torch, which Isaac Gym must come before
+
+    if cfg.task_file is not None:
+        load_task_file(cfg.task_file)
+    task_settings(cfg.task.name, cfg.task.goal)
 
 
 def _check_low(motion: MotionConfig) -> None:

@@ -68,7 +68,7 @@ def make(masked: bool, state_init: str, randomize: bool = False) -> AmpEnv:
     ]
     randomization = compose(["task.task.randomization_params." + key for key in null + ["frequency=1"]]).task.task
     randomization.randomize = randomize
-    task: Any = SimpleNamespace(env=SimpleNamespace(**env), task=randomization)
+    task: Any = SimpleNamespace(name="HumanoidAMP", goal={}, env=SimpleNamespace(**env), task=randomization)
     motion = SimpleNamespace(termination_height=None, state_init=None, rise_height=0.5, max_low_s=1.0)
     cfg = SimpleNamespace(task=task, motion=motion, character=SimpleNamespace(fall_bodies=["pelvis", "torso"]))
     cfg.sim = SimpleNamespace(name="mujoco")
