@@ -122,8 +122,8 @@ def task_success(runs: Sequence[Episodes]) -> Dict[str, Any]:
     """Return how well the task was done, nothing for one without a goal.
 
     `task_return` is the normalised return of the AMP paper (Peng et al. 2021, Table 1): the rewards of an episode,
-    none after a fall, over those of an episode of full length with 1 a step. Each of the task's own measures is averaged
-    over the steps that have one, and is None where no step has.
+    none after a fall, over those of an episode of full length with 1 a step. Each of the task's own measures is
+    averaged over the steps that have one, and is None where no step has.
     """
     if not any(run.task_metrics for run in runs):
         return {}

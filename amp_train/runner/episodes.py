@@ -3,7 +3,7 @@ left to callbacks."""
 
 import logging
 from dataclasses import dataclass
-from typing import Dict, Optional, Protocol, Sequence
+from typing import Any, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -29,11 +29,8 @@ class ActingPolicy(Protocol):
     def act(self, obs: Tensor, deterministic: bool) -> Tensor:
         """Return actions (N, num_actions) in -1..1."""
 
-    def disc_logit(self, amp_obs: Tensor) -> Tensor:
-        """Return the discriminator's opinion (N,)."""
-
-    def style_reward(self, disc_logit: Tensor) -> Tensor:
-        """Return what that is worth (N,)."""
+    def judge(self, infos: Mapping[str, Any]) -> Tuple[Tensor, Tensor]:
+        """Return the discriminator's logit and style reward (N,) of a step, given its infos."""
 
 
 @dataclass
@@ -126,7 +123,7 @@ def _step(vec_env: AMPVecEnv, policy: ActingPolicy, obs: Tensor, index: int, det
     env = vec_env.env
     action = policy.act(obs, deterministic)
     _, task_reward, done, infos = vec_env.step(action)
-    logit = policy.disc_logit(infos["amp_obs"])
+    logit, style_reward = policy.judge(infos)
     infos = {name: value.to(env.device) for name, value in infos.items()}
     return EpisodeStep(
         index=index,
@@ -136,7 +133,7 @@ def _step(vec_env: AMPVecEnv, policy: ActingPolicy, obs: Tensor, index: int, det
         action=action.to(env.device),
         state=env.state,
         task_reward=task_reward.to(env.device),
-        style_reward=policy.style_reward(logit).to(env.device),
+        style_reward=style_reward.to(env.device),
         disc_logit=logit.to(env.device),
         done=done.to(env.device),
         terminated=infos["terminate"],

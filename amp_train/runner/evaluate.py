@@ -55,7 +55,7 @@ def evaluate(cfg: Config, checkpoint: str, episodes: int, episode_s: float, seed
             for deterministic, of_kind in runs.items():
                 of_kind.append(record_episodes(seeded, vec_env, policy, deterministic))
             clips = clip_references(recorded_library(seeded, env), env.control_dt_s)
-            demo_logit = policy.disc_logit(vec_env.fetch_amp_obs_demo(DEMO_ROWS)).cpu()
+            demo_logit = policy.demo_logit(DEMO_ROWS).cpu()
         finally:
             env.close()
     scale = seeded.train.params.config.disc_reward_scale

@@ -1,16 +1,16 @@
 """The pose error while training: a few short episodes of the noise-free policy in environments of their own."""
 
 import logging
-from typing import Any, Optional, cast
+from typing import Any, Mapping, Optional, Tuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from amp_train.config import Config
+from amp_train.distributed.ranks import single_threaded
 from amp_train.env import make_env
 from amp_train.evaluation.score import score_episodes
-from amp_train.learning.threads import single_threaded
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry.sinks import Row
@@ -97,8 +97,6 @@ class _AgentPolicy:
         result = self._agent.model({"is_train": False, "prev_actions": None, "obs": obs, "rnn_states": None})
         return torch.clamp(result["mus"], -1.0, 1.0)
 
-    def disc_logit(self, amp_obs: Tensor) -> Tensor:
-        return amp_obs.new_zeros(len(amp_obs))
-
-    def style_reward(self, disc_logit: Tensor) -> Tensor:
-        return disc_logit
+    def judge(self, infos: Mapping[str, Any]) -> Tuple[Tensor, Tensor]:
+        nothing = torch.zeros(len(infos["terminate"]))
+        return nothing, nothing

@@ -29,11 +29,9 @@ class Acting:
     def act(self, obs, deterministic):
         return self._act(obs)
 
-    def disc_logit(self, amp_obs):
-        return amp_obs[:, 0]
-
-    def style_reward(self, disc_logit):
-        return disc_logit * 2
+    def judge(self, infos):
+        logit = infos["amp_obs"][:, 0]
+        return logit, 2 * logit
 
 
 def test_the_torque_is_that_of_the_actuator_within_its_limit(humanoid, kinematics):
