@@ -1,5 +1,6 @@
 """`Task`: goals, rewards and failures of N episodes, worked through in batches and without waiting for a GPU."""
 
+import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
@@ -148,6 +149,36 @@ class Task:
         return std * torch.randn(self.num_envs, device=self.device, generator=self.generator)
 
 
+class GoalTask(Task):
+    """A task that depends on how the characters move.
+
+    The centre of mass is taken as the mean of the bodies' origins by mass, which lies within centimetres of it and
+    moves with it. Its velocity is the mean over the control step, as in the author's code.
+
+    Attributes:
+        centre: (N, 3) m, world.
+        centre_vel: (N, 2) m/s, world, on the ground.
+    """
+
+    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+        super().__init__(settings, setup)
+        self._mass_share = (self.spec.body_mass / self.spec.body_mass.sum()).to(self.device)
+        self.centre = torch.zeros(self.num_envs, 3, device=self.device)
+        self.centre_vel = torch.zeros(self.num_envs, 2, device=self.device)
+
+    def begin(self, chosen: Tensor, state: CharacterState) -> None:
+        self.centre = torch.where(chosen.unsqueeze(-1), self._centre_of(state), self.centre)
+        self.centre_vel = torch.where(chosen.unsqueeze(-1), state.root_vel[:, :2], self.centre_vel)
+
+    def step(self, state: CharacterState) -> None:
+        centre = self._centre_of(state)
+        self.centre_vel = (centre - self.centre)[:, :2] / self.control_dt_s
+        self.centre = centre
+
+    def _centre_of(self, state: CharacterState) -> Tensor:
+        return torch.einsum("nbx,b->nx", state.body_pos, self._mass_share)
+
+
 def to_heading_frame(state: CharacterState, vectors: Tensor) -> Tensor:
     """Turn world vectors (N, 2) or (N, 3) into the characters' heading frames: x ahead, y to the left."""
     if vectors.shape[-1] == 2:
@@ -159,3 +190,16 @@ def to_heading_frame(state: CharacterState, vectors: Tensor) -> Tensor:
 def direction_of(angle: Tensor) -> Tensor:
     """Return unit vectors (..., 2) on the ground at angles (...,) rad from the x axis, counter-clockwise."""
     return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
+
+
+def check_choice(key: str, given: str, allowed: Sequence[str]) -> None:
+    """Refuse a setting of `task.goal` that is not among the allowed ones."""
+    if given not in allowed:
+        raise unknown_choice(f"task.goal.{key}", given, allowed)
+
+
+def check_range(key: str, bounds: Sequence[float], least: float = -math.inf) -> None:
+    """Refuse a setting of `task.goal` that is not a least and a largest value."""
+    if len(bounds) != 2 or not all(math.isfinite(bound) for bound in bounds) or not least <= bounds[0] <= bounds[1]:
+        at_least = f", at least {least:g}" if math.isfinite(least) else ""
+        raise ConfigError(f"task.goal.{key} must be [least, largest]{at_least}, not {list(bounds)}.")

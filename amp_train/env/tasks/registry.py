@@ -78,7 +78,8 @@ def task_settings(name: str, goal: Mapping[str, Any]) -> Any:
     names = setting_names(name)
     for key in goal:
         if key not in names:
-            raise ConfigError(f"Unknown key 'task.goal.{key}'.{nearest(str(key), names)}")
+            keys = f"Task {name} has the keys: {', '.join(names) or 'none'}."
+            raise ConfigError(f"Unknown key 'task.goal.{key}'. {keys}{nearest(str(key), names)}")
     try:
         typed = OmegaConf.merge(OmegaConf.structured(_entry(name).settings), cast(DictConfig, dict(goal)))
         return OmegaConf.to_object(typed)
