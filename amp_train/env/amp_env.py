@@ -75,6 +75,7 @@ class AmpEnv:
         self._bins, self._clip_ids = torch.zeros_like(self._progress), torch.zeros_like(self._progress)
         self._clip_start_s = torch.zeros(self.num_envs, device=device)
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
+        self._going_on: Optional[Tensor] = None  # of those done, where the next episode begins where they ended
         self._num_diverged = torch.zeros((), dtype=torch.long, device=device)
         self._divergences = DivergenceLog(spec, self.num_envs, device)
         self._meter = TaskMeter(device)
@@ -107,18 +108,21 @@ class AmpEnv:
 
     def reset(self) -> Tensor:
         """Restart every episode; return obs (N, obs_size)."""
-        self._done.fill_(True)
+        self._done, self._going_on = torch.ones_like(self._done), None
         return self.reset_done()
 
     def reset_done(self) -> Tensor:
         """Restart the finished episodes; return obs (N, obs_size) of all environments."""
-        begun = self._done
+        begun, going_on = self._done, self._going_on
+        restarted = begun if going_on is None else begun & ~going_on
         if self._randomization is not None:
             self._randomization.begin(begun)
         if self.simulator.masked_resets:
-            self._restart_where(begun)
+            self._restart_where(restarted)
         else:
-            self._restart(begun.nonzero().squeeze(-1))
+            self._restart(restarted.nonzero().squeeze(-1))
+        self._progress = self._progress.masked_fill(begun, 0)
+        self._begin_task(begun)
         return self._obs if self._randomization is None else self._randomization.noisy_obs_after_reset(self._obs, begun)
 
     def _restart(self, env_ids: Tensor) -> None:
@@ -130,12 +134,10 @@ class AmpEnv:
         self._divergences.begin(env_ids, starts.state)
         self._history.fill(env_ids, starts.history)
         self._frame = self._frame.index_copy(0, env_ids, starts.history[:, 0])
-        self._progress[env_ids] = 0
         self._termination.low_steps[env_ids] = self._low_steps_before(starts)
         self._bins[env_ids] = starts.bins
         self._clip_ids = self._clip_ids.index_copy(0, env_ids, starts.clip_ids)
         self._clip_start_s = self._clip_start_s.index_copy(0, env_ids, starts.times_s)
-        self._begin_task(self._done)
 
     def _restart_where(self, chosen: Tensor) -> None:
         """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
@@ -145,21 +147,19 @@ class AmpEnv:
         self._divergences.begin_where(chosen, starts.state)
         self._history.fill_where(chosen, starts.history)
         self._frame = torch.where(chosen.unsqueeze(-1), starts.history[:, 0], self._frame)
-        self._progress = self._progress.masked_fill(chosen, 0)
         low_steps = self._low_steps_before(starts)
         self._termination.low_steps = torch.where(chosen, low_steps, self._termination.low_steps)
         self._bins = torch.where(chosen, starts.bins, self._bins)
         self._clip_ids = torch.where(chosen, starts.clip_ids, self._clip_ids)
         self._clip_start_s = torch.where(chosen, starts.times_s, self._clip_start_s)
-        self._begin_task(chosen)
 
     def _begin_task(self, chosen: Tensor) -> None:
         """Begin the task's part of the episodes `chosen` (N,) bool; all of them go on from here."""
-        if self.task.goal_size:
+        if self.task.goal_size and (self.simulator.masked_resets or bool(chosen.any())):
             state = self.simulator.state()
             self.task.begin(chosen, state)
             self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(state), self._goal_obs)
-        self._done = torch.zeros_like(self._done)
+        self._done, self._going_on = torch.zeros_like(self._done), None
 
     def _low_steps_before(self, starts: Starts) -> Tensor:
         """Return for how many control steps (K,) long the clips have been low where episodes begin."""
@@ -185,11 +185,13 @@ class AmpEnv:
         # A diverged character keeps its last finite frame; the episode ends below.
         self._frame = torch.where(diverged.unsqueeze(-1), self._frame, self._demos.observe(state))
         self._history.push(self._frame)
-        task_reward, task_failed = self._step_task(state, diverged)
-        cause = self._termination.cause(state, self._progress, diverged, task_failed)
+        task_reward = self._judge_task(state, diverged)
+        cause = self._termination.cause(state, self._progress, diverged, self.task)
+        self._change_goals(state, diverged)
         terminated = cause > 0
         timed_out = (self._progress >= self.episode_length - 1) & ~terminated
         self._done = terminated | timed_out
+        self._going_on = self.task.goes_on(terminated & ~diverged)
         if self._resets.adaptive is not None:
             self._resets.adaptive.learn(self._bins, self._progress, terminated)
         self._num_diverged += diverged.sum()
@@ -205,18 +207,19 @@ class AmpEnv:
         obs = self._obs if self._randomization is None else self._randomization.noisy_obs(self._obs)
         return obs, task_reward, self._done, infos
 
-    def _step_task(self, state: CharacterState, diverged: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
-        """Return the task's reward (N,), 0 for diverged characters, and its failures (N,) bool if it has any."""
-        task = self.task
-        task.step(state)
-        reward = task.reward(state).masked_fill(diverged, 0.0)
-        failed = task.failed(state)
-        if task.goal_size:
-            self.task_metrics = task.metrics(state)
+    def _judge_task(self, state: CharacterState, diverged: Tensor) -> Tensor:
+        """Return the task's reward (N,), 0 for diverged characters."""
+        self.task.step(state)
+        reward = self.task.reward(state).masked_fill(diverged, 0.0)
+        if self.task.goal_size:
+            self.task_metrics = self.task.metrics(state)
             self._meter.add({"task_reward_mean": reward, **self.task_metrics}, diverged)
-            task.change_goals(state)
-            self._goal_obs = torch.where(diverged.unsqueeze(-1), self._goal_obs, task.goal_obs(state))
-        return reward, failed
+        return reward
+
+    def _change_goals(self, state: CharacterState, diverged: Tensor) -> None:
+        self.task.change_goals(state)
+        if self.task.goal_size:
+            self._goal_obs = torch.where(diverged.unsqueeze(-1), self._goal_obs, self.task.goal_obs(state))
 
     def fetch_amp_obs_demo(self, n: int) -> Tensor:
         """Draw n demonstrations from the clips, (n, amp_obs_size), a fresh tensor."""
@@ -247,6 +250,7 @@ class AmpEnv:
             "randomization": {} if self._randomization is None else self._randomization.get_state(),
             "failure_rate": None if self._resets.adaptive is None else self._resets.adaptive.failure_rate.cpu().clone(),
             "task": self.task.get_state(),
+            "going_on": None if self._going_on is None else self._going_on.cpu().clone(),
             "task_metrics": self._meter.get_state(),
             **tensors,
         }
@@ -260,6 +264,7 @@ class AmpEnv:
         if self._randomization is not None and saved["randomization"]:
             self._randomization.set_state(saved["randomization"])
         self.task.set_state(saved["task"])
+        self._going_on = None if saved["going_on"] is None else saved["going_on"].to(self.device)
         self._meter.set_state(saved["task_metrics"])
         for name in _CARRIED:
             setattr(self, name, saved[name].to(self.device, copy=True))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState
+from amp_train.env.tasks import Task
 from amp_train.errors import MotionError
 from amp_train.motion import MotionLibrary
 
@@ -106,19 +107,22 @@ class Termination:
         self.cause_names = falls.cause_names
         self.low_steps = torch.zeros(num_envs, dtype=torch.long, device=device)
 
-    def cause(self, state: CharacterState, progress: Tensor, diverged: Tensor, task_failed: Optional[Tensor]) -> Tensor:
+    def cause(self, state: CharacterState, progress: Tensor, diverged: Tensor, task: Task) -> Tensor:
         """Return what ends each episode as a failure in this control step, (N,) long, 0 where nothing does.
 
         Args:
             state: N characters.
             progress: (N,) long, steps since the reset.
             diverged: (N,) bool.
-            task_failed: (N,) bool, or None where a task cannot fail.
+            task: may fail, and may forgive a fall.
         """
         cause = torch.zeros_like(progress)
         if self._early:
             self.low_steps = self._falls.low_steps(state, self.low_steps)
             cause = self._falls.fall_cause(state, progress, self.low_steps)
+        forgiven, task_failed = task.forgives(state, cause > 0), task.failed(state)
+        if forgiven is not None:
+            cause = cause.masked_fill(forgiven, NOT_FAILED)
         if task_failed is not None:
             cause = torch.where(task_failed & (cause == NOT_FAILED), TASK_FAILED, cause)
         return torch.where(diverged, DIVERGED, cause)

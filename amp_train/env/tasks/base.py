@@ -41,8 +41,9 @@ class Marker(NamedTuple):
 class Task:
     """The base of all tasks; as it is, there is no goal and the reward is 1.
 
-    In every control step the environment calls `step`, `reward`, `failed`, `change_goals` and `goal_obs`, in this
-    order: the reward is for the goals that the policy has seen, and the observation shows those it is to follow next.
+    In every control step the environment calls `step`, `reward`, `metrics`, `failed`, `forgives`, `change_goals` and
+    `goal_obs`, in this order: the reward is for the goals that the policy has seen, and the observation shows those it
+    is to follow next. When episodes have ended, it calls `goes_on`, `begin` and `goal_obs`.
     A world that has diverged passes through with the others; what comes of its rows is not used.
 
     Every tensor that is an attribute is saved in training states and restored from them, so a task needs no code for
@@ -89,6 +90,15 @@ class Task:
         """Return which episodes (N,) bool have failed at the task; None: none ever does."""
         return None
 
+    def forgives(self, state: CharacterState, fallen: Tensor) -> Optional[Tensor]:
+        """Return in which episodes (N,) bool a fall, of `fallen` (N,) bool, is no failure; None: in none."""
+        return None
+
+    def goes_on(self, terminated: Tensor) -> Optional[Tensor]:
+        """Return which of the episodes that ended in a failure (N,) bool, diverged ones not among them, are followed by
+        one that begins where they ended; None: none is."""
+        return None
+
     def change_goals(self, state: CharacterState) -> None:
         """Set new goals where it is time to."""
 
@@ -104,7 +114,7 @@ class Task:
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
         """Return measures of success that a person understands, each (N,), of the control step; NaN where there is
-        none. Called after `reward` and before `change_goals`."""
+        none."""
         return {}
 
     def markers(self) -> List[Marker]:
@@ -140,9 +150,10 @@ class Task:
         for name, value in saved.items():
             setattr(self, name, value.to(self.device))
 
-    def uniform(self, low: float, high: float) -> Tensor:
-        """Draw (N,) numbers, evenly from low to high."""
-        return low + (high - low) * torch.rand(self.num_envs, device=self.device, generator=self.generator)
+    def uniform(self, low: float, high: float, n: Optional[int] = None) -> Tensor:
+        """Draw n numbers (n,), by default N, evenly from low to high."""
+        n = self.num_envs if n is None else n
+        return low + (high - low) * torch.rand(n, device=self.device, generator=self.generator)
 
     def normal(self, std: float) -> Tensor:
         """Draw (N,) numbers around 0 with a standard deviation."""

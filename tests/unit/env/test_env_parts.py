@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -168,8 +170,13 @@ def test_diverged_physics_is_named_first_and_a_fall_before_the_task(
     state = standing(kinematics, 4)
     state.body_pos[:2, :, 2] -= 0.5
     falls = FallDetector(humanoid, 0.0, 0.6 * trunk_of(humanoid), CPU, task_failure="lost")
-    flags = torch.tensor([True, False, False, False]), torch.tensor([False, True, True, False])
+    diverged, task_failed = torch.tensor([True, False, False, False]), torch.tensor([False, True, True, False])
+    task: Any = SimpleNamespace(forgives=lambda state, fallen: None, failed=lambda state: task_failed)
     for early, says in ((True, ["diverged", "head sank", "lost", ""]), (False, ["diverged", "lost", "lost", ""])):
         rules = Termination(falls, early, 4, CPU)
-        said = [rules.cause_names[cause] for cause in rules.cause(state, torch.full((4,), 9), *flags).tolist()]
+        said = [rules.cause_names[cause] for cause in rules.cause(state, torch.full((4,), 9), diverged, task).tolist()]
         assert [text.replace("pelvis", "head").replace("torso", "head") for text in said] == says
+    rules = Termination(falls, True, 4, CPU)
+    task.forgives = lambda state, fallen: fallen & torch.tensor([True, True, False, False])
+    said = [rules.cause_names[cause] for cause in rules.cause(state, torch.full((4,), 9), diverged, task).tolist()]
+    assert said == ["diverged", "lost", "lost", ""]

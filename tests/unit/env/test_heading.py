@@ -66,7 +66,7 @@ def test_the_goal_is_seen_from_the_character(humanoid: CharacterSpec, kinematics
     task = heading(humanoid)
     task.begin(ALL, standing(kinematics))
     task.set_goal(heading_deg=90.0, speed_m_s=1.5)  # along the world's y axis
-    # Facing x, y is to the left (+y of the heading frame); facing y, ahead; facing -y, behind; turned by 45 deg, between.
+    # Facing x, y is to the left (+y of the heading frame); facing y, ahead; facing -y, behind; at 45 deg, between.
     half = math.sqrt(0.5)
     for yaw, (x, y) in {0.0: (0, 1), math.pi / 2: (1, 0), -math.pi / 2: (-1, 0), math.pi / 4: (half, half)}.items():
         seen = task.goal_obs(standing(kinematics, yaw))
