@@ -33,9 +33,10 @@ ALLOWED: Dict[str, Set[str]] = {
         "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation", "resume",
         "distributed",
     },
+    "export": {"character", "sim", "env", "config", "runner"},
     "cli": {
         "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation", "resume",
-        "distributed", "runner", "viewers",
+        "distributed", "runner", "viewers", "export",
     },
 }  # fmt: skip
 
@@ -44,10 +45,15 @@ VENDORS: Dict[str, Set[str]] = {
     "isaacgym": {"sim/isaacgym", "isaacgym_first.py"},
     "warp": {"sim/mujoco_warp"},
     "mujoco_warp": {"sim/mujoco_warp"},
-    "mujoco": {"sim/mujoco", "character/mjcf.py", "viewers/"},
+    "mujoco": {"sim/mujoco", "character/mjcf.py", "viewers/", "export/"},
     "rl_games": {"learning/", "runner/", "telemetry/"},
     "matplotlib": {"viewers/", "evaluation/"},
     "imageio": {"viewers/"},
+    "viser": {"viewers/"},
+    "mjviser": {"viewers/"},
+    "onnx": {"export/"},
+    "onnxruntime": {"export/"},
+    "rich": {"telemetry/"},
 }
 
 

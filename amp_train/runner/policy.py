@@ -42,6 +42,16 @@ class Policy:
         if statistics is not None:
             load_model_state(self._normalizer, statistics, "The checkpoint's amp_input_mean_std")
 
+    @property
+    def model(self) -> Any:
+        """rl_games' model: `running_mean_std` and `a2c_network`."""
+        return self._player.model
+
+    @property
+    def device(self) -> Any:
+        """Where it acts."""
+        return self._player.device
+
     def start(self, vec_env: AMPVecEnv) -> Tensor:
         """Restart every episode; return obs."""
         return cast(Tensor, self._player.env_reset(vec_env))
