@@ -166,7 +166,7 @@ def test_the_check_sees_a_breach(path: str, source: str, complaint: str) -> None
         ("env/amp_env.py", "from amp_train import rotations\nfrom amp_train.sim import make_simulator"),
         ("sim/mujoco_cpu.py", "def f():\n    import mujoco"),
         ("cli/train.py", "from amp_train.viewers import render_video\nprint('done')"),
-        ("viewers/stage.py", "from amp_train.sim.mujoco_state import MujocoState"),
+        ("viewers/scene.py", "from amp_train.sim.mujoco_state import MujocoState"),
         ("motion/storage.py", "np.load(p, allow_pickle=False)"),
     ],
 )

@@ -46,6 +46,9 @@ class DeployedPolicy(nn.Module):
 class _Normalizer(nn.Module):
     """rl_games' RunningMeanStd, frozen: that one is compiled by TorchScript and cannot be traced."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, statistics: Any) -> None:
         super().__init__()
         self.register_buffer("mean", statistics.running_mean.detach().cpu().float().clone())

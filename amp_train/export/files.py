@@ -112,7 +112,7 @@ def _write_onnx(path: Path, deployed: DeployedPolicy, inputs: Tuple[Tensor, ...]
     except ImportError as error:
         raise MissingPackageError("{} needs packages: pip install 'amp_train[export]'.".format(path.name)) from error
     names = _input_names(inputs)
-    program = torch.onnx.export(
+    program: Any = torch.onnx.export(
         deployed,
         inputs,
         input_names=names,
