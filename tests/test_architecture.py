@@ -27,7 +27,9 @@ ALLOWED: Dict[str, Set[str]] = {
     "evaluation": {"character"},
     "viewers": {"character", "sim.mujoco_state"},
     "telemetry": {"character", "evaluation"},
-    "config": {"character", "motion", "checkpoint", "sim", "learning", "env.random_draws", "distributed.launch"},
+    "config": {
+        "character", "motion", "checkpoint", "sim", "learning", "env.randomization", "env.tasks", "distributed.launch",
+    },
     "resume": {"character", "motion", "checkpoint", "config"},
     "runner": {
         "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation", "resume",

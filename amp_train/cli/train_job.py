@@ -63,14 +63,14 @@ def _train(
     """Train in a run directory that is locked; return it, and why the training stopped before its end, if it did."""
     check_training(cfg)
     place = Path(cfg.train_dir) if resumption is None else resumption.run_dir
-    ranks.first_does(lambda: check_writable(place))
+    ranks.run_on_rank0(lambda: check_writable(place))
     env = make_env(of_this_rank(cfg, ranks))
     held.callback(env.close)
     if resumption is not None:
         list_other_changes(cfg, env, resumption)
         run_dir = resumption.run_dir
     else:
-        cfg.experiment = ranks.first_does(lambda: _new_run_dir(cfg, held))
+        cfg.experiment = ranks.run_on_rank0(lambda: _new_run_dir(cfg, held))
         run_dir = Path(cfg.train_dir) / cfg.experiment
     if ranks.is_first:
         OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")

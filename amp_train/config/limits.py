@@ -1,5 +1,6 @@
 """The range of every setting that takes memory or time, so that a slip, or a stranger, cannot ask for a petabyte."""
 
+import logging
 from typing import Any, Dict, List, Optional, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -9,6 +10,8 @@ from amp_train.config.randomization import check_randomization
 from amp_train.config.schema import Config, MotionConfig
 from amp_train.errors import ConfigError
 from amp_train.untrusted import printable
+
+logger = logging.getLogger(__name__)
 
 # Key -> largest value; the least is 1.
 MAXIMA: Dict[str, int] = {
@@ -58,6 +61,26 @@ def check_limits(cfg: Config) -> None:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low(cfg.motion)
     check_randomization(cfg.task.task.randomization_params)
+    check_goal(cfg)
+
+
+def check_goal(cfg: Config) -> None:
+    """Check the task's name and its own settings; a file of the user's own that registers tasks is read before.
+
+    Raises:
+        ConfigError: an unknown task or key, or a value that the task does not take.
+    """
+    from amp_train.env.tasks import load_task_file, task_settings  # brings torch, which Isaac Gym must come before
+
+    if cfg.task_file is not None:
+        load_task_file(cfg.task_file)
+    task_settings(cfg.task.name, cfg.task.goal)
+    if cfg.task.goal and cfg.train.params.config.task_reward_w == 0.0:
+        logger.warning(
+            "task=%s has goals, but its reward counts for nothing: take train=HumanoidAMPGoal, or set "
+            "train.params.config.task_reward_w and disc_reward_w.",
+            cfg.task.name,
+        )
 
 
 def _check_low(motion: MotionConfig) -> None:

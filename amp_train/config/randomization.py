@@ -94,7 +94,7 @@ class RandomizationConfig:
 
 def set_up_playing(config: RandomizationConfig, is_asked_for: bool) -> None:
     """Switch randomisation off for playing and measuring; if it is asked for, take it as it is after all schedules."""
-    from amp_train.env.random_draws import parameters_of
+    from amp_train.env.randomization import parameters_of
 
     config.randomize = config.randomize and is_asked_for
     params = config.randomization_params
@@ -110,7 +110,7 @@ def check_randomization(params: RandomizationParams) -> None:
         ConfigError: naming the key, what was given and what is allowed.
     """
     # Not at the top: it imports torch, which Isaac Gym must come before.
-    from amp_train.env.random_draws import parameters_of
+    from amp_train.env.randomization import parameters_of
 
     if not 1 <= params.frequency <= MAX_STEPS:
         raise ConfigError("{}.frequency must be at least 1 control step, not {}.".format(PLACE, params.frequency))

@@ -4,10 +4,10 @@ Keys that IsaacGymEnvs and rl_games users already type keep their names; `train.
 """
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from amp_train.config.randomization import RandomizationConfig
 from amp_train.config.train_schema import TrainConfig
@@ -38,6 +38,7 @@ class TaskConfig:
     name: str = MISSING
     env: EnvConfig = field(default_factory=EnvConfig)
     task: RandomizationConfig = field(default_factory=RandomizationConfig)  # IsaacGymEnvs' place for it
+    goal: Dict[str, Any] = field(default_factory=dict)  # the task's own settings, typed by its dataclass (env/tasks)
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Config:
     motion: MotionConfig = field(default_factory=MotionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    task_file: Optional[str] = None  # a Python file of the user's own that registers tasks; never a checkpoint's
     experiment: Optional[str] = None
     train_dir: str = "runs"
     num_envs: Optional[int] = None
@@ -115,4 +117,6 @@ class Config:
 
 def register_schema() -> None:
     """Make the schema known to Hydra under the name that `conf/config.yaml` starts from."""
-    ConfigStore.instance().store(name="amp_train_schema", node=Config, provider="amp_train")
+    schema = OmegaConf.structured(Config)
+    OmegaConf.set_struct(schema.task.goal, False)  # which keys it has is the task's to say
+    ConfigStore.instance().store(name="amp_train_schema", node=schema, provider="amp_train")

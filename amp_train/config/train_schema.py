@@ -4,7 +4,7 @@ A null value means "not given": the key is left out of what rl_games receives, w
 """
 
 from dataclasses import dataclass, field
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from omegaconf import MISSING
 
@@ -135,6 +135,8 @@ class AgentConfig:
     amp_replay_keep_prob: float = MISSING
     amp_batch_size: int = MISSING
     amp_minibatch_size: int = MISSING
+    discriminator: str = "amp"
+    discriminator_settings: Dict[str, Any] = field(default_factory=dict)
     disc_loss: str = "bce"
     disc_learning_rate: Optional[float] = None
     disc_coef: float = MISSING

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 from amp_train.checkpoint.load import safe_load
 from amp_train.config import Config, rl_games_params
 from amp_train.errors import CheckpointError, ConfigError, MissingPackageError, unknown_choice
-from amp_train.learning.settings import check_params
+from amp_train.learning import check_params
 from amp_train.runner.rl_games import ALGO_NAME, MODEL_NAME, NETWORK_NAME
 
 LR_SCHEDULES = ("adaptive", "constant", "linear")
