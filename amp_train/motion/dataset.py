@@ -14,7 +14,7 @@ from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.storage import DATASET_SUFFIXES, find_motion, load_clip
 from amp_train.untrusted import parse_plain_yaml, printable
-from amp_train.untrusted.npy import read_file
+from amp_train.untrusted.npz import read_file
 
 _MAX_BYTES = 128 * 1024
 _MAX_CLIPS = 4096

@@ -9,10 +9,10 @@ from amp_train.motion.clip import MotionClip
 from amp_train.motion.fit import bundled_humanoid, match_joints
 from amp_train.motion.ground import place_on_ground
 from amp_train.motion.importers import parse_foreign
-from amp_train.motion.npz import ZIP_MAGIC, parse_npz
+from amp_train.motion.npz import parse_clip
 from amp_train.paths import MOTIONS_DIR
 from amp_train.untrusted import printable
-from amp_train.untrusted.npy import read_file
+from amp_train.untrusted.npz import ZIP_MAGIC, read_file
 
 CLIP_SUFFIX = ".npz"
 DATASET_SUFFIXES = (".yaml", ".yml")
@@ -36,7 +36,7 @@ def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_
     path, spec = Path(path).expanduser(), spec or bundled_humanoid()
     data = read_file(path)
     if data.startswith(ZIP_MAGIC):
-        return match_joints(parse_npz(data, "Clip '{}'".format(printable(str(path)))), spec)
+        return match_joints(parse_clip(data, "Clip '{}'".format(printable(str(path)))), spec)
     clip = match_joints(parse_foreign(data, printable(path.stem), spec), spec)
     return place_on_ground(clip, spec) if fit_ground else clip
 

@@ -8,8 +8,8 @@ from amp_train.motion.clip import MotionClip
 from amp_train.motion.importers.deepmimic import parse_deepmimic
 from amp_train.motion.importers.mimickit import is_mimickit, parse_mimickit
 from amp_train.motion.importers.poselib import is_poselib, parse_poselib
-from amp_train.untrusted.npy import NPY_MAGIC, parse_npy_header
-from amp_train.untrusted.safe_pickle import PICKLE_MAGIC, load_plain_pickle
+from amp_train.untrusted.npz import NPY_MAGIC, parse_npy_header
+from amp_train.untrusted.pickles import PICKLE_MAGIC, load_plain_pickle
 
 __all__ = ["parse_foreign"]
 
