@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from amp_train.errors import MotionError
-from amp_train.untrusted.safe_pickle import load_plain_pickle
+from amp_train.untrusted.pickles import load_plain_pickle
 
 _PLAIN = {
     "text": "walk\u00e9",

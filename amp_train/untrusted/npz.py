@@ -1,21 +1,28 @@
-"""Files and arrays that a stranger may have written: sizes are checked before allocation, nothing is unpickled."""
+"""Reading `.npy` arrays and `.npz` archives: sizes are checked before memory is taken, nothing is unpickled."""
 
 import ast
+import io
 import math
 import struct
 import sys
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
 from amp_train.errors import MotionError
-from amp_train.untrusted import NotAFileError, printable, read_regular
+from amp_train.untrusted.files import NotAFileError, printable, read_regular
 
 NPY_MAGIC = b"\x93NUMPY"
+ZIP_MAGIC = b"PK\x03\x04"
 MAX_FILE_BYTES = 64 * 1024 * 1024
 _MAX_HEADER_BYTES = 4096
 _MAX_DIMS = 4
+_MAX_MEMBERS = 32
+_MAX_DIRECTORY_BYTES = 64 * 1024
+_ZIP_FAILURES = (zipfile.BadZipFile, zlib.error, OSError, EOFError, struct.error, ValueError, RuntimeError, KeyError)
 
 
 def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
@@ -32,6 +39,48 @@ def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
             "Motion file '{}' is larger than the {} MiB allowed.".format(printable(str(path)), max_bytes // 2**20)
         )
     return data
+
+
+def parse_npz(data: bytes, what: str, names: Optional[Sequence[str]] = None) -> Dict[str, np.ndarray]:
+    """Return the arrays in the bytes of a `.npz` archive, stored or deflated.
+
+    Args:
+        data: the file's content.
+        what: how errors call the file.
+        names: which members to read; those that are missing are left out. None: all of them.
+
+    Raises:
+        MotionError: no such archive, cut off, larger than `MAX_FILE_BYTES` when unpacked, or a member that is refused
+            by `parse_npy`.
+    """
+    _check_directory(data, what)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {info.filename[: -len(".npy")]: info for info in archive.infolist()}
+            wanted = {name: info for name, info in members.items() if names is None or name in names}
+            _check_members(list(wanted.values()), what)
+            return {name: parse_npy(archive.read(info), f"{what}: {printable(name)}") for name, info in wanted.items()}
+    except _ZIP_FAILURES as error:
+        raise MotionError(f"{what} is not a readable .npz archive: {printable(str(error))[:160]}.") from None
+
+
+def _check_directory(data: bytes, what: str) -> None:
+    """Bound the archive's directory before `zipfile` reads it.
+
+    Its end record is the last 22 bytes where there is no comment; a zip64 locator before it could declare more."""
+    end = data[-22:]
+    if len(end) < 22 or end[:4] != b"PK\x05\x06":
+        raise MotionError(f"{what} is not a complete .npz archive; it may have been cut off.")
+    members, size = struct.unpack("<HI", end[10:16])
+    if members > _MAX_MEMBERS or size > _MAX_DIRECTORY_BYTES or data[-42:-38] == b"PK\x06\x07":
+        raise MotionError(f"{what} has more members than a motion clip.")
+
+
+def _check_members(members: Sequence[zipfile.ZipInfo], what: str) -> None:
+    if sum(info.file_size for info in members) > MAX_FILE_BYTES:
+        raise MotionError(f"{what} unpacks to more than the {MAX_FILE_BYTES // 2**20} MiB allowed.")
+    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members):
+        raise MotionError(f"{what} is compressed in a way that .npz does not use.")
 
 
 def parse_npy(data: bytes, what: str) -> np.ndarray:
