@@ -15,8 +15,7 @@ from amp_train.resume.resumption import (
     find_resumption,
     input_files,
 )
-from amp_train.resume.run_dir import AUTO, resume_mode, resume_target
-from amp_train.resume.run_lock import RunLock
+from amp_train.resume.run_dir import AUTO, RunLock, resume_mode, resume_target
 from amp_train.runner.training import versions
 
 
@@ -60,6 +59,8 @@ def with_its_configuration(cfg: Config, resumption: Resumption) -> Config:
             resumption.run_dir, resumption.iteration, resumption.frame, name
         )
     )
+    if resumption.later:
+        print("  Later checkpoints are removed: {}.".format(", ".join(resumption.later)))
     _list("Changed by the command line", differences)
     return config
 

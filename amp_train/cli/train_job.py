@@ -15,10 +15,8 @@ from amp_train.config import Config, resolve, with_overrides
 from amp_train.distributed.ranks import Ranks
 from amp_train.env import make_env
 from amp_train.errors import UserError
-from amp_train.resume.disk_check import check_writable
 from amp_train.resume.resumption import Resumption
-from amp_train.resume.run_dir import make_run_dir
-from amp_train.resume.run_lock import RunLock
+from amp_train.resume.run_dir import RunLock, check_writable, make_run_dir
 from amp_train.runner.playback import play
 from amp_train.runner.preflight import check_training
 from amp_train.runner.ranks import common_resumption, join_ranks, of_this_rank, start_common

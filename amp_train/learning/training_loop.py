@@ -14,8 +14,7 @@ from rl_games.algos_torch.a2c_continuous import A2CAgent
 from rl_games.common.a2c_common import print_statistics
 from torch import Tensor
 
-from amp_train.checkpoint.atomic import Digest, digest_of
-from amp_train.checkpoint.save_faults import SaveFaults, failure_of
+from amp_train.checkpoint.atomic import Digest, SaveFaults, digest_of, failure_of
 from amp_train.checkpoint.store import POLICY_SUFFIX, CheckpointStore, load_state, save_file, state_name
 from amp_train.distributed.ranks import ALONE, Ranks, state_tensors
 from amp_train.learning.save_schedule import SaveSchedule

@@ -160,7 +160,7 @@ def _outcome(target: str, data: bytes, folder: Path) -> str:
     except targets.UserError as error:
         return "refused: " + str(error)
     except BaseException as error:  # MemoryError among them: that is what is looked for
-        return "{}: {}".format(type(error).__name__, error)
+        return f"{type(error).__name__}: {error}"
     return "loaded"
 
 

@@ -56,10 +56,10 @@ def attempt(target: Target, data: bytes, folder: Path) -> str:
     except UserError as error:
         outcome, message = REJECTED, str(error)
         if len(message) > MAX_MESSAGE or any(ord(c) < 32 for c in message):
-            raise Broken("not one printable line: {!r}".format(message[:500])) from error
+            raise Broken(f"not one printable line: {message[:500]!r}") from error
     elapsed_s = time.process_time() - started_s
     if elapsed_s > MAX_SECONDS:
-        raise Broken("took {:.1f} s of the processor".format(elapsed_s))
+        raise Broken(f"took {elapsed_s:.1f} s of the processor")
     if sorted(os.listdir(".")) != before:
         raise Broken("something was written: {}".format(sorted(os.listdir("."))))
     return outcome

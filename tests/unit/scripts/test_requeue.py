@@ -70,7 +70,7 @@ class Queue:
 
     def save(self, name: str) -> str:
         """Bash that writes a checkpoint."""
-        return "mkdir -p {0}/nn; echo x >{0}/nn/{1}.pth\n".format(self.run_dir, name)
+        return f"mkdir -p {self.run_dir}/nn; echo x >{self.run_dir}/nn/{name}.pth\n"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def queue(tmp_path: Path) -> Queue:
 
 @pytest.mark.parametrize("code, back", [(0, False), (2, False), (3, False), (STOPPED, True), (1, True), (137, True)])
 def test_the_exit_code_decides_whether_a_job_goes_back_into_the_queue(queue, code, back):
-    result = queue.run("exit {}".format(code))
+    result = queue.run(f"exit {code}")
     assert result.returncode == code
     assert queue.requeued() == (["requeue 7"] if back else [])
 
@@ -106,7 +106,7 @@ def test_a_training_that_only_crashes_is_started_three_times(queue):
 
 def test_a_newer_checkpoint_starts_the_count_again(queue):
     for number in range(5):
-        queue.run(queue.save("last_ep_{}".format(number)) + "exit 1")
+        queue.run(queue.save(f"last_ep_{number}") + "exit 1")
     assert len(queue.requeued()) == 5
     for _ in range(3):
         queue.run("exit 1")

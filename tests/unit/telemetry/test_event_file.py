@@ -8,8 +8,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboardX import SummaryWriter
 
-from amp_train.telemetry.append_file import AppendFile
-from amp_train.telemetry.event_file import (
+from amp_train.telemetry.files import (
+    AppendFile,
     EventFile,
     cut_event_files,
     event_file_instead_of,
