@@ -58,7 +58,7 @@ class PickleReader:
         self._stack: List[Any] = []
         self._marks: List[List[Any]] = []
         self._memo: Dict[int, Any] = {}
-        self._longs = 0
+        self._longs = self._built = 0
 
     def load(self) -> Any:
         """Return what the pickle builds.
@@ -184,7 +184,12 @@ class PickleReader:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, StandIn):
             raise ValueError("something is called that is no function")
-        self._stack.append(function.call(*_of_type(arguments, tuple)))
+        built = function.call(*_of_type(arguments, tuple))
+        # One text can be remembered, and made into many new ones.
+        self._built += len(built) if isinstance(built, (str, bytes)) else 0
+        if self._built > len(self._data):
+            raise Refused("is refused: its pickle would build more text than it holds")
+        self._stack.append(built)
 
     def _do_build(self) -> None:
         state = self._stack.pop()

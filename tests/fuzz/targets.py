@@ -228,7 +228,7 @@ def _manifest(data: bytes, folder: Path) -> Any:
 def manifest_content() -> Dict[str, Any]:
     """What lies beside a checkpoint."""
     files = {name: {"num_bytes": 10, "sha256": "0" * 64} for name in ("last.pth", "last.state")}
-    return {"format": 1, "number": 3, "iteration": 50, "ranks": 1, "files": files, "event_files": {"events.1": 88}}
+    return {"format": 1, "iteration": 50, "ranks": 1, "files": files, "event_files": {"events.1": 88}}
 
 
 TARGETS: Dict[str, Target] = {

@@ -50,6 +50,13 @@ def test_sessions_within_a_second_do_not_share_a_file(tmp_path, monkeypatch):
     assert scalars(tmp_path) == [(1, 1.0), (2, 2.0), (3, 3.0)]
 
 
+def test_a_session_after_the_clock_was_set_back_has_the_last_file(tmp_path, monkeypatch):
+    for step, now_s in ((1, 2e9), (2, 1e9), (3, 1.5e9)):
+        monkeypatch.setattr(time, "time", lambda now_s=now_s: now_s)
+        EventFile(tmp_path).add_scalar("a", float(step), step)
+    assert scalars(tmp_path) == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
 def test_what_came_after_a_checkpoint_is_cut_off_and_later_sessions_files_go(tmp_path):
     first = EventFile(tmp_path)
     first.add_scalar("a", 1.0, 1)
