@@ -92,8 +92,7 @@ class AmpEnv:
         return self._divergences.pop()
 
     def pop_task_metrics(self) -> Dict[str, Optional[float]]:
-        """Return the means of the task's reward and measures of success since the last call, none for a task without
-        a goal; this waits for the device."""
+        """Return the means of the task's measures of success since the last call; this waits for the device."""
         return self._meter.pop()
 
     @property
@@ -213,7 +212,7 @@ class AmpEnv:
         reward = self.task.reward(state).masked_fill(diverged, 0.0)
         if self.task.goal_size:
             self.task_metrics = self.task.metrics(state)
-            self._meter.add({"task_reward_mean": reward, **self.task_metrics}, diverged)
+            self._meter.add(self.task_metrics, diverged)
         return reward
 
     def _change_goals(self, state: CharacterState, diverged: Tensor) -> None:
