@@ -95,7 +95,7 @@ def read_script(path: Union[str, Path]) -> List[ScriptRow]:
 
 def _row(cells: Dict[str, str], number: int, path: Path) -> ScriptRow:
     try:
-        values = {str(name): float(cell) for name, cell in cells.items() if cell and cell.strip()}
+        values = {name: float(cell) for name, cell in cells.items() if cell}  # cells without a column are a list
         if not all(math.isfinite(value) for value in values.values()):
             raise ValueError
         return ScriptRow(values.pop(TIME), values)
