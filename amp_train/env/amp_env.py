@@ -124,11 +124,17 @@ class AmpEnv:
         self._begin_task(begun)
         return self._obs if self._randomization is None else self._randomization.noisy_obs_after_reset(self._obs, begun)
 
+    def _plan(self, num: int) -> Starts:
+        """Choose `num` starts from the clips, or as the task wants them."""
+        starts = self._resets.plan(num)
+        put = self.task.put(starts.state)
+        return starts if put is None else self._resets.replace(starts, *put)
+
     def _restart(self, env_ids: Tensor) -> None:
         """Restart the environments `env_ids` (K,)."""
         if not len(env_ids):
             return
-        starts = self._resets.plan(len(env_ids))
+        starts = self._plan(len(env_ids))
         self.simulator.set_state(env_ids, starts.state)
         self._divergences.begin(env_ids, starts.state)
         self._history.fill(env_ids, starts.history)
@@ -141,7 +147,7 @@ class AmpEnv:
     def _restart_where(self, chosen: Tensor) -> None:
         """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
         needed."""
-        starts = self._resets.plan(self.num_envs)
+        starts = self._plan(self.num_envs)
         self.simulator.set_state_where(chosen, starts.state)
         self._divergences.begin_where(chosen, starts.state)
         self._history.fill_where(chosen, starts.history)
