@@ -99,12 +99,12 @@ def _check_name(key: str, name: str) -> None:
 def _check_task(cfg: Config) -> None:
     """Check the task's name and its own settings; a file of the user's own that registers tasks is read before."""
     # Not at the top: it imports torch, which Isaac Gym must come before.
-    from amp_train.env.tasks import load_task_file, task_settings
+    from amp_train.env.tasks import has_goal, load_task_file, task_settings
 
     if cfg.task_file is not None:
         load_task_file(cfg.task_file)
     task_settings(cfg.task.name, cfg.task.goal)
-    if cfg.task.goal and cfg.train.params.config.task_reward_w == 0.0:
+    if cfg.train.params.config.task_reward_w == 0.0 and has_goal(cfg.task.name):
         logger.warning(
             "task=%s has goals, but its reward counts for nothing: take train=HumanoidAMPGoal, or set "
             "train.params.config.task_reward_w and disc_reward_w.",

@@ -154,7 +154,7 @@ def test_a_return_is_that_of_an_episode_of_full_length_and_measures_are_of_the_s
 
 
 def test_without_a_goal_there_is_no_return():
-    found = measures(episodes([poses(0.3, 20)[:4]], task_reward=torch.ones(4, 1), full_length=4), [clip("walk", 0.3)])
+    found = measures(episodes([poses(0.3, 20)[:4]], full_length=4), [clip("walk", 0.3)])
     assert "task_return" not in found and "task" not in found
 
 
