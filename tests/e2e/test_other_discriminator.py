@@ -10,7 +10,7 @@ from difference_discriminator import DifferenceDiscriminator
 from amp_train.checkpoint.load import safe_load
 from amp_train.cli import train
 from amp_train.config import compose, resolve
-from amp_train.env import AmpEnv, make_env
+from amp_train.env import make_env
 from amp_train.runner.policy import Policy
 from amp_train.runner.vec_env import AMPVecEnv
 
@@ -24,10 +24,7 @@ ARGV = [
     "train.params.network.disc.units=[16,8]",
 ]  # fmt: skip
 
-pytestmark = [
-    pytest.mark.mujoco,
-    pytest.mark.skipif(not hasattr(AmpEnv, "fetch_amp_obs_at"), reason="the environment has no paired frames yet"),
-]
+pytestmark = pytest.mark.mujoco
 
 
 def run(folder, monkeypatch, iterations):
