@@ -322,7 +322,7 @@ class AgentConfig:
     amp_batch_size: int = between(1, 2**24)
     amp_minibatch_size: int = between(1, 2**24)
     discriminator: str = "amp"
-    discriminator_settings: Dict[str, Any] = field(default_factory=dict)
+    discriminator_settings: Any = None  # a mapping of the keys that only this discriminator has
     disc_loss: str = "bce"
     disc_learning_rate: Optional[float] = above(0.0, 1.0, None)
     disc_coef: float = between(0.0, MAX_WEIGHT)
