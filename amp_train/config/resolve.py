@@ -11,16 +11,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.config.limits import check_limits
 from amp_train.config.schema import Config
+from amp_train.config.simulator import sim_config
 from amp_train.distributed.launch import Launch, launched
 from amp_train.errors import ConfigError, unknown_choice
 from amp_train.sim import choice as sim_choice
+from amp_train.sim.factory import backend
+from amp_train.sim.settings import SimConfig
 
 logger = logging.getLogger(__name__)
 
 SAMPLES_PER_CORE = 4096  # of a rollout
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
-CPU_SIMULATORS = ("mujoco",)
-SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
 PIPELINES = ("cpu", "gpu")
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -216,11 +217,12 @@ def _choose_simulator(cfg: Config, is_first: bool) -> str:
         choice = sim_choice.choose_simulator(sim_choice.this_machine(), cfg.sim_device)
         logger.log(logging.WARNING if is_first else logging.DEBUG, "sim=auto: %s, because %s.", choice.name, choice.why)
         cfg.sim.name = choice.name
+    cfg.sim = cast(SimConfig, sim_config(cast(DictConfig, cfg.sim)))
     return sim_choice.default_sim_device(cfg.sim.name) if cfg.sim_device is None else cfg.sim_device
 
 
 def _check_unsupported(cfg: Config) -> None:
-    if not cfg.headless and cfg.sim.name not in SIMULATORS_WITH_A_WINDOW:
+    if not cfg.headless and not backend(cfg.sim.name).has_window:
         raise ConfigError(
             "There is no live window for sim={}, only videos (video=True, amp-play). Leave headless=True.".format(
                 cfg.sim.name
@@ -228,5 +230,5 @@ def _check_unsupported(cfg: Config) -> None:
         )
     if cfg.pipeline not in PIPELINES:
         raise unknown_choice("pipeline", cfg.pipeline, PIPELINES)
-    if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
+    if not backend(cfg.sim.name).uses_gpu and cfg.sim_device != "cpu":
         raise ConfigError("sim={} runs on the CPU: set sim_device=cpu, not {}.".format(cfg.sim.name, cfg.sim_device))

@@ -11,6 +11,8 @@ from omegaconf import MISSING
 
 from amp_train.config.randomization import RandomizationConfig
 from amp_train.config.train_schema import TrainConfig
+from amp_train.sim.factory import BACKENDS
+from amp_train.sim.settings import SimConfig
 
 GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
 # What a checkpoint's configuration decides when it is continued or played.
@@ -41,15 +43,6 @@ class TaskConfig:
 
 
 @dataclass
-class SimConfig:
-    name: str = MISSING
-    decimation: int = 4  # physics steps in a control step
-    substeps: int = 2  # isaacgym: physics steps in one call of simulate
-    nconmax: int = 16  # mujoco_warp: room for contacts, an average over the worlds
-    njmax: int = 128  # mujoco_warp: room for constraint rows in each world
-
-
-@dataclass
 class CharacterConfig:
     name: str = MISSING
     mjcf: str = MISSING
@@ -76,7 +69,7 @@ class Config:
     """The composed configuration of a training."""
 
     task: TaskConfig = field(default_factory=TaskConfig)
-    sim: SimConfig = field(default_factory=SimConfig)
+    sim: SimConfig = field(default_factory=SimConfig)  # of a backend's own class: sim/settings.py
     character: CharacterConfig = field(default_factory=CharacterConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -114,5 +107,8 @@ class Config:
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra under the name that `conf/config.yaml` starts from."""
-    ConfigStore.instance().store(name="amp_train_schema", node=Config, provider="amp_train")
+    """Make the schema known to Hydra: the name that `conf/config.yaml` starts from, and those that `conf/sim` does."""
+    store = ConfigStore.instance()
+    store.store(name="amp_train_schema", node=Config, provider="amp_train")
+    for name, backend in BACKENDS.items():
+        store.store(group="sim_schema", name=name, node=backend.config, provider="amp_train")

@@ -1,6 +1,8 @@
-"""Simulators by name; a backend's vendor package is imported only when it is chosen."""
+"""The simulator backends: one record each. A backend's vendor package is imported only when it is chosen."""
 
-from typing import Any, Callable, Dict
+import importlib.util
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Tuple, Type
 
 import torch
 
@@ -8,6 +10,32 @@ from amp_train import isaacgym_first
 from amp_train.character import CharacterSpec
 from amp_train.errors import MissingPackageError, unknown_choice
 from amp_train.sim.interface import Simulator
+from amp_train.sim.settings import IsaacGymConfig, MujocoConfig, MujocoWarpConfig, SimConfig
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What the project knows of a backend; nothing else holds lists of backend names.
+
+    Attributes:
+        config: the class of its settings, `sim.KEY`.
+        make: builds it, from the whole configuration, the character and the control step in s.
+        packages: what must be installed for it.
+        uses_gpu: it can run on a GPU, and does so by default where there is one; otherwise it is for the CPU only.
+        has_window: it can show a window of its own (headless=False).
+        one_per_process: only one simulation of it can be alive in a process.
+    """
+
+    config: Type[SimConfig]
+    make: Callable[[Any, CharacterSpec, float], Simulator]
+    packages: Tuple[str, ...] = ("mujoco",)
+    uses_gpu: bool = False
+    has_window: bool = False
+    one_per_process: bool = False
+
+    def is_installed(self) -> bool:
+        """Return whether its packages can be found; whether they load is another matter."""
+        return all(importlib.util.find_spec(package) is not None for package in self.packages)
 
 
 def _mujoco(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
@@ -31,17 +59,30 @@ def _mujoco_warp(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulato
     except ImportError as error:
         raise MissingPackageError(
             "sim=mujoco_warp needs MuJoCo Warp (Python 3.10 or newer): pip install 'amp_train[gpu]'. Without it, "
-            "sim=mujoco has the same physics. ({})".format(error)
+            f"sim=mujoco has the same physics. ({error})"
         ) from error
     settings = WarpSettings(torch.device(cfg.sim_device), cfg.sim.nconmax, cfg.sim.njmax, cfg.torch_deterministic)
     return MujocoWarpSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, settings)
 
 
-SIMULATORS: Dict[str, Callable[[Any, CharacterSpec, float], Simulator]] = {
-    "mujoco": _mujoco,
-    "isaacgym": _isaacgym,
-    "mujoco_warp": _mujoco_warp,
+BACKENDS: Dict[str, Backend] = {
+    "mujoco": Backend(MujocoConfig, _mujoco),
+    "isaacgym": Backend(
+        IsaacGymConfig, _isaacgym, packages=("isaacgym",), uses_gpu=True, has_window=True, one_per_process=True
+    ),
+    "mujoco_warp": Backend(MujocoWarpConfig, _mujoco_warp, packages=("warp", "mujoco_warp"), uses_gpu=True),
 }
+
+
+def backend(name: str) -> Backend:
+    """Look a backend up.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    if name not in BACKENDS:
+        raise unknown_choice("simulator", name, BACKENDS)
+    return BACKENDS[name]
 
 
 def make_simulator(cfg: Any, spec: CharacterSpec) -> Simulator:
@@ -51,6 +92,4 @@ def make_simulator(cfg: Any, spec: CharacterSpec) -> Simulator:
         ConfigError: unknown name.
         MissingPackageError: the backend's package is not installed.
     """
-    if cfg.sim.name not in SIMULATORS:
-        raise unknown_choice("simulator", cfg.sim.name, SIMULATORS)
-    return SIMULATORS[cfg.sim.name](cfg, spec, 1.0 / cfg.task.env.control_frequency_hz)
+    return backend(cfg.sim.name).make(cfg, spec, 1.0 / cfg.task.env.control_frequency_hz)
