@@ -44,7 +44,7 @@ VENDORS: Dict[str, Set[str]] = {
     "isaacgym": {"sim/isaacgym", "isaacgym_first.py"},
     "warp": {"sim/mujoco_warp"},
     "mujoco_warp": {"sim/mujoco_warp"},
-    "mujoco": {"sim/mujoco", "character/mjcf.py", "viewers/"},
+    "mujoco": {"sim/mujoco", "character/", "viewers/"},
     "rl_games": {"learning/", "runner/", "telemetry/"},
     "matplotlib": {"viewers/", "evaluation/"},
     "imageio": {"viewers/"},

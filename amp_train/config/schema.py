@@ -4,11 +4,12 @@ Keys that IsaacGymEnvs and rl_games users already type keep their names; `train.
 """
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
+from typing import List, Optional
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from amp_train.character.settings import CharacterConfig
 from amp_train.config.randomization import RandomizationConfig
 from amp_train.config.train_schema import TrainConfig
 from amp_train.sim.factory import BACKENDS
@@ -40,16 +41,6 @@ class TaskConfig:
     name: str = MISSING
     env: EnvConfig = field(default_factory=EnvConfig)
     task: RandomizationConfig = field(default_factory=RandomizationConfig)  # IsaacGymEnvs' place for it
-
-
-@dataclass
-class CharacterConfig:
-    name: str = MISSING
-    mjcf: str = MISSING
-    key_bodies: List[str] = MISSING
-    contact_bodies: List[str] = MISSING  # may touch the ground
-    fall_bodies: List[str] = MISSING  # what fall_height_ratio watches
-    torque_limits: Optional[Dict[str, float]] = None  # N m by joint; null: the MJCF's
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional, Tuple
 import torch
 from torch import Tensor
 
-from amp_train.character import CharacterState, Kinematics, load_character
+from amp_train.character import CharacterState, Kinematics, configured_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_history import AmpHistory
 from amp_train.env.clip_low_steps import ClipLowSteps
@@ -244,8 +244,7 @@ def make_env(cfg: Any) -> AmpEnv:
         UserError: an unknown name, a bad clip or character, a missing package.
     """
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
-    spec = load_character(cfg.character.mjcf, cfg.character.key_bodies)
-    spec = spec.with_torque_limits(cfg.character.torque_limits or {})
+    spec = configured_character(cfg.character)
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)  # a bad clip is told before a simulator is started
     if cfg.motion.retime_flights:

@@ -9,6 +9,7 @@ from torch import Tensor
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import MissingPackageError
 from amp_train.sim.interface import Simulator
+from amp_train.sim.mujoco_model import compile_model
 from amp_train.sim.mujoco_parameters import MujocoParameters
 from amp_train.sim.mujoco_state import MujocoState
 
@@ -92,47 +93,6 @@ class MujocoSimulator(Simulator):
     def set_full_state(self, full_state: Dict[str, Tensor]) -> None:
         self._full_state.copy_(full_state["integration_state"])
         self._contact_force.copy_(full_state["contact_force"])
-
-
-def compile_model(spec: CharacterSpec, physics_dt_s: float) -> Any:
-    """Compile the character's MJCF for simulation: physics step and the character's torque limits set, one net contact
-    force sensor per body (N, world frame), and no silent reset of a diverged world."""
-    import mujoco
-
-    mjcf = mujoco.MjSpec.from_file(spec.mjcf_path)
-    for body in spec.body_names:
-        sensor = mjcf.add_sensor()
-        sensor.name, sensor.type = "contact_force_" + body, mujoco.mjtSensor.mjSENS_CONTACT
-        sensor.objtype, sensor.objname = mujoco.mjtObj.mjOBJ_BODY, body
-        force_field, net_force, one = 1 << int(mujoco.mjtConDataField.mjCONDATA_FORCE), 3, 1
-        sensor.intprm[:3] = [force_field, net_force, one]
-    _limit_whole_drives(mjcf, mujoco, physics_dt_s)
-    model = mjcf.compile()
-    model.opt.timestep = physics_dt_s
-    limit = spec.dof_effort.double().numpy()
-    model.actuator_forcelimited[:] = np.isfinite(limit)
-    model.actuator_forcerange[:] = np.where(np.isfinite(limit), limit, 0.0)[:, None] * (-1.0, 1.0)
-    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
-    return model
-
-
-def _limit_whole_drives(mjcf: Any, mujoco: Any, physics_dt_s: float) -> None:
-    """Make a torque limit that of the whole drive, kp * (target - q) - kd * dq/dt, as PhysX and DeepMimic have it. With
-    kd as the joint's damping, outside the limit, a knee of 150 N m and 30 N m s/rad extends by 5 rad/s at most and the
-    character cannot leap.
-
-    (M + dt kd) dv = dt torque, kd in the armature and Euler's method: what MuJoCo's implicit methods do with a joint's
-    damping, and as stable. Left to them, a drive at its limit would not be damped, and light limbs would chatter.
-    """
-    driven = {}
-    for drive in mjcf.actuators:
-        if drive.biastype == mujoco.mjtBias.mjBIAS_AFFINE:
-            driven[drive.target] = joint = mjcf.joint(drive.target)
-            drive.biasprm[2] -= np.ravel(joint.damping)[0]
-    for joint in driven.values():
-        joint.armature += physics_dt_s * np.ravel(joint.damping)[0]
-        joint.damping = 0.0 * joint.damping
-    mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
 
 
 def _silence_divergence_log(mujoco: Any) -> None:

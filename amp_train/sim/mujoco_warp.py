@@ -17,7 +17,8 @@ from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.sim.interface import Simulator
-from amp_train.sim.mujoco_cpu import MAX_SPEED, compile_model
+from amp_train.sim.mujoco_cpu import MAX_SPEED
+from amp_train.sim.mujoco_model import compile_model
 from amp_train.sim.mujoco_parameters import FIELDS, MujocoParameters
 from amp_train.sim.mujoco_state import MujocoState
 

@@ -1,0 +1,72 @@
+"""The model that `sim=mujoco` and `sim=mujoco_warp` step: the character's MJCF with drives and contact sensors."""
+
+import math
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from amp_train.character import CharacterSpec
+from amp_train.character.editing import editable_mjcf
+
+
+def compile_model(spec: CharacterSpec, physics_dt_s: float) -> Any:
+    """Compile the character for simulation: one position actuator for each dof, in the order of the spec, one net
+    contact force sensor for each body (N, world frame), and no silent reset of a diverged world.
+
+    Raises:
+        CharacterError: a joint without a drive.
+    """
+    import mujoco
+
+    spec.check_drives()
+    mjcf = editable_mjcf(spec)
+    for body in spec.body_names:
+        _add_contact_sensor(mjcf, body, mujoco)
+    _add_drives(mjcf, spec, physics_dt_s, mujoco)
+    model = mjcf.compile()
+    model.opt.timestep = physics_dt_s
+    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    assert model.nu == spec.num_dofs == model.nv - 6, "a drive for each dof"
+    return model
+
+
+def _add_contact_sensor(mjcf: Any, body: str, mujoco: Any) -> None:
+    sensor = mjcf.add_sensor()
+    sensor.name, sensor.type = "contact_force_" + body, mujoco.mjtSensor.mjSENS_CONTACT
+    sensor.objtype, sensor.objname = mujoco.mjtObj.mjOBJ_BODY, body
+    force_field, net_force, one = 1 << int(mujoco.mjtConDataField.mjCONDATA_FORCE), 3, 1
+    sensor.intprm[:3] = [force_field, net_force, one]
+
+
+def _add_drives(mjcf: Any, spec: CharacterSpec, physics_dt_s: float, mujoco: Any) -> None:
+    """Add the PD drives. A torque limit is that of the whole drive, kp * (target - q) - kd * dq/dt, as PhysX and
+    DeepMimic have it. With kd as the joint's damping, outside the limit, a knee of 150 N m and 30 N m s/rad extends by
+    5 rad/s at most and the character cannot leap.
+
+    (M + dt kd) dv = dt torque, kd in the armature and Euler's method: what MuJoCo's implicit methods do with a joint's
+    damping, and as stable. Left to them, a drive at its limit would not be damped, and light limbs would chatter.
+    """
+    mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
+    stiffness, damping, armature, effort = (
+        _decimals(values) for values in (spec.dof_stiffness, spec.dof_damping, spec.dof_armature, spec.dof_effort)
+    )
+    springs = _decimals(spec.joint_spring)
+    for joint_id, name in enumerate(spec.joint_names):
+        joint, start, size = mjcf.joint(name), spec.dof_offsets[joint_id], spec.joint_sizes[joint_id]
+        dofs = slice(start, start + size)
+        # A ball joint has one armature for its three axes.
+        joint.armature = armature[dofs].max() + physics_dt_s * damping[dofs].max()
+        joint.damping, joint.actfrclimited = 0.0 * joint.damping, mujoco.mjtLimited.mjLIMITED_FALSE
+        joint.stiffness = np.where(np.arange(np.size(joint.stiffness)) == 0, springs[joint_id], 0.0)
+        for dof in range(start, start + size):
+            drive = mjcf.add_actuator(name=spec.dof_names[dof], target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+            drive.set_to_position(kp=stiffness[dof], kv=damping[dof])
+            drive.gear[:3] = np.eye(3)[dof - start]
+            if math.isfinite(effort[dof]):
+                drive.forcelimited, drive.forcerange = mujoco.mjtLimited.mjLIMITED_TRUE, [-effort[dof], effort[dof]]
+
+
+def _decimals(values: Tensor) -> np.ndarray:
+    """Return float32 values as the float64 with the same shortest decimal: 0.025 is 0.025 again, as in the MJCF."""
+    return np.array([float(str(value)) for value in values.numpy()])
