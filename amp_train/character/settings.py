@@ -1,8 +1,8 @@
 """The group `character`: what a character's YAML says beside its MJCF. Nothing heavy is imported here: the
 configuration's schema needs this class."""
 
-from dataclasses import dataclass
-from typing import Dict, List, Optional
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
 
 from omegaconf import MISSING
 
@@ -35,11 +35,11 @@ class CharacterConfig:
     key_bodies: List[str] = MISSING
     contact_bodies: List[str] = MISSING
     fall_bodies: List[str] = MISSING
-    stiffness: Optional[Dict[str, float]] = None
-    damping: Optional[Dict[str, float]] = None
-    torque_limits: Optional[Dict[str, float]] = None
-    armature: Optional[Dict[str, float]] = None
-    action_scale: Optional[Dict[str, float]] = None
-    default_dof_pos: Optional[Dict[str, float]] = None
+    stiffness: Optional[Dict[str, float]] = field(default_factory=dict)
+    damping: Optional[Dict[str, float]] = field(default_factory=dict)
+    torque_limits: Optional[Dict[str, float]] = field(default_factory=dict)
+    armature: Optional[Dict[str, float]] = field(default_factory=dict)
+    action_scale: Optional[Dict[str, float]] = field(default_factory=dict)
+    default_dof_pos: Optional[Dict[str, float]] = field(default_factory=dict)
     limit_ball_joints: bool = False
-    ball_ranges: Optional[Dict[str, List[List[float]]]] = None
+    ball_ranges: Optional[Dict[str, List[Any]]] = field(default_factory=dict)  # nested floats refuse whole numbers

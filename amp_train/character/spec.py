@@ -4,7 +4,7 @@ library and the environment. Bodies and joints are in depth-first MJCF order; th
 import math
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import List, Mapping, Sequence, Tuple
+from typing import Any, List, Mapping, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -156,7 +156,7 @@ class CharacterSpec:
             )
         return dofs
 
-    def with_ball_ranges(self, ranges: Mapping[str, Sequence[Sequence[float]]]) -> "CharacterSpec":
+    def with_ball_ranges(self, ranges: Mapping[str, Sequence[Any]]) -> "CharacterSpec":
         """Return this character with limits of its spherical joints: by joint or pattern, (lower, upper) degrees about
         x, y and z.
 
@@ -167,13 +167,13 @@ class CharacterSpec:
         balls = set(self.joint_dofs(3)[1].reshape(-1).tolist())
         for name, axes in ranges.items():
             dofs = self.matching_dofs(name)
-            sound = len(axes) == 3 and all(len(a) == 2 and -180 <= a[0] <= 0 <= a[1] <= 180 for a in axes)
+            sound = len(axes) == 3 and all(_is_range_about_0(axis) for axis in axes)
             if not sound or not set(dofs) <= balls or len(dofs) % 3:
                 raise CharacterError(
                     f"The ball range of {name} must be three ranges about x, y, z of a spherical joint, each "
                     f"[lower, upper] in degrees with -180 <= lower <= 0 <= upper <= 180, not {list(axes)}."
                 )
-            limits = torch.tensor([list(axis) for axis in axes]).deg2rad().repeat(len(dofs) // 3, 1)
+            limits = torch.tensor([[float(side) for side in axis] for axis in axes]).deg2rad().repeat(len(dofs) // 3, 1)
             lower[dofs], upper[dofs] = limits[:, 0], limits[:, 1]
         return replace(self, dof_lower=lower, dof_upper=upper)
 
@@ -203,3 +203,10 @@ class CharacterSpec:
         joints = [j for j, s in enumerate(self.joint_sizes) if s == size]
         dofs = [[self.dof_offsets[j] + k for k in range(size)] for j in joints]
         return torch.tensor(joints, dtype=torch.long), torch.tensor(dofs, dtype=torch.long).reshape(-1, size)
+
+
+def _is_range_about_0(degrees: Any) -> bool:
+    if isinstance(degrees, (str, int, float)) or len(degrees) != 2:
+        return False
+    lower, upper = degrees
+    return all(isinstance(side, (int, float)) for side in degrees) and -180 <= lower <= 0 <= upper <= 180

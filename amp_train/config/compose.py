@@ -143,6 +143,7 @@ def as_config_error() -> Iterator[None]:
             cause = cause.__cause__
         lines = [line.strip() for line in str(cause).splitlines()]
         message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".")
+        message = message.replace("is not in struct", "is new there: put + before the argument")
         key = getattr(cause, "full_key", None)
         parent = getattr(cause, "parent_node", None)
         if isinstance(cause, AttributeError) and str(key).startswith("sim.") and isinstance(parent, DictConfig):

@@ -1,9 +1,10 @@
 """The model that `sim=mujoco` and `sim=mujoco_warp` step: the character's MJCF with drives and contact sensors."""
 
 import math
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from amp_train.character import CharacterSpec
@@ -46,6 +47,11 @@ def _add_drives(mjcf: Any, spec: CharacterSpec, physics_dt_s: float, mujoco: Any
 
     (M + dt kd) dv = dt torque, kd in the armature and Euler's method: what MuJoCo's implicit methods do with a joint's
     damping, and as stable. Left to them, a drive at its limit would not be damped, and light limbs would chatter.
+
+    Ranges of a spherical joint are those of its exponential map's components, as PhysX has them. MuJoCo knows only a
+    cone about a ball joint, so a drive's target is clamped to the ranges: it never pushes the joint out of them, and
+    pulls it back with kp where a load has pushed it out. The cone about the ranges' corners is a hard limit. PhysX
+    makes each range a hard limit, and lets a target beyond it press the joint against it.
     """
     mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
     stiffness, damping, armature, effort = (
@@ -59,12 +65,27 @@ def _add_drives(mjcf: Any, spec: CharacterSpec, physics_dt_s: float, mujoco: Any
         joint.armature = armature[dofs].max() + physics_dt_s * damping[dofs].max()
         joint.damping, joint.actfrclimited = 0.0 * joint.damping, mujoco.mjtLimited.mjLIMITED_FALSE
         joint.stiffness = np.where(np.arange(np.size(joint.stiffness)) == 0, springs[joint_id], 0.0)
+        cone = _cone(spec, dofs) if size == 3 else None
+        if size == 3:
+            joint.limited = mujoco.mjtLimited.mjLIMITED_TRUE if cone else mujoco.mjtLimited.mjLIMITED_FALSE
+        if cone:
+            joint.range = [0.0, math.degrees(cone) if mjcf.compiler.degree else cone]
         for dof in range(start, start + size):
             drive = mjcf.add_actuator(name=spec.dof_names[dof], target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
             drive.set_to_position(kp=stiffness[dof], kv=damping[dof])
             drive.gear[:3] = np.eye(3)[dof - start]
             if math.isfinite(effort[dof]):
                 drive.forcelimited, drive.forcerange = mujoco.mjtLimited.mjLIMITED_TRUE, [-effort[dof], effort[dof]]
+            if cone:
+                lower, upper = float(spec.dof_lower[dof]), float(spec.dof_upper[dof])
+                drive.ctrllimited, drive.ctrlrange = mujoco.mjtLimited.mjLIMITED_TRUE, [lower, upper]
+
+
+def _cone(spec: CharacterSpec, dofs: slice) -> Optional[float]:
+    """Return the angle (rad) that no pose within a spherical joint's ranges exceeds; None if that limits nothing."""
+    largest = torch.maximum(spec.dof_lower[dofs].abs(), spec.dof_upper[dofs].abs())
+    is_limited = bool((largest < math.pi - 1e-4).any())
+    return min(float(largest.norm()), math.pi) if is_limited else None
 
 
 def _decimals(values: Tensor) -> np.ndarray:

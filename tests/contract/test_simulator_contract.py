@@ -204,6 +204,29 @@ def test_pd_target_of_a_ball_joint_is_an_exponential_map(make: Make, kinematics:
     torch.testing.assert_close(simulator.state().dof_pos[0, dof : dof + 3], target[0, dof : dof + 3], atol=0.02, rtol=0)
 
 
+RANGES = {"neck": [[-50, 50], [-40, 60], [-45, 45]], "right_ankle": [[-30, 30], [-55, 55], [-40, 40]]}
+
+
+@of_the_humanoid
+def test_a_limited_ball_joint_stays_in_its_ranges(make: Make, kinematics: Kinematics) -> None:
+    spec = kinematics.spec.with_ball_ranges(RANGES)
+    simulator = make(2, spec=spec)
+    state = kinematics.default_state(2)
+    state.root_pos[:, 2] = 100.0
+    simulator.set_state(torch.arange(2), state)
+    neck, ankle = (spec.dof_offsets[spec.joint_names.index(name)] for name in RANGES)
+    target = state.dof_pos.clone()
+    target[0, neck + 1], target[1, neck + 1] = 1.5, -1.5
+    target[0, ankle], target[1, ankle] = 0.9, -0.4
+    for _ in range(40):
+        simulator.step(target)
+    got = simulator.state().dof_pos
+    assert got[:, neck + 1].tolist() == pytest.approx([math.radians(60), math.radians(-40)], abs=0.03)
+    assert got[:, ankle].tolist() == pytest.approx([math.radians(30), -0.4], abs=0.03)
+    # What has no ranges goes on turning freely.
+    assert simulator.spec.dof_upper[spec.dof_offsets[0]] == pytest.approx(math.pi)
+
+
 def test_resting_contact_force_equals_weight_and_points_up(make: Make, kinematics: Kinematics) -> None:
     simulator = make(1)
     state = kinematics.default_state(1)

@@ -90,6 +90,10 @@ def _drive_joint(body, joint, joints, rows, actuator, dt):
         drive.set("kp", repr(float(row["stiffness"])))
         drive.set("kv", repr(damping))
         drive.set("forcerange", "{} {}".format(-row["effort"], row["effort"]))
+        if is_ball and row["hasLimits"]:
+            # PhysX stops the joint there; here its target is.
+            drive.set("ctrlrange", "{} {}".format(row["lower"], row["upper"]))
+            drive.set("ctrllimited", "true")
         drive.set("gear", " ".join("1" if i == k else "0" for i in range(3)) if is_ball else "1")
 
 

@@ -156,6 +156,54 @@ def test_includes_and_mesh_paths_are_the_files_own(tmp_path: Path) -> None:
     assert spec.joint_names == ("j",) and len(spec.geoms.body_ids) == 2
 
 
+TRIPLE = "".join(
+    f'<joint name="hip_{a}" axis="{axis}" range="{limits}" limited="true" stiffness="9" damping="1"/>'
+    for a, axis, limits in (("x", "1 0 0", "-60 15"), ("y", "0 1 0", "-140 60"), ("z", "0 0 1", "-60 35"))
+)
+BALL = '<joint name="hip" type="ball" range="0 70" limited="true" stiffness="9" damping="1"/>'
+GIVEN = [[-30.0, 30.0], [-20.0, 25.0], [-10.0, 15.0]]
+
+
+@pytest.mark.parametrize(
+    "joints, keys, ranges",
+    [
+        (TRIPLE, {}, [[-180, 180]] * 3),
+        (TRIPLE, {"limit_ball_joints": True}, [[-60, 15], [-140, 60], [-60, 35]]),
+        (BALL, {"limit_ball_joints": True}, [[-70, 70]] * 3),
+        (BALL, {"limit_ball_joints": True, "ball_ranges": {"hip": GIVEN}}, GIVEN),
+        (BALL, {"ball_ranges": {"hip": GIVEN}}, [[-180, 180]] * 3),
+    ],
+)
+def test_ball_joints_have_limits_where_they_are_asked_for(tmp_path: Path, joints: str, keys: Any, ranges: Any) -> None:
+    spec = one_joint(tmp_path, joints, **keys)
+    got = torch.stack((spec.dof_lower, spec.dof_upper), dim=-1).rad2deg()
+    torch.testing.assert_close(got, torch.tensor(ranges, dtype=torch.float32), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("ranges", [GIVEN[:2], [[-200, 3]] + GIVEN[1:], [[5, 30]] + GIVEN[1:], [[1], [2], [3]]])
+def test_ranges_that_make_no_sense_are_refused(tmp_path: Path, ranges: Any) -> None:
+    with pytest.raises(CharacterError, match="ball range of hip must be three ranges"):
+        one_joint(tmp_path, BALL, limit_ball_joints=True, ball_ranges={"hip": ranges})
+    with pytest.raises(CharacterError, match="of a spherical joint"):
+        one_joint(tmp_path, HINGE, limit_ball_joints=True, ball_ranges={"j": GIVEN})
+
+
+@pytest.mark.mujoco
+def test_limited_balls_have_a_cone_and_clamped_targets_in_mujoco(tmp_path: Path) -> None:
+    from amp_train.sim.mujoco_model import compile_model
+
+    # Three hinges are one ball joint there too, whose position is an exponential map.
+    spec = one_joint(tmp_path, TRIPLE, limit_ball_joints=True)
+    model = compile_model(spec, 1.0 / 120.0)
+    assert model.nq == 7 + 4 and model.jnt_type[1] == mujoco.mjtJoint.mjJNT_BALL and model.jnt_limited[1]
+    assert np.degrees(model.jnt_range[1]).tolist() == pytest.approx([0.0, np.linalg.norm([60, 140, 60])])
+    assert np.degrees(model.actuator_ctrlrange).tolist() == [
+        pytest.approx(r) for r in ([-60, 15], [-140, 60], [-60, 35])
+    ]
+    free = compile_model(spec.without_ball_ranges(), 1.0 / 120.0)
+    assert not free.jnt_limited[1] and not free.actuator_ctrllimited.any()
+
+
 def g1_mjcf() -> Path:
     """Find the G1 of mjlab (`pip download --no-deps mjlab`, unzipped): installed, or in the folder MJLAB_DIR."""
     found = importlib.util.find_spec("mjlab")
