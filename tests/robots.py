@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict
 
-from amp_train.character.settings import CharacterConfig
+from amp_train.config.schema import CharacterConfig
 
 # Motors in another order than the joints, no floor, several hinges on a body, sensors, sites, a keyframe, joints away
 # from their bodies' origins, torque limits of three kinds.

@@ -14,7 +14,6 @@ import torch
 from amp_train import rotations
 from amp_train.character.drives import read_drives
 from amp_train.character.geometry import ContactGeoms
-from amp_train.character.settings import CharacterConfig
 from amp_train.character.spec import CharacterSpec
 from amp_train.errors import CharacterError
 from amp_train.paths import ASSETS_DIR
@@ -46,8 +45,8 @@ def load_character(mjcf: str, key_bodies: Sequence[str] = (), contact_bodies: Se
     return replace(spec, key_body_ids=spec.body_ids(key_bodies), contact_body_ids=spec.body_ids(contact_bodies))
 
 
-def configured_character(cfg: CharacterConfig) -> CharacterSpec:
-    """Read a character as its YAML says (`CharacterConfig`).
+def configured_character(cfg: Any) -> CharacterSpec:
+    """Read a character as its YAML says: `CharacterConfig` in config/schema.py.
 
     Raises:
         CharacterError: as `load_character`; a joint or body that is not there, or a value that makes no sense.

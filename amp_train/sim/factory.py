@@ -2,15 +2,16 @@
 
 import importlib.util
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Tuple, Type
-
-import torch
+from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple, Type
 
 from amp_train import isaacgym_first
-from amp_train.character import CharacterSpec
 from amp_train.errors import MissingPackageError, unknown_choice
-from amp_train.sim.interface import Simulator
 from amp_train.sim.settings import IsaacGymConfig, MujocoConfig, MujocoWarpConfig, SimConfig
+
+# torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
+if TYPE_CHECKING:
+    from amp_train.character import CharacterSpec
+    from amp_train.sim.interface import Simulator
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Backend:
     """
 
     config: Type[SimConfig]
-    make: Callable[[Any, CharacterSpec, float], Simulator]
+    make: Callable[[Any, "CharacterSpec", float], "Simulator"]
     packages: Tuple[str, ...] = ("mujoco",)
     uses_gpu: bool = False
     has_window: bool = False
@@ -38,14 +39,16 @@ class Backend:
         return all(importlib.util.find_spec(package) is not None for package in self.packages)
 
 
-def _mujoco(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+def _mujoco(cfg: Any, spec: "CharacterSpec", control_dt_s: float) -> "Simulator":
     from amp_train.sim.mujoco_cpu import MujocoSimulator
 
     return MujocoSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.num_threads)
 
 
-def _isaacgym(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+def _isaacgym(cfg: Any, spec: "CharacterSpec", control_dt_s: float) -> "Simulator":
     isaacgym_first.load_gymapi()
+    import torch
+
     from amp_train.sim.isaacgym import IsaacGymSimulator
     from amp_train.sim.isaacgym_scene import IsaacGymSettings
 
@@ -53,7 +56,9 @@ def _isaacgym(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
     return IsaacGymSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.sim.substeps, settings)
 
 
-def _mujoco_warp(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+def _mujoco_warp(cfg: Any, spec: "CharacterSpec", control_dt_s: float) -> "Simulator":
+    import torch
+
     try:
         from amp_train.sim.mujoco_warp import MujocoWarpSimulator, WarpSettings
     except ImportError as error:
@@ -85,7 +90,7 @@ def backend(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def make_simulator(cfg: Any, spec: CharacterSpec) -> Simulator:
+def make_simulator(cfg: Any, spec: "CharacterSpec") -> "Simulator":
     """Build the simulator that `cfg.sim.name` asks for, with `cfg.num_envs` copies of the character.
 
     Raises:

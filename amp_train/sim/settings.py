@@ -1,7 +1,9 @@
 """The settings of each simulator backend: what can be given as `sim.KEY`. A backend has its own class, so that a key of
-another one is an error. Nothing heavy is imported here: the configuration's schema needs these classes."""
+another one is an error."""
 
 from dataclasses import dataclass
+
+from amp_train.ranges import between
 
 
 @dataclass
@@ -14,7 +16,7 @@ class SimConfig:
     """
 
     name: str = "auto"
-    decimation: int = 4
+    decimation: int = between(1, 1000, 4)
 
 
 @dataclass
@@ -34,8 +36,8 @@ class MujocoWarpConfig(SimConfig):
     """
 
     name: str = "mujoco_warp"
-    nconmax: int = 16
-    njmax: int = 128
+    nconmax: int = between(1, 10**6, 16)
+    njmax: int = between(1, 10**6, 128)
 
 
 @dataclass
@@ -47,4 +49,4 @@ class IsaacGymConfig(SimConfig):
     """
 
     name: str = "isaacgym"
-    substeps: int = 2
+    substeps: int = between(1, 1000, 2)
