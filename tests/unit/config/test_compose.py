@@ -247,4 +247,4 @@ def test_a_clip_that_takes_strength_brings_the_character_for_it_unless_another_i
 def test_torque_limits_are_stored_and_another_character_takes_their_place():
     stored = stored_form(compose(["motion=run"]))
     assert with_overrides(stored, []).character.torque_limits["neck"] == 50.0
-    assert with_overrides(stored, ["character=humanoid"]).character.torque_limits is None
+    assert with_overrides(stored, ["character=humanoid"]).character.torque_limits == {}
