@@ -33,12 +33,13 @@ def editable_mjcf(spec: CharacterSpec) -> Any:
     return mjcf
 
 
-def add_floor(mjcf: Any) -> None:
-    """Add the plane z = 0, friction 1, which everything touches."""
+def add_floor(mjcf: Any, height: float = 0.0) -> None:
+    """Add the plane z = height (m), friction 1, which everything touches."""
     import mujoco
 
     every_bit = 2**31 - 1
     floor = mjcf.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 0.05])
+    floor.pos = [0.0, 0.0, height]
     floor.contype = floor.conaffinity = every_bit
     floor.friction = [1.0, 0.05, 0.05]
 

@@ -13,7 +13,7 @@ from amp_train.env.divergence import DivergenceLog, Divergences
 from amp_train.env.randomization import Source, make_randomization
 from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
-from amp_train.env.tasks import TaskSetup, make_task, task_settings
+from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
 from amp_train.motion import MotionLibrary, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
@@ -293,7 +293,7 @@ def make_env(cfg: Any) -> AmpEnv:
     clips, weights = load_motion(cfg.motion.file, spec)
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
-    simulator = make_simulator(cfg, spec)
+    simulator = make_simulator(cfg, spec, scene_of(cfg.task))
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
     library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)

@@ -9,11 +9,14 @@ from torch import Tensor
 
 from amp_train.character import CharacterSpec
 from amp_train.character.editing import editable_mjcf
+from amp_train.sim.mujoco_scene import add_scene, set_damping
+from amp_train.sim.scene import Scene
 
 
-def compile_model(spec: CharacterSpec, physics_dt_s: float) -> Any:
+def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scene] = None) -> Any:
     """Compile the character for simulation: one position actuator for each dof, in the order of the spec, one net
-    contact force sensor for each body (N, world frame), and no silent reset of a diverged world.
+    contact force sensor for each body and then each object of the scene (N, world frame), and no silent reset of a
+    diverged world.
 
     Raises:
         CharacterError: a joint without a drive.
@@ -22,13 +25,16 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float) -> Any:
 
     spec.check_drives()
     mjcf = editable_mjcf(spec)
-    for body in spec.body_names:
+    scene = scene or Scene()
+    add_scene(mjcf, scene)
+    for body in spec.body_names + tuple(thing.name for thing in scene.objects):
         _add_contact_sensor(mjcf, body, mujoco)
     _add_drives(mjcf, spec, physics_dt_s, mujoco)
     model = mjcf.compile()
     model.opt.timestep = physics_dt_s
+    set_damping(model, scene)
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
-    assert model.nu == spec.num_dofs == model.nv - 6, "a drive for each dof"
+    assert model.nu == spec.num_dofs, "a drive for each dof"
     return model
 
 

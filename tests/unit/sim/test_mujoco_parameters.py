@@ -190,7 +190,7 @@ def test_writing_parameters_never_waits_for_the_device() -> None:
     mujoco_parameters = pytest.importorskip("amp_train.sim.mujoco_parameters")
     mujoco_model = pytest.importorskip("amp_train.sim.mujoco_model")
     model = mujoco_model.compile_model(load_character("humanoid.xml", (), ()), 1.0 / 120.0)
-    parameters = mujoco_parameters.MujocoParameters(model)
+    parameters = mujoco_parameters.MujocoParameters(model, load_character("humanoid.xml"))
     names = sorted({field for fields in mujoco_parameters.FIELDS.values() for field in fields})
     shared = {n: model.opt.gravity if n == "opt.gravity" else getattr(model, n) for n in names}
     fields = {name: torch.from_numpy(np.repeat(value[None], 3, axis=0)) for name, value in shared.items()}
