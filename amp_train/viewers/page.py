@@ -7,7 +7,7 @@ from amp_train.character import CharacterState
 from amp_train.viewers.ghost import place
 from amp_train.viewers.offscreen import ViewerError
 from amp_train.viewers.recording import Recording, in_a_row
-from amp_train.viewers.web_scene import WebScene, open_server
+from amp_train.viewers.web_scene import WebScene, close_server, open_server
 
 ANY_FREE_PORT = 18080  # viser takes the next free one
 
@@ -35,7 +35,7 @@ def export_page(path: Union[str, Path], recording: Recording) -> Path:
     try:
         page = _play_into(server, recording)
     finally:
-        server.stop()
+        close_server(server)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path

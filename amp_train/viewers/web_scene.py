@@ -1,5 +1,7 @@
 """Characters in a viser scene, for the web viewer and for pages: instanced meshes that are moved, never rebuilt."""
 
+import contextlib
+import io
 from typing import Any, List, NamedTuple, Tuple
 
 import numpy as np
@@ -126,7 +128,14 @@ def open_server(host: str, port: int) -> Any:
         raise MissingPackageError(
             "Pages and the web viewer need packages: pip install 'amp_train[viewer]' (Python 3.10 or newer)."
         ) from error
-    return viser.ViserServer(host=host, port=port, verbose=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws a box with its address
+        return viser.ViserServer(host=host, port=port, verbose=False)
+
+
+def close_server(server: Any) -> None:
+    """Stop viser, quietly."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        server.stop()
 
 
 def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, int, int]]]:
