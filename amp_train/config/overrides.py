@@ -10,8 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from amp_train.config.randomization import ACTOR
-from amp_train.config.schema import Config
+from amp_train.config.schema import ACTOR, Config
 from amp_train.errors import ConfigError, unknown_choice
 
 # Keys of IsaacGymEnvs that lie elsewhere here; a mere camelCase spelling needs no entry.

@@ -1,6 +1,6 @@
 """Domain randomisation: noise on what the policy sees and does, and physical parameters of each environment's own.
 
-The settings are those of IsaacGymEnvs' task files (config/randomization.py). As there, the noise is on the policy's
+The settings are those of IsaacGymEnvs' task files (config/schema.py). As there, the noise is on the policy's
 observations and not on the discriminator's, and parameters are drawn when an episode begins. Where this departs from
 IsaacGymEnvs, docs/randomization.md says so."""
 

@@ -37,7 +37,7 @@ def record_episodes(
     cfg: Config,
     vec_env: AMPVecEnv,
     act: Callable[[Tensor], Tensor],
-    disc: Optional[Callable[[Tensor], Tuple[Tensor, Tensor]]] = None,
+    disc: Optional[Callable[[Dict[str, Tensor]], Tuple[Tensor, Tensor]]] = None,
 ) -> Episodes:
     """Play one episode in every environment, until the last has ended.
 
@@ -45,7 +45,7 @@ def record_episodes(
         cfg: from `set_up_episodes`.
         vec_env: environments built from it.
         act: obs to actions.
-        disc: AMP observations to logits (N,) and style rewards (N,); without it both are recorded as zero.
+        disc: a step's infos to logits (N,) and style rewards (N,); without it both are recorded as zero.
     """
     env = vec_env.env
     recorder, obs = _Recorder(cfg, env), vec_env.reset()
@@ -54,7 +54,7 @@ def record_episodes(
             action = act(obs)
             _, _, done, infos = vec_env.step(action)
             state = env.state
-            judged = (state.root_pos.new_zeros(env.num_envs),) * 2 if disc is None else disc(infos["amp_obs"])
+            judged = (state.root_pos.new_zeros(env.num_envs),) * 2 if disc is None else disc(infos)
             recorder.add(state, action.to(env.device), judged, done.to(env.device), infos["terminate"])
             if recorder.all_ended:
                 break

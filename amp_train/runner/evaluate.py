@@ -1,7 +1,7 @@
 """Evaluating a checkpoint: episodes with and without noise, seed by seed, and the discriminator's opinion of them."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def evaluate(cfg: Config, checkpoint: str, episodes: int, episode_s: float, seed
             for deterministic, of_kind in runs.items():
                 of_kind.append(_play(seeded, vec_env, policy, deterministic))
             clips = clip_references(recorded_library(seeded, env), env.control_dt_s)
-            demo_logit = policy.disc_logit(vec_env.fetch_amp_obs_demo(DEMO_ROWS)).cpu()
+            demo_logit = policy.demo_logit(DEMO_ROWS).cpu()
         finally:
             env.close()
     scale = seeded.train.params.config.disc_reward_scale
@@ -63,11 +63,7 @@ def evaluate(cfg: Config, checkpoint: str, episodes: int, episode_s: float, seed
 
 
 def _play(cfg: Config, vec_env: AMPVecEnv, policy: Policy, deterministic: bool) -> Episodes:
-    def disc(amp_obs: Tensor) -> Tuple[Tensor, Tensor]:
-        logit = policy.disc_logit(amp_obs)
-        return logit, policy.style_reward(logit)
-
-    return record_episodes(cfg, vec_env, lambda obs: policy.act(obs, deterministic), disc)
+    return record_episodes(cfg, vec_env, lambda obs: policy.act(obs, deterministic), policy.judge)
 
 
 def _health(runs: Sequence[Episodes], demo_logit: Tensor, reward_scale: float) -> Dict[str, Any]:

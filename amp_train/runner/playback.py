@@ -61,7 +61,7 @@ def play(
             if record:
                 states.append(env.state[:1].clone())
             _, _, done, infos = vec_env.step(policy.act(obs, deterministic))
-            style_reward = policy.style_reward(policy.disc_logit(infos["amp_obs"]))
+            _, style_reward = policy.judge(infos)
             meter.add(env.state, done.to(env.device), infos["terminate"].to(env.device), style_reward)
             obs = vec_env.reset_done()
     say_warnings(env.simulator)

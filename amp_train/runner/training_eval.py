@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from amp_train.config import Config
+from amp_train.distributed.ranks import single_threaded
 from amp_train.env import make_env
 from amp_train.evaluation.score import score_episodes
-from amp_train.learning.threads import single_threaded
 from amp_train.runner.episodes import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry.sinks import Row

@@ -1,17 +1,21 @@
-"""The actor-critic network of rl_games with the AMP discriminator beside it.
+"""What is trained: actor, critic and discriminator in one network, rl_games' model around it, and its player.
 
 Parameter names and their order are those of IsaacGymEnvs, so that its model and optimizer states load: keep the
 discriminator registered last, as `_disc_mlp` and `_disc_logits`.
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+import contextlib
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
+from rl_games.algos_torch.models import BaseModel, ModelA2CContinuousLogStd
 from rl_games.algos_torch.network_builder import A2CBuilder
+from rl_games.algos_torch.players import PpoPlayerContinuous
 from torch import Tensor, nn
 
+from amp_train.checkpoint.load import load_model_state, safe_load
 from amp_train.errors import ConfigError, unknown_choice
-from amp_train.learning.precision import without_tf32
+from amp_train.learning.discriminator import DEFAULT_DISCRIMINATOR, discriminator_class
 
 DISC_LOGIT_INIT_SCALE = 1.0
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "selu", "swish", "gelu", "softplus", "None")
@@ -19,6 +23,26 @@ INITIALIZERS = (
     "default", "const_initializer", "orthogonal_initializer", "orthogonal", "glorot_normal_initializer",
     "glorot_uniform_initializer", "variance_scaling_initializer", "random_uniform_initializer", "kaiming_normal",
 )  # fmt: skip
+
+
+def multiplies_bf16(device: Union[str, torch.device]) -> bool:
+    """Return whether the device multiplies bf16 in hardware; emulated it is slower than fp32. When in doubt, no."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8  # Ampere and later
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every torch
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """Multiply fp32 matrices as such within it; rl_games' Runner turns TF32, 10 bits of mantissa, on for everything."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class AMPBuilder(A2CBuilder):
@@ -29,7 +53,6 @@ class AMPBuilder(A2CBuilder):
 
         def __init__(self, params: Dict[str, Any], **kwargs: Any) -> None:
             amp_input_shape = kwargs.pop("amp_input_shape", None)
-            check_network_params(params)
             _check_amp_input_shape(amp_input_shape)
             super().__init__(params, **kwargs)
             self.mixed_precision = bool(kwargs.get("mixed_precision", False))
@@ -155,3 +178,74 @@ def _check_amp_input_shape(amp_input_shape: Optional[Sequence[int]]) -> None:
             f"amp_input_shape must be the shape of a flat AMP observation, e.g. (210,), not {amp_input_shape}."
             " The environment gives it as env_info['amp_observation_space']."
         )
+
+
+class ModelAMPContinuous(ModelA2CContinuousLogStd):
+    """Gaussian policy and value, with the discriminator's network beside them; rl_games knows it as `continuous_amp`.
+
+    `build(config)` takes rl_games' own keys plus `amp_input_shape`, the shape of what the discriminator judges.
+    """
+
+    class Network(ModelA2CContinuousLogStd.Network):
+        """The built model: normalisers and `a2c_network`."""
+
+        def norm_obs(self, observation: Tensor) -> Tensor:
+            """Normalise observations, unless they already are (`NormalizedObs`)."""
+            return observation.tensor if isinstance(observation, NormalizedObs) else super().norm_obs(observation)
+
+        def eval_critic(self, obs: Tensor) -> Tensor:
+            """Return the value (B, value_size), in reward units, of raw observations (B, obs_dim)."""
+            return self.denorm_value(self.a2c_network.eval_critic(self.norm_obs(obs)))
+
+
+class NormalizedObs:
+    """Mark observations (B, obs_dim) as normalised: the update does that once a rollout, not once a minibatch."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+class DiscriminatorAwareBuilder:
+    """Wrap rl_games' model builder, which does not hand on what the discriminator's network needs.
+
+    Args:
+        input_shape: gives the shape of what the discriminator judges; asked in `build`, when the environment is known.
+    """
+
+    def __init__(
+        self, builder: BaseModel, input_shape: Callable[[], Sequence[int]], mixed_precision: bool = False
+    ) -> None:
+        self._builder, self._input_shape, self._mixed_precision = builder, input_shape, mixed_precision
+
+    def build(self, config: Dict[str, Any]) -> nn.Module:
+        """Build the model."""
+        more = {"amp_input_shape": self._input_shape(), "mixed_precision": self._mixed_precision}
+        return self._builder.build(dict(config, **more))
+
+
+class AMPPlayer(PpoPlayerContinuous):
+    """Act with a trained policy in a vec env with deferred resets; registered with rl_games as `amp_continuous`."""
+
+    def __init__(self, params: Dict[str, Any]) -> None:
+        check_network_params(params["network"])
+        if (params["config"].get("player") or {}).get("evaluation"):
+            raise ConfigError("player.evaluation is not supported: rl_games' file watcher loads checkpoints unsafely.")
+        super().__init__(params)
+
+    def load_networks(self, params: Dict[str, Any]) -> None:
+        """Let rl_games find the model, and tell it the discriminator's input when it is built."""
+        super().load_networks(params)
+        kind = discriminator_class(self.config.get("discriminator", DEFAULT_DISCRIMINATOR))
+        self.config["network"] = DiscriminatorAwareBuilder(
+            self.config["network"], lambda: kind.input_shape(self.env_info["amp_observation_space"].shape)
+        )
+
+    def env_step(self, env: Any, actions: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Any]]:
+        """Step the environments, then reset those done."""
+        _, rewards, dones, infos = super().env_step(env, actions)
+        return self.obs_to_torch(env.reset_done()), rewards, dones, infos
+
+    def restore(self, fn: str) -> None:
+        """Load a checkpoint of ours or of IsaacGymEnvs."""
+        checkpoint = safe_load(fn, map_location=self.device)
+        load_model_state(self.model, checkpoint["model"], f"Checkpoint {fn}")

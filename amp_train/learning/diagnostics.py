@@ -1,4 +1,4 @@
-"""An update whose numbers are not finite is noticed before anything of it is saved."""
+"""What an epoch tells of itself: means of its scalars, and whether every number is finite before anything is saved."""
 
 import logging
 from pathlib import Path
@@ -8,11 +8,52 @@ import torch
 from torch import Tensor
 
 from amp_train.errors import UpdateError
-from amp_train.learning.epoch_stats import MinibatchStats
 
 logger = logging.getLogger(__name__)
 
 MAX_NAMED = 4
+# epoch_stats key -> tensorboard tag, rl_games' and IsaacGymEnvs'; a discriminator has tags of its own.
+TENSORBOARD_TAGS = {
+    "a_loss": "losses/a_loss",
+    "c_loss": "losses/c_loss",
+    "b_loss": "losses/bounds_loss",
+    "entropy": "losses/entropy",
+    "kl": "info/kl",
+    "clip_frac": "info/clip_frac",
+    "lr": "info/last_lr",
+    "style_reward_mean": "info/disc_reward_mean",
+    "style_reward_std": "info/disc_reward_std",
+    "task_reward_mean": "info/task_reward_mean",
+}
+
+
+class MinibatchStats:
+    """Average named scalars over minibatches without waiting for the device."""
+
+    def __init__(self) -> None:
+        self.names: Tuple[str, ...] = ()
+        self._rows: List[Tensor] = []
+
+    @property
+    def rows(self) -> Tensor:
+        """The scalars since the last `pop_means`, a row a minibatch and a column a name."""
+        return torch.stack(self._rows)
+
+    def add(self, **scalars: Tensor) -> Tensor:
+        """Note one minibatch: 0-d tensors, always of the same names.
+
+        Returns:
+            The row that is kept, in the order given, for averaging over ranks in place.
+        """
+        self.names = tuple(scalars)
+        self._rows.append(torch.stack([scalar.detach() for scalar in scalars.values()]))
+        return self._rows[-1]
+
+    def pop_means(self, **epoch_scalars: Tensor) -> Dict[str, float]:
+        """Return the means since the last call beside 0-d tensors of the whole epoch, and start anew."""
+        scalars = torch.cat((self.rows.mean(dim=0), torch.stack(list(epoch_scalars.values()))))
+        self._rows = []
+        return dict(zip(self.names + tuple(epoch_scalars), scalars.tolist()))
 
 
 def check_update(agent: Any, stats: MinibatchStats) -> None:
@@ -32,11 +73,11 @@ def check_update(agent: Any, stats: MinibatchStats) -> None:
     losses, rest = flags[: rows.numel()].view_as(rows).cpu(), flags[rows.numel() :].tolist()
     broken = [name for (name, _), finite in zip(tensors, rest) if not finite]
     first = _first_losses(stats.names, losses) or _some(broken)
-    path = Path(agent.experiment_dir) / "broken_update_ep_{}.pt".format(agent.epoch_num)
+    path = Path(agent.experiment_dir) / f"broken_update_ep_{agent.epoch_num}.pt"
     raise UpdateError(
-        "The update of iteration {} is not finite: {}. No checkpoint was written from it. {} Lower learning_rate or "
-        "disc_learning_rate, or set truncate_grads=True (train.params.config), and continue from the last "
-        "checkpoint.".format(agent.epoch_num, first, _dumped(agent, stats, broken, path))
+        f"The update of iteration {agent.epoch_num} is not finite: {first}. No checkpoint was written from it. "
+        f"{_dumped(agent, stats, broken, path)} Lower learning_rate or disc_learning_rate, or set truncate_grads=True "
+        "(train.params.config), and continue from the last checkpoint."
     )
 
 
@@ -50,8 +91,7 @@ def _watched(agent: Any) -> List[Tuple[str, Tensor]]:
         if isinstance(moment, Tensor)
     ]
     model = list(agent.bare_model.state_dict().items())
-    normalizer = [("amp_input_mean_std." + name, tensor) for name, tensor in agent.streams.normalizer.named_buffers()]
-    return moments + model + normalizer
+    return moments + model + list(agent.discriminator.statistics().items())
 
 
 def _first_losses(names: Tuple[str, ...], finite: Tensor) -> str:
@@ -61,12 +101,12 @@ def _first_losses(names: Tuple[str, ...], finite: Tensor) -> str:
         return ""
     minibatch = int(bad[0])
     broken = [name for name, is_finite in zip(names, finite[minibatch].tolist()) if not is_finite]
-    return "{} in minibatch {} of {}".format(_some(broken), minibatch + 1, len(finite))
+    return f"{_some(broken)} in minibatch {minibatch + 1} of {len(finite)}"
 
 
 def _some(names: List[str]) -> str:
     more = len(names) - MAX_NAMED
-    return ", ".join(names[:MAX_NAMED]) + (" and {} more".format(more) if more > 0 else "")
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _dumped(agent: Any, stats: MinibatchStats, broken: List[str], path: Path) -> str:
@@ -87,4 +127,4 @@ def _dumped(agent: Any, stats: MinibatchStats, broken: List[str], path: Path) ->
     except (OSError, RuntimeError) as error:  # torch makes its own error of one in writing
         logger.warning("%s could not be written: %s.", path, str(error).splitlines()[0])
         return ""
-    return "Its rollout and scalars are in {}.".format(path)
+    return f"Its rollout and scalars are in {path}."

@@ -30,7 +30,7 @@ class AmpObsNormalizer(nn.Module):
 
     def update(self, amp_obs: Tensor, ranks: Ranks = ALONE) -> None:
         """Take rows (B, amp_obs_dim) of every rank into the statistics."""
-        take_in(self, amp_obs, ranks=ranks)
+        update_running_stats(self, amp_obs, ranks=ranks)
 
     def forward(self, amp_obs: Tensor) -> Tensor:
         """Return (amp_obs - mean) / sqrt(var + epsilon), clamped to +-5, as a new tensor without a gradient."""
@@ -40,7 +40,7 @@ class AmpObsNormalizer(nn.Module):
 
 
 @torch.no_grad()
-def take_in(statistics: Any, rows: Tensor, times: int = 1, ranks: Ranks = ALONE) -> None:
+def update_running_stats(statistics: Any, rows: Tensor, times: int = 1, ranks: Ranks = ALONE) -> None:
     """Merge rows (B, dim), counted `times` times, into `statistics` in place (parallel variance, Chan et al. 1983).
 
     With several ranks, all of them take in the rows of all, so that statistics that were equal stay equal.
