@@ -53,7 +53,7 @@ def resolve(cfg: Config) -> Config:
 
 def set_up_playing(config: RandomizationConfig, is_asked_for: bool) -> None:
     """Switch randomisation off for playing and measuring; if it is asked for, take it as it is after all schedules."""
-    from amp_train.env.random_draws import parameters_of
+    from amp_train.env.randomization import parameters_of
 
     config.randomize = config.randomize and is_asked_for
     params = config.randomization_params

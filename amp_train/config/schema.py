@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
 # What a checkpoint's configuration decides when it is continued or played.
@@ -153,6 +153,7 @@ class TaskConfig:
     name: str = MISSING
     env: EnvConfig = field(default_factory=EnvConfig)
     task: RandomizationConfig = field(default_factory=RandomizationConfig)  # IsaacGymEnvs' place for it
+    goal: Dict[str, Any] = field(default_factory=dict)  # the task's own settings, typed by its dataclass (env/tasks)
 
 
 @dataclass
@@ -365,6 +366,7 @@ class Config:
     motion: MotionConfig = field(default_factory=MotionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    task_file: Optional[str] = None  # a Python file of the user's own that registers tasks; never a checkpoint's
     experiment: Optional[str] = None
     train_dir: str = "runs"
     num_envs: Optional[int] = between(1, 2**20, None)
@@ -399,4 +401,6 @@ class Config:
 
 def register_schema() -> None:
     """Make the schema known to Hydra under the name that `conf/config.yaml` starts from."""
-    ConfigStore.instance().store(name="amp_train_schema", node=Config, provider="amp_train")
+    schema = OmegaConf.structured(Config)
+    OmegaConf.set_struct(schema.task.goal, False)  # which keys it has is the task's to say
+    ConfigStore.instance().store(name="amp_train_schema", node=schema, provider="amp_train")

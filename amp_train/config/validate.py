@@ -4,6 +4,7 @@
 """
 
 import importlib.util
+import logging
 import re
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, Dict, List, Optional, Sequence, cast
@@ -15,6 +16,8 @@ from amp_train.config.compose import as_config_error
 from amp_train.config.schema import ACTOR, Config, DrawConfig, MotionConfig, RandomizationParams
 from amp_train.errors import CheckpointError, ConfigError, MissingPackageError, unknown_choice
 from amp_train.untrusted import printable
+
+logger = logging.getLogger(__name__)
 
 MAX_LAYERS, MAX_NAME = 16, 100
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
@@ -41,6 +44,7 @@ def check_config(cfg: Config) -> None:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
     _check_randomization(cfg.task.task.randomization_params)
+    _check_task(cfg)
 
 
 def _complete(tree: DictConfig) -> DictConfig:
@@ -92,6 +96,22 @@ def _check_name(key: str, name: str) -> None:
         raise ConfigError(f"{key}={given} must be a plain name of at most {MAX_NAME} characters, without slashes.")
 
 
+def _check_task(cfg: Config) -> None:
+    """Check the task's name and its own settings; a file of the user's own that registers tasks is read before."""
+    # Not at the top: it imports torch, which Isaac Gym must come before.
+    from amp_train.env.tasks import load_task_file, task_settings
+
+    if cfg.task_file is not None:
+        load_task_file(cfg.task_file)
+    task_settings(cfg.task.name, cfg.task.goal)
+    if cfg.task.goal and cfg.train.params.config.task_reward_w == 0.0:
+        logger.warning(
+            "task=%s has goals, but its reward counts for nothing: take train=HumanoidAMPGoal, or set "
+            "train.params.config.task_reward_w and disc_reward_w.",
+            cfg.task.name,
+        )
+
+
 def _check_low_posture(motion: MotionConfig) -> None:
     """Check that the two halves of the rule on staying low come together."""
     given = {"rise_height": motion.rise_height, "max_low_s": motion.max_low_s}
@@ -103,7 +123,7 @@ def _check_low_posture(motion: MotionConfig) -> None:
 def _check_randomization(params: RandomizationParams) -> None:
     """Check the random draws, used or not."""
     # Not at the top: it imports torch, which Isaac Gym must come before.
-    from amp_train.env.random_draws import parameters_of
+    from amp_train.env.randomization import parameters_of
 
     for actor in params.actor_params:
         if actor != ACTOR:

@@ -65,14 +65,14 @@ class DiscBatch(NamedTuple):
 class Discriminator:
     """AMP's discriminator, and the base of others.
 
-    A subclass replaces what differs: `observe` (what of a step is judged), `fetch_demos` or `sample_demos`,
-    `normalize`, `loss`, `reward_of`; with them `infos_needed`, `vec_env_methods`, `tensorboard_tags`, and what
-    `state_dict` and `policy_file_entries` return, if it keeps more.
+    A subclass replaces what differs: `observe` (what of a step is judged), `start_training` and `begin_update` (its
+    streams), `normalize`, `batch`, `loss`, `reward_of`, and names what it needs, logs and saves in the attributes.
 
     Attributes:
         infos_needed: what it reads of a step's infos.
         vec_env_methods: what it asks the vec env for.
         tensorboard_tags: of each scalar that `loss` returns, its key in `epoch_stats` -> its tag.
+        normalizer_entry: the policy file's entry for the statistics.
         settings_class: a dataclass of keys of its own, read from `discriminator_settings`; None: it has none.
     """
 
@@ -87,6 +87,7 @@ class Discriminator:
         "disc_grad_penalty": "info/disc_grad_penalty",
         "disc_logit_loss": "info/disc_logit_loss",
     }
+    normalizer_entry: str = "amp_input_mean_std"  # as IsaacGymEnvs
     settings_class: Optional[type] = None
 
     def __init__(
@@ -111,8 +112,7 @@ class Discriminator:
         self.network, self.vec_env, self.device, self.ranks = network, vec_env, device, ranks
         (self.obs_size,) = self.input_shape((amp_obs_size,))
         self.normalizer = AmpObsNormalizer(self.obs_size).to(device)
-        self._replay: Optional[ReplayBuffer] = None
-        self._demo: Optional[ReplayBuffer] = None
+        self.buffers: Dict[str, ReplayBuffer] = {}
 
     @classmethod
     def check(cls, settings: AmpSettings) -> Any:
@@ -157,10 +157,15 @@ class Discriminator:
 
     def start_training(self) -> None:
         """Allocate replay and demonstrations, and fill the latter."""
-        self._demo = ReplayBuffer(self.settings.amp_obs_demo_buffer_size, (self.obs_size,), self.device)
-        self._replay = ReplayBuffer(self.settings.amp_replay_buffer_size, (self.obs_size,), self.device)
-        while not self._demo.is_full:
-            self.add_demos(min(DEMO_FETCH_ROWS, self._demo.capacity - len(self._demo)))
+        self.allocate("demo", self.settings.amp_obs_demo_buffer_size)
+        self.allocate("replay", self.settings.amp_replay_buffer_size)
+        demo = self.buffers["demo"]
+        while not demo.is_full:
+            self.add_demos(min(DEMO_FETCH_ROWS, demo.capacity - len(demo)))
+
+    def allocate(self, name: str, rows: int) -> None:
+        """Make a buffer of so many rows, which belongs to the training state."""
+        self.buffers[name] = ReplayBuffer(rows, (self.obs_size,), self.device)
 
     def fetch_demos(self, n: int) -> Tensor:
         """Return n fresh demonstrations (n, obs_size)."""
@@ -168,34 +173,24 @@ class Discriminator:
 
     def add_demos(self, n: int) -> None:
         """Put n fresh demonstrations in the place of the oldest."""
-        self.demo_buffer.store(self.fetch_demos(n))
+        self.buffers["demo"].store(self.fetch_demos(n))
 
     def sample_demos(self, n: int) -> Tensor:
         """Draw n demonstrations (n, obs_size)."""
-        return self.demo_buffer.sample(n)
+        return self.buffers["demo"].sample(n)
 
     def sample_replay(self, agent: Tensor) -> Tensor:
         """Draw as many past rows as there are of the agent; in the first epoch there are none, and those stand in."""
-        return self.replay_buffer.sample(len(agent)) if len(self.replay_buffer) else agent
+        replay = self.buffers["replay"]
+        return replay.sample(len(agent)) if len(replay) else agent
 
     def remember(self, disc_obs: Tensor) -> None:
         """Store a rollout (B, obs_size) for replay; once the buffer is full, each row with amp_replay_keep_prob."""
-        if self.replay_buffer.is_full:
+        replay = self.buffers["replay"]
+        if replay.is_full:
             keep = torch.rand(len(disc_obs), device=disc_obs.device) < self.settings.amp_replay_keep_prob
             disc_obs = disc_obs[keep]
-        self.replay_buffer.store(disc_obs)
-
-    @property
-    def demo_buffer(self) -> ReplayBuffer:
-        """The demonstrations; there are some once a training has begun."""
-        assert self._demo is not None, "start_training comes first"
-        return self._demo
-
-    @property
-    def replay_buffer(self) -> ReplayBuffer:
-        """What is remembered of former rollouts."""
-        assert self._replay is not None, "start_training comes first"
-        return self._replay
+        replay.store(disc_obs)
 
     # How it learns.
 
@@ -263,21 +258,23 @@ class Discriminator:
     # What of it is saved.
 
     def policy_file_entries(self) -> Dict[str, Dict[str, Tensor]]:
-        """Return what judging needs beside the network, by the policy file's entries; IsaacGymEnvs has this one."""
-        return {"amp_input_mean_std": self.normalizer.state_dict()} if self.settings.normalize_amp_input else {}
+        """Return what judging needs beside the network, by the policy file's entries."""
+        return {self.normalizer_entry: self.normalizer.state_dict()} if self.settings.normalize_amp_input else {}
 
     def load_policy_file_entries(self, policy_file: Mapping[str, Any]) -> None:
-        """Take what `policy_file_entries` gave, in place, from a whole policy file.
+        """Take what `policy_file_entries` gave from a whole policy file.
 
         Raises:
             CheckpointError: an entry does not fit.
         """
         if not self.settings.normalize_amp_input:
             return
-        if "amp_input_mean_std" in policy_file:
-            load_model_state(self.normalizer, policy_file["amp_input_mean_std"], "amp_input_mean_std")
+        if self.normalizer_entry in policy_file:
+            load_model_state(self.normalizer, policy_file[self.normalizer_entry], self.normalizer_entry)
         else:
-            logger.warning("The checkpoint has no amp_input_mean_std: AMP observation statistics start anew.")
+            logger.warning(
+                "The checkpoint has no %s: the discriminator's statistics start anew.", self.normalizer_entry
+            )
 
     def statistics(self) -> Dict[str, Tensor]:
         """Return the tensors of `policy_file_entries`, live, by dotted names; all ranks must have the same."""
@@ -286,12 +283,12 @@ class Discriminator:
 
     def state_dict(self) -> Dict[str, Any]:
         """Return what the training state has of it; the statistics are in the policy file."""
-        return {"replay": self.replay_buffer.state_dict(), "demo": self.demo_buffer.state_dict()}
+        return {name: buffer.state_dict() for name, buffer in self.buffers.items()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        self.replay_buffer.load_state_dict(state["replay"])
-        self.demo_buffer.load_state_dict(state["demo"])
+        for name, buffer in self.buffers.items():
+            buffer.load_state_dict(state[name])
 
 
 def style_reward(disc_logit: Tensor, scale: float) -> Tensor:

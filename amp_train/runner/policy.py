@@ -38,6 +38,16 @@ class Policy:
         )
         self.discriminator.load_policy_file_entries(safe_load(checkpoint, map_location=self._player.device))
 
+    @property
+    def model(self) -> Any:
+        """rl_games' model: `running_mean_std` and `a2c_network`."""
+        return self._player.model
+
+    @property
+    def device(self) -> Any:
+        """Where it acts."""
+        return self._player.device
+
     def start(self, vec_env: AMPVecEnv) -> Tensor:
         """Restart every episode; return obs."""
         return cast(Tensor, self._player.env_reset(vec_env))

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from fake_env import PointMassVecEnv
+from fake_env import PointMassVecEnv, RandomVecEnv
 from make_agent import CONFIG, NETWORK, make_agent, make_params
 from no_waiting import NoWaiting
 from rl_games.common.algo_observer import DefaultAlgoObserver
@@ -118,6 +118,31 @@ def test_an_epoch_leaves_plain_statistics(tmp_path):
     }  # fmt: skip
     assert set(agent.epoch_stats) == expected
     assert all(type(value) is float for value in agent.epoch_stats.values())
+
+
+def test_task_and_style_reward_are_told_apart_and_unweighted(tmp_path):
+    class Paid(PointMassVecEnv):
+        def step(self, actions):
+            obs, _, dones, infos = super().step(actions)
+            return obs, 0.25 * self.steps.float(), dones, infos
+
+    env = Paid(CONFIG["num_actors"], episode_length=1000, max_speed=1e9)  # steps 1 to 8 of one episode
+    agent = begin(make_agent(tmp_path, env, task_reward_w=0.3, disc_reward_w=0.7))
+    agent.train_epoch()
+    assert agent.epoch_stats["task_reward_mean"] == pytest.approx(0.25 * 4.5)
+    assert agent.tagged_stats()["info/task_reward_mean"] == agent.epoch_stats["task_reward_mean"]
+    style = agent.epoch_stats["style_reward_mean"]
+    returns = agent.rollout["returns"] - agent.rollout["values"]
+    assert style > 0.0 and bool(torch.isfinite(returns).all())
+
+
+def test_policy_and_discriminator_may_see_observations_of_any_two_sizes(tmp_path):
+    env = RandomVecEnv(CONFIG["num_actors"], obs_dim=7, action_dim=3, amp_obs_dim=10)
+    env.fetch_action_demo = lambda n: (torch.randn(n, 7), torch.rand(n, 3))
+    agent = make_agent(tmp_path, env, warm_start_steps=1, max_epochs=2)
+    agent.train()
+    assert agent.bare_model.running_mean_std.running_mean.shape == (7,)
+    assert agent.discriminator.normalizer.running_mean.shape == (10,)
 
 
 def test_observation_statistics_take_a_rollout_in_once(tmp_path):

@@ -10,7 +10,7 @@ _GRID_HALF_CELLS = 8
 _NEAR_M = 0.1
 
 
-class SketchCanvas:
+class SoftwareCanvas:
     """Projects the spheres, capsules and boxes of an MjvScene with its camera and paints them from far to near."""
 
     def __init__(self, model: Any, width: int, height: int) -> None:
