@@ -19,7 +19,7 @@ from amp_train.config.isaacgymenvs import translated
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.validate import check_path
 from amp_train.errors import ConfigError, TrainingError, UserError
-from amp_train.resume.disk_check import check_writable
+from amp_train.resume.run_dir import check_writable
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 # What a disk says that cannot be written, at a moment when nothing can go on without it.

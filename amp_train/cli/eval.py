@@ -14,10 +14,11 @@ from amp_train.config import Config
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.resolve import available_cores
-from amp_train.config.schema import MAX_SEED, Range, above, between
+from amp_train.config.schema import MAX_SEED
 from amp_train.config.validate import check_path
 from amp_train.errors import ConfigError
 from amp_train.isaacgym_first import import_isaacgym_first
+from amp_train.ranges import Range, above, between
 
 if TYPE_CHECKING:  # it brings torch, which Isaac Gym must be imported before: see `main`
     from amp_train.runner.evaluate import Evaluation

@@ -12,11 +12,12 @@ from amp_train.config import Config, compose, resolve, with_overrides
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.resolve import set_up_playing
-from amp_train.config.schema import MAX_SEED, between
+from amp_train.config.schema import MAX_SEED
 from amp_train.config.validate import check_fields, check_path
 from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
-from amp_train.resume.disk_check import check_writable
+from amp_train.ranges import between
+from amp_train.resume.run_dir import check_writable
 from amp_train.untrusted import printable
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`

@@ -28,9 +28,7 @@ from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.paths import CONF_DIR
 from amp_train.resume.configuration import Difference, resumed_config
-from amp_train.resume.disk_check import check_writable
-from amp_train.resume.run_dir import AUTO, make_run_dir, resume_mode, resume_target
-from amp_train.resume.run_lock import RunLock
+from amp_train.resume.run_dir import AUTO, RunLock, check_writable, make_run_dir, resume_mode, resume_target
 from amp_train.runner.stopping import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, StopRequest
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
@@ -129,14 +127,14 @@ def _train(
 
     check_training(cfg)
     place = Path(cfg.train_dir) if resumption is None else resumption.run_dir
-    ranks.first_does(lambda: check_writable(place))
+    ranks.run_on_rank0(lambda: check_writable(place))
     env = make_env(of_this_rank(cfg, ranks))
     held.callback(env.close)
     if resumption is not None:
         _list_other_changes(cfg, env, resumption)
         run_dir = resumption.run_dir
     else:
-        cfg.experiment = ranks.first_does(lambda: _new_run_dir(cfg, held))
+        cfg.experiment = ranks.run_on_rank0(lambda: _new_run_dir(cfg, held))
         run_dir = Path(cfg.train_dir) / cfg.experiment
     if ranks.is_first:
         OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
@@ -229,6 +227,8 @@ def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
     for damaged in resumption.skipped:
         print(f"Skipped checkpoint {damaged.name}: {damaged.reason}.")
     print(f"Resuming {run_dir} after iteration {resumption.iteration}, {resumption.frame:,} samples, from {name}.")
+    if resumption.later:
+        print(f"  Later checkpoints are removed: {', '.join(resumption.later)}.")
     _list("Changed by the command line", differences)
     return config
 

@@ -12,9 +12,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.config.schema import ACTOR, Config
+from amp_train.config.simulator import EverySim
 from amp_train.errors import ConfigError, unknown_choice
 
 ACTORS = "task.task.randomization_params.actor_params"
+GOAL = "task.goal"
 
 
 def parse_overrides(overrides: Sequence[str]) -> List[Override]:
@@ -44,6 +46,8 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
     Raises:
         ConfigError: naming the nearest key or the allowed options.
     """
+    schema = _schema()
+    _fill_goal(schema, overrides)
     for override in overrides:
         key = override.key_or_group
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
@@ -53,17 +57,40 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
         options = group_options(key)
         if options:
             _check_options(key, override, options)
-        elif not has_key(key):
-            raise _unknown_key(_schema(), key)
+        elif not _is_in(schema, key):
+            raise _unknown_key(schema, key)
 
 
 @functools.lru_cache(maxsize=1)
+def _common_schema() -> DictConfig:
+    return _schema()
+
+
+def has_key(key: str) -> bool:
+    """Return whether the schema has a dotted key, whatever the task."""
+    return _is_in(_common_schema(), key)
+
+
 def _schema() -> DictConfig:
     """Return the schema with what is null by default filled in."""
     schema = OmegaConf.structured(Config)
     OmegaConf.update(schema, ACTORS, {ACTOR: {}})
+    # Which backend's keys are right is known when `sim` is composed.
+    schema.sim = OmegaConf.structured(EverySim)
     _fill(schema)
     return schema
+
+
+def _fill_goal(schema: DictConfig, overrides: Sequence[Override]) -> None:
+    """Give `task.goal` the keys of all tasks, those of a `task_file` of the user's own too."""
+    files = [o.value() for o in overrides if o.key_or_group == "task_file"]
+    if files or any(o.key_or_group.startswith(GOAL + ".") for o in overrides):
+        from amp_train.env.tasks import load_task_file, setting_names  # brings torch, which Isaac Gym must come before
+
+        for file in files:
+            if file is not None:
+                load_task_file(str(file))
+        OmegaConf.update(schema, GOAL, dict.fromkeys(setting_names(), None))
 
 
 def _fill(node: DictConfig) -> None:
@@ -92,9 +119,8 @@ def _values(override: Override) -> Iterable[Any]:
     return [override.value()]
 
 
-def has_key(key: str) -> bool:
-    """Return whether the schema has a dotted key."""
-    node: Any = _schema()
+def _is_in(schema: DictConfig, key: str) -> bool:
+    node: Any = schema
     for part in key.split("."):
         if not isinstance(node, DictConfig) or part not in node.keys():
             return False

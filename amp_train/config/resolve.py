@@ -10,9 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.schema import Config, RandomizationConfig
+from amp_train.config.simulator import sim_config
 from amp_train.config.validate import MAX_NAME, check_config, check_simulator
 from amp_train.distributed.launch import Launch, launched
 from amp_train.errors import ConfigError
+from amp_train.sim.settings import SimConfig
 from amp_train.untrusted import printable
 
 logger = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
     agent.max_frames = -1
     cfg.max_iterations = agent.max_epochs
     if f"{AGENT}.warm_start_steps" not in _keys(overrides):
-        samples = agent.max_epochs * cast(int, cfg.num_envs) * agent.horizon_length
+        samples = agent.max_epochs * cfg.num_envs * agent.horizon_length
         agent.warm_start_steps = min(agent.warm_start_steps, samples // SAMPLES_PER_WARM_START_STEP)
     cfg.train.params.load_checkpoint = cfg.checkpoint is not None
     check_simulator(cfg)
@@ -105,7 +107,7 @@ def nearest_divisor(number: int, wanted: int) -> int:
 
 def set_up_playing(config: RandomizationConfig, is_asked_for: bool) -> None:
     """Switch randomisation off for playing and measuring; if it is asked for, take it as it is after all schedules."""
-    from amp_train.env.random_draws import parameters_of
+    from amp_train.env.randomization import parameters_of
 
     config.randomize = config.randomize and is_asked_for
     params = config.randomization_params
@@ -199,4 +201,5 @@ def _choose_simulator(cfg: Config, is_first: bool) -> str:
         choice = sim_choice.choose_simulator(sim_choice.this_machine(), cfg.sim_device)
         logger.log(logging.WARNING if is_first else logging.DEBUG, "sim=auto: %s, because %s.", choice.name, choice.why)
         cfg.sim.name = choice.name
+    cfg.sim = cast(SimConfig, sim_config(cast(DictConfig, cfg.sim)))
     return sim_choice.default_sim_device(cfg.sim.name) if cfg.sim_device is None else cfg.sim_device

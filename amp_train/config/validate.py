@@ -4,6 +4,7 @@
 """
 
 import importlib.util
+import logging
 import os
 import re
 from dataclasses import Field, fields, is_dataclass
@@ -15,14 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 from amp_train.config.compose import as_config_error
 from amp_train.config.schema import ACTOR, Config, DrawConfig, MotionConfig, RandomizationParams
 from amp_train.errors import CheckpointError, ConfigError, MissingPackageError, unknown_choice
+from amp_train.sim.factory import backend
 from amp_train.untrusted import printable
+
+logger = logging.getLogger(__name__)
 
 MAX_LAYERS, MAX_NAME = 16, 100
 PATHS = ("motion.file", "character.mjcf", "train_dir", "experiment", "checkpoint", "resume")
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
-CPU_SIMULATORS = ("mujoco",)
-SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
 # Null until they are fitted to the machine.
 _TO_BE_FITTED = {"num_envs": 1, "num_threads": 1, "rl_device": "cpu"}
 
@@ -44,6 +46,7 @@ def check_config(cfg: Config) -> None:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
     _check_randomization(cfg.task.task.randomization_params)
+    _check_task(cfg)
 
 
 def check_paths(cfg: Config) -> None:
@@ -125,6 +128,22 @@ def _check_name(key: str, name: str) -> None:
         raise ConfigError(f"{key}={given} must be a plain name of at most {MAX_NAME} characters, without slashes.")
 
 
+def _check_task(cfg: Config) -> None:
+    """Check the task's name and its own settings; a file of the user's own that registers tasks is read before."""
+    # Not at the top: it imports torch, which Isaac Gym must come before.
+    from amp_train.env.tasks import has_goal, load_task_file, task_settings
+
+    if cfg.task_file is not None:
+        load_task_file(cfg.task_file)
+    task_settings(cfg.task.name, cfg.task.goal)
+    if cfg.train.params.config.task_reward_w == 0.0 and has_goal(cfg.task.name):
+        logger.warning(
+            "task=%s has goals, but its reward counts for nothing: take train=HumanoidAMPGoal, or set "
+            "train.params.config.task_reward_w and disc_reward_w.",
+            cfg.task.name,
+        )
+
+
 def _check_low_posture(motion: MotionConfig) -> None:
     """Check that the two halves of the rule on staying low come together."""
     given = {"rise_height": motion.rise_height, "max_low_s": motion.max_low_s}
@@ -136,7 +155,7 @@ def _check_low_posture(motion: MotionConfig) -> None:
 def _check_randomization(params: RandomizationParams) -> None:
     """Check the random draws, used or not."""
     # Not at the top: it imports torch, which Isaac Gym must come before.
-    from amp_train.env.random_draws import parameters_of
+    from amp_train.env.randomization import parameters_of
 
     for actor in params.actor_params:
         if actor != ACTOR:
@@ -179,11 +198,11 @@ def check_simulator(cfg: Config) -> None:
     Raises:
         ConfigError: a window where there is none, or a device that is not on this machine.
     """
-    if not cfg.headless and cfg.sim.name not in SIMULATORS_WITH_A_WINDOW:
+    if not cfg.headless and not backend(cfg.sim.name).has_window:
         raise ConfigError(
             f"There is no live window for sim={cfg.sim.name}, only videos (video=True, amp-play). Leave headless=True."
         )
-    if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
+    if not backend(cfg.sim.name).uses_gpu and cfg.sim_device != "cpu":
         raise ConfigError(f"sim={cfg.sim.name} runs on the CPU: set sim_device=cpu, not {cfg.sim_device}.")
     _check_device("sim_device", str(cfg.sim_device))
     _check_device("rl_device", str(cfg.rl_device))
@@ -207,7 +226,7 @@ def check_training(cfg: Config) -> None:
     Raises:
         UserError: in one line, the first thing that is wrong.
     """
-    from amp_train.learning.settings import check_params
+    from amp_train.learning import check_params
 
     params = rl_games_params(cfg)
     if params["config"]["torch_compile"]:

@@ -7,9 +7,15 @@ lengths and memo indices are believed. The opcodes are described in `pickletools
 
 import pickletools
 import struct
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
+import numpy as np
+
+from amp_train.errors import MotionError
 from amp_train.untrusted.files import printable
+from amp_train.untrusted.npz import build_array, parse_dtype
+
+PICKLE_MAGIC = b"\x80"
 
 MAX_OPCODES = 1_000_000
 # Whole numbers can be chosen to collide as keys of a dict. The short ones cannot in great numbers.
@@ -52,7 +58,7 @@ class PickleReader:
         self._stack: List[Any] = []
         self._marks: List[List[Any]] = []
         self._memo: Dict[int, Any] = {}
-        self._longs = 0
+        self._longs = self._built = 0
 
     def load(self) -> Any:
         """Return what the pickle builds.
@@ -69,7 +75,7 @@ class PickleReader:
         # Whatever can be wrong in a program that builds data: types, arities, keys, lengths, an empty stack.
         except Exception as error:
             reason = printable(str(error))[:100] or type(error).__name__
-            raise ValueError("is not a valid pickle, or was cut off: {}".format(reason)) from None
+            raise ValueError(f"is not a valid pickle, or was cut off: {reason}") from None
 
     def persistent(self, _: Any) -> Any:
         """Return what lies beside the pickle under a persistent id; subclasses may know."""
@@ -87,15 +93,15 @@ class PickleReader:
                 return self._stack.pop()
             action = actions[opcode]
             if action is None:
-                message = "is refused: its pickle uses the opcode {}, which plain data does not need"
-                raise Refused(message.format(_opcode_name(opcode)))
+                name = _opcode_name(opcode)
+                raise Refused(f"is refused: its pickle uses the opcode {name}, which plain data does not need")
             action(self)
-        raise Refused("is refused: its pickle has more than {} opcodes".format(MAX_OPCODES))
+        raise Refused(f"is refused: its pickle has more than {MAX_OPCODES} opcodes")
 
     def _take(self, count: int) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise ValueError("{} bytes are wanted, {} are left".format(count, len(self._data) - self._at))
+            raise ValueError(f"{count} bytes are wanted, {len(self._data) - self._at} are left")
         taken = self._data[self._at : end]
         self._at = end
         return taken
@@ -130,7 +136,7 @@ class PickleReader:
 
     def _remember(self, index: int) -> None:
         if index > len(self._data):
-            raise ValueError("memo index {} is too large".format(index))
+            raise ValueError(f"memo index {index} is too large")
         self._memo[index] = self._stack[-1]
 
     def _do_mark(self) -> None:
@@ -167,10 +173,10 @@ class PickleReader:
     def _find(self, module: str, name: str) -> None:
         stand_in = self._stand_ins.get((module, name))
         if stand_in is None:
-            wanted = printable("{}.{}".format(module, name))[:200]
+            wanted = printable(f"{module}.{name}")[:200]
             raise Refused(
-                "is refused: its pickle would build '{}', which could run code, and only plain data and arrays are "
-                "allowed; nothing of it was run".format(wanted)
+                f"is refused: its pickle would build '{wanted}', which could run code, and only plain data and arrays "
+                "are allowed; nothing of it was run"
             )
         self._stack.append(stand_in)
 
@@ -178,7 +184,12 @@ class PickleReader:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, StandIn):
             raise ValueError("something is called that is no function")
-        self._stack.append(function.call(*_of_type(arguments, tuple)))
+        built = function.call(*_of_type(arguments, tuple))
+        # One text can be remembered, and made into many new ones.
+        self._built += len(built) if isinstance(built, (str, bytes)) else 0
+        if self._built > len(self._data):
+            raise Refused("is refused: its pickle would build more text than it holds")
+        self._stack.append(built)
 
     def _do_build(self) -> None:
         state = self._stack.pop()
@@ -196,7 +207,7 @@ class Refused(ValueError):
 
 def _of_type(value: Any, wanted: type) -> Any:
     if type(value) is not wanted:
-        raise ValueError("a {} where a {} belongs".format(type(value).__name__, wanted.__name__))
+        raise ValueError(f"a {type(value).__name__} where a {wanted.__name__} belongs")
     return value
 
 
@@ -206,7 +217,7 @@ def _set_items(target: Any, items: List[Any]) -> None:
     for key, value in zip(items[::2], items[1::2]):
         # A tuple that holds itself many times over takes for ever to hash.
         if type(key) not in _KEY_TYPES:
-            raise ValueError("a {} as the key of a dict".format(type(key).__name__))
+            raise ValueError(f"a {type(key).__name__} as the key of a dict")
         target[key] = value
 
 
@@ -250,7 +261,7 @@ def _put(form: str) -> Callable[[PickleReader], None]:
 
 def _opcode_name(code: int) -> str:
     names = {ord(opcode.code.encode("latin1")): opcode.name for opcode in pickletools.opcodes}
-    return names.get(code, "0x{:02x}".format(code))
+    return names.get(code, f"0x{code:02x}")
 
 
 def _actions() -> List[Optional[Callable[[PickleReader], None]]]:
@@ -274,3 +285,155 @@ def _actions() -> List[Optional[Callable[[PickleReader], None]]]:
 
 
 _ACTIONS = _actions()
+
+
+def load_plain_pickle(data: bytes, what: str) -> Any:
+    """Return what the pickle holds: numbers, text, lists, dicts, numpy arrays; tuples and object arrays become lists.
+
+    Raises:
+        MotionError: cut off or malformed, or it would build anything else; the message names that. Nothing of it has
+        run.
+    """
+    try:
+        return _resolved(PickleReader(data, _STAND_INS).load())
+    except ValueError as error:
+        raise MotionError(f"{what} {error}.") from None
+
+
+class _Dtype(StandIn):
+    """Stands in for a numpy.dtype under construction."""
+
+    __slots__ = ("_descr", "_byte_order")
+
+    def __init__(self, descr: Any) -> None:
+        self._descr, self._byte_order = descr, "="
+
+    def set_state(self, state: Any) -> None:
+        self._byte_order = state[1]
+
+    def build(self) -> np.dtype:
+        if self._byte_order not in ("<", ">", "=", "|") or not isinstance(self._descr, str):
+            raise ValueError("not a plain numpy type")
+        return parse_dtype(self._byte_order + self._descr, "a pickled array")
+
+
+class _Array(StandIn):
+    """Stands in for a numpy.ndarray under construction."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Union[np.ndarray, List[Any], None] = None) -> None:
+        self.value = value
+
+    def set_state(self, state: Tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran_order, content = state
+        plain = dtype.build()
+        if plain.kind == "O":
+            if not isinstance(content, list) or shape not in ((), (len(content),)):
+                raise ValueError("an array of objects must have at most one dimension")
+            self.value = content
+        else:
+            self.value = _numbers(plain, shape, bool(fortran_order), content)
+
+
+class _DtypeClass(StandIn):
+    """numpy.dtype"""
+
+    __slots__ = ()
+
+    def call(self, descr: Any, *flags: Any) -> _Dtype:
+        return _Dtype(descr)
+
+
+class _Reconstruct(StandIn):
+    """numpy.core.multiarray._reconstruct: an empty array, filled by the state that follows."""
+
+    __slots__ = ()
+
+    def call(self, *arguments: Any) -> _Array:
+        return _Array()
+
+
+class _Scalar(StandIn):
+    """numpy.core.multiarray.scalar"""
+
+    __slots__ = ()
+
+    def call(self, dtype: _Dtype, content: Any) -> Any:
+        return _numbers(dtype.build(), (), False, content).item()
+
+
+class _FromBuffer(StandIn):
+    """numpy.core.numeric._frombuffer, of protocol 5"""
+
+    __slots__ = ()
+
+    def call(self, content: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
+        return _Array(_numbers(dtype.build(), shape, order == "F", content))
+
+
+class _OrderedDict(StandIn):
+    """collections.OrderedDict; a plain dict keeps order too"""
+
+    __slots__ = ()
+
+    def call(self) -> Dict[Any, Any]:
+        return {}
+
+
+class _Encode(StandIn):
+    """_codecs.encode: how protocol 2 writes bytes"""
+
+    __slots__ = ()
+
+    def call(self, text: str, encoding: str) -> bytes:
+        if encoding not in ("latin1", "latin-1"):
+            raise ValueError("unexpected encoding")
+        return text.encode("latin1")
+
+
+class _NdarrayClass(StandIn):
+    """numpy.ndarray, which is only ever an argument"""
+
+    __slots__ = ()
+
+
+# Instances without a __dict__, so that a pickle cannot leave anything on them for the next one.
+_STAND_INS: Dict[Tuple[str, str], StandIn] = {
+    ("numpy", "dtype"): _DtypeClass(),
+    ("numpy", "ndarray"): _NdarrayClass(),
+    ("collections", "OrderedDict"): _OrderedDict(),
+    ("_codecs", "encode"): _Encode(),
+}
+for _package in ("numpy._core.", "numpy.core."):  # numpy 2's and numpy 1's spelling
+    _STAND_INS[_package + "multiarray", "_reconstruct"] = _Reconstruct()
+    _STAND_INS[_package + "multiarray", "scalar"] = _Scalar()
+    _STAND_INS[_package + "numeric", "_frombuffer"] = _FromBuffer()
+
+
+def _numbers(dtype: np.dtype, shape: Any, fortran_order: bool, content: Any) -> np.ndarray:
+    if dtype.kind not in "biufU" or not isinstance(content, (bytes, bytearray)):
+        raise ValueError("an array of something else than numbers or text")
+    return build_array(dtype, shape, fortran_order, bytes(content), "a pickled array")
+
+
+def _resolved(root: Any) -> Any:
+    """Replace the stand-ins by what they stand for, in place and without recursion, however deep they are nested."""
+    holder = [root]
+    todo: List[Any] = [holder]
+    seen = {id(holder)}
+    lists_of_tuples: Dict[int, Tuple[Any, List[Any]]] = {}
+    while todo:
+        container = todo.pop()
+        for key in list(range(len(container)) if isinstance(container, list) else container):
+            value = container[key]
+            if isinstance(value, _Array):
+                value = value.value
+            elif isinstance(value, tuple):
+                # The tuple is kept beside its list, so that its id is not used again.
+                value = lists_of_tuples.setdefault(id(value), (value, list(value)))[1]
+            container[key] = value
+            if isinstance(value, (list, dict)) and id(value) not in seen:
+                seen.add(id(value))
+                todo.append(value)
+    return holder[0]

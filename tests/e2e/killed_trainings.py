@@ -23,7 +23,7 @@ from amp_train.checkpoint import atomic
 from amp_train.checkpoint.store import newest_valid
 from amp_train.cli import train
 from amp_train.env import AmpEnv
-from amp_train.learning import save_schedule
+from amp_train.learning import training_loop
 
 STEP, DISK, CLOCK = "step", "disk", "clock"  # what is counted until the kill: control steps, disk operations, seconds
 MODES = (DISK, STEP, CLOCK, DISK)
@@ -110,7 +110,7 @@ def train_here(folder: Path, log: Path, arguments: List[str]) -> None:
     try:
         train.main()
     except BaseException as error:
-        sys.stderr.write("{!r}\n".format(error))
+        sys.stderr.write(f"{error!r}\n")
         sys.stderr.flush()
         os._exit(1)
 
@@ -136,7 +136,7 @@ def last_row(path: Path) -> int:
 def main() -> None:
     folder, seed, kills, arguments = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
     train._report = lambda *_: None  # pictures take longer than these trainings; loaded before the forks
-    save_schedule.NEGLIGIBLE_S = float("inf")  # on a busy disk saves would be put off
+    training_loop.NEGLIGIBLE_S = float("inf")  # on a busy disk saves would be put off
     torch.set_num_threads(1)
     rng = random.Random(seed)
     whole = run(folder / "whole", arguments, DISK, 0, False)
@@ -148,7 +148,7 @@ def main() -> None:
         # About a third of a training for each life; the last one goes to its end.
         limits = {STEP: rng.randrange(1, 24), DISK: rng.randrange(1, operations // 3), CLOCK: rng.uniform(0, seconds)}
         at = limits[mode] if done < kills else 0
-        ended = run(folder / "killed{}".format(number), arguments, mode, at, rng.random() < 0.5)
+        ended = run(folder / f"killed{number}", arguments, mode, at, rng.random() < 0.5)
         print(json.dumps(ended), flush=True)
         if ended["failed"] or done == kills:
             return

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from amp_train.config import compose, resolve, rl_games_params, stored_form, with_overrides
 from amp_train.config.schema import TRAINED_KEYS
 from amp_train.errors import ConfigError, UserError
-from amp_train.learning.settings import check_params
+from amp_train.learning import check_params
 
 SECRET = "a-secret-of-the-environment"
 SMALL = ["num_envs=16", "train.params.config.minibatch_size=128", "train.params.config.amp_minibatch_size=64"]

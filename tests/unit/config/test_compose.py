@@ -70,7 +70,8 @@ def test_the_isaacgymenvs_recipe_is_the_whole_reference():
 @pytest.mark.parametrize("motion", ["run", "spin", "backflip", "roll"])
 def test_the_isaacgymenvs_recipe_is_the_reference_for_a_clip_that_asks_for_more(motion):
     config = compose(["recipe=isaacgymenvs", "motion=" + motion])
-    assert (config.character.name, config.character.torque_limits) == ("humanoid", None)
+    assert (config.character.name, dict(config.character.torque_limits)) == ("humanoid", {})
+    assert config.character.limit_ball_joints is True
     assert config.train.name == "HumanoidAMPPPO" and config.task.env.fall_height_ratio == 0.0
     own = config.motion
     assert (own.state_init, own.termination_height, own.rise_height, own.max_low_s) == (None, None, None, None)
@@ -238,7 +239,7 @@ def test_a_stored_configuration_survives_a_yaml_file(tmp_path):
 
 
 def test_a_clip_that_takes_strength_brings_the_character_for_it_unless_another_is_given():
-    assert compose([]).character.torque_limits is None
+    assert not compose([]).character.torque_limits
     run = compose(["motion=run"]).character
     assert (run.name, run.mjcf, run.torque_limits["right_hip"]) == ("humanoid_deepmimic", "humanoid.xml", 200.0)
     assert compose(["motion=run", "character=humanoid"]).character.name == "humanoid"
@@ -247,4 +248,4 @@ def test_a_clip_that_takes_strength_brings_the_character_for_it_unless_another_i
 def test_torque_limits_are_stored_and_another_character_takes_their_place():
     stored = stored_form(compose(["motion=run"]))
     assert with_overrides(stored, []).character.torque_limits["neck"] == 50.0
-    assert with_overrides(stored, ["character=humanoid"]).character.torque_limits is None
+    assert with_overrides(stored, ["character=humanoid"]).character.torque_limits == {}

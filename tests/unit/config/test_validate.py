@@ -8,9 +8,11 @@ import pytest
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from amp_train.config import compose
-from amp_train.config.schema import ActorConfig, Config, NoiseConfig, ParameterConfig, Range
+from amp_train.config.schema import ActorConfig, Config, NoiseConfig, ParameterConfig
+from amp_train.config.simulator import EverySim
 from amp_train.config.validate import check_config, check_fields, check_path
 from amp_train.errors import ConfigError
+from amp_train.ranges import Range
 
 NUMBERS = (int, float)
 NUMERIC = {kind for n in NUMBERS for kind in (n, Optional[n], List[n], Optional[List[n]], Optional[Dict[str, n]])}
@@ -30,7 +32,7 @@ def numeric_fields(kind, seen=None):
             yield from numeric_fields(part, seen)
 
 
-FIELDS = list(numeric_fields(Config))
+FIELDS = list(numeric_fields(Config)) + [field for field in numeric_fields(EverySim)]
 
 
 def test_the_walk_finds_them():

@@ -83,8 +83,8 @@ def test_half_and_half_is_the_whole_bit_for_bit(uninterrupted, half, tmp_path):
 COMPONENTS = [
     "counters.frame", "schedule", "rollout.obs", "rollout.current_rewards",
     "rollout.current_shaped_rewards", "rollout.current_lengths", "meters.game_rewards", "meters.game_shaped_rewards",
-    "meters.game_lengths", "parts.streams.replay", "parts.streams.replay.next", "parts.streams.demo",
-    "parts.streams.demo.next", "environment.vel", "environment.steps", "environment.generator",
+    "meters.game_lengths", "parts.discriminator.replay", "parts.discriminator.replay.next", "parts.discriminator.demo",
+    "parts.discriminator.demo.next", "environment.vel", "environment.steps", "environment.generator",
     "random.torch",
 ]  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_what_is_stored_is_whole_and_lacks_nothing_of_the_state(half):
     checkpoint, damaged = newest_valid(half / "toy" / "nn")
     assert damaged == [] and checkpoint.iteration == HALF and checkpoint.ranks == 1
     state = load_state(checkpoint.state())
-    assert len(state["parts"]["streams"]["replay"]["rows"]) == SETTINGS["amp_replay_buffer_size"]
+    assert len(state["parts"]["discriminator"]["replay"]["rows"]) == SETTINGS["amp_replay_buffer_size"]
     torch.load(checkpoint.policy, weights_only=True)
     torch.load(checkpoint.state(), weights_only=True)
 
@@ -144,3 +144,25 @@ def test_policy_and_state_of_different_iterations_are_refused(half, tmp_path):
     agent.config["training_state"] = str(checkpoint.state())
     with pytest.raises(CheckpointError, match="iteration 3, the policy of 4"):
         agent.train()
+
+
+@pytest.mark.parametrize(
+    "place, value",
+    [
+        (("random", "python", "words"), [-1] * 625),
+        (("random", "python", "words"), [2**70] * 625),
+        (("random", "numpy", "keys"), [-1] * 624),
+        (("random", "numpy", "position"), -1),
+        (("counters", "frame"), float("inf")),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_in_one_line(half, tmp_path, place, value):
+    state = load_state(newest_valid(half / "toy" / "nn")[0].state())
+    *path, last = place
+    target = state
+    for name in path:
+        target = target[name]
+    target[last] = value
+    with pytest.raises(CheckpointError, match="does not fit this training") as caught:
+        trained(tmp_path, half, state)
+    assert "\n" not in str(caught.value)
