@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from amp_train.config.compose import as_config_error
 from amp_train.config.schema import ACTOR, Config, DrawConfig, MotionConfig, RandomizationParams
 from amp_train.errors import CheckpointError, ConfigError, MissingPackageError, unknown_choice
+from amp_train.sim.factory import backend
 from amp_train.untrusted import printable
 
 logger = logging.getLogger(__name__)
@@ -22,8 +23,6 @@ logger = logging.getLogger(__name__)
 MAX_LAYERS, MAX_NAME = 16, 100
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
-CPU_SIMULATORS = ("mujoco",)
-SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
 # Null until they are fitted to the machine.
 _TO_BE_FITTED = {"num_envs": 1, "num_threads": 1, "rl_device": "cpu"}
 
@@ -166,11 +165,11 @@ def check_simulator(cfg: Config) -> None:
     Raises:
         ConfigError: a window where there is none, or a device that is not on this machine.
     """
-    if not cfg.headless and cfg.sim.name not in SIMULATORS_WITH_A_WINDOW:
+    if not cfg.headless and not backend(cfg.sim.name).has_window:
         raise ConfigError(
             f"There is no live window for sim={cfg.sim.name}, only videos (video=True, amp-play). Leave headless=True."
         )
-    if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
+    if not backend(cfg.sim.name).uses_gpu and cfg.sim_device != "cpu":
         raise ConfigError(f"sim={cfg.sim.name} runs on the CPU: set sim_device=cpu, not {cfg.sim_device}.")
     _check_device("sim_device", str(cfg.sim_device))
     _check_device("rl_device", str(cfg.rl_device))

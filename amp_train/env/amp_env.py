@@ -6,14 +6,14 @@ from typing import Any, Dict, Optional, Tuple
 import torch
 from torch import Tensor
 
-from amp_train.character import CharacterState, Kinematics, load_character
+from amp_train.character import CharacterState, Kinematics, configured_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_observations import AmpHistory, frame_size
 from amp_train.env.divergence import DivergenceLog, Divergences
 from amp_train.env.randomization import Source, make_randomization
 from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
-from amp_train.env.tasks import TaskSetup, make_task, task_settings
+from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
 from amp_train.motion import MotionLibrary, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
@@ -293,13 +293,12 @@ def make_env(cfg: Any) -> AmpEnv:
     """
     task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is told before a simulator is started
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
-    spec = load_character(cfg.character.mjcf, cfg.character.key_bodies)
-    spec = spec.with_torque_limits(cfg.character.torque_limits or {})
+    spec = configured_character(cfg.character)
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
-    simulator = make_simulator(cfg, spec)
+    simulator = make_simulator(cfg, spec, scene_of(cfg.task))
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
     library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)

@@ -13,11 +13,11 @@ from amp_train.env import make_env
 from amp_train.evaluation.score import score_episodes, task_success
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
+from amp_train.sim.factory import BACKENDS
 from amp_train.telemetry.sinks import Row
 
 logger = logging.getLogger(__name__)
 
-ONE_SIMULATION = ("isaacgym",)  # these simulators run once in a process
 EPISODES, EPISODE_S = 8, 3.0
 RETURN = "eval_task_return"  # normalised, of tasks with goals
 COLUMNS = ("dtw_pose_error_m", "eval_fall_rate", "eval_episode_s")
@@ -42,7 +42,7 @@ class TrainingEvaluation:
         self._cfg.num_threads, self._cfg.task.task.randomize = 1, False
         self._columns: Tuple[str, ...] = COLUMNS
         self._vec_env: Optional[AMPVecEnv] = None
-        if self._interval and cfg.sim.name in ONE_SIMULATION:
+        if self._interval and BACKENDS[cfg.sim.name].one_per_process:
             logger.warning(
                 "sim=%s runs once in a process, so the pose error is not measured while training; amp-eval does.",
                 cfg.sim.name,

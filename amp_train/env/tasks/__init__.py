@@ -13,6 +13,7 @@ from amp_train.env.tasks.registry import (
     load_task_file,
     make_task,
     register_task,
+    scene_of,
     setting_names,
     task_settings,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "load_task_file",
     "make_task",
     "register_task",
+    "scene_of",
     "setting_names",
     "task_settings",
 ]

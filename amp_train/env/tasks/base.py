@@ -10,6 +10,7 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import ConfigError, unknown_choice
 from amp_train.sim import Simulator
+from amp_train.sim.scene import Scene
 
 
 class TaskSetup(NamedTuple):
@@ -72,9 +73,9 @@ class Task:
         self.num_envs, self.device, self.control_dt_s = simulator.num_envs, simulator.device, simulator.control_dt_s
 
     @classmethod
-    def scene(cls, settings: Any) -> Sequence[Any]:
-        """Return the bodies beside the character, before the simulator is built."""
-        return ()
+    def scene(cls, settings: Any) -> Scene:
+        """Return the objects and the terrain beside the character, before the simulator is built."""
+        return Scene()
 
     def put(self, state: CharacterState) -> Optional[Tuple[CharacterState, Tensor]]:
         """Return other states (n) for episodes to begin in than those that were chosen from the clips, and where (n,)

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.env.tasks.base import Task, TaskSetup
 from amp_train.errors import ConfigError, nearest, unknown_choice
+from amp_train.sim.scene import Scene
 
 AnyTask = TypeVar("AnyTask", bound=Type[Task])
 
@@ -101,8 +102,8 @@ def has_goal(name: str) -> bool:
     return _entry(name).make.goal_size > 0
 
 
-def scene_of(cfg: Any) -> Any:
-    """Return the bodies that the task of a configuration's `task` part puts beside the character."""
+def scene_of(cfg: Any) -> Scene:
+    """Return what the task of a configuration's `task` part puts beside the character."""
     return _entry(cfg.name).make.scene(task_settings(cfg.name, cfg.goal))
 
 
