@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 MAX_LAYERS, MAX_NAME = 16, 100
 PATHS = ("motion.file", "character.mjcf", "train_dir", "experiment", "checkpoint", "resume")
+MAX_WEIGHTS, MAX_SAMPLES = 2**27, 2**24  # of a network between its layers, of an iteration: some 30 GB
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
 # Null until they are fitted to the machine.
@@ -42,6 +43,14 @@ def check_config(cfg: Config) -> None:
         if len(units) > MAX_LAYERS:
             raise ConfigError(f"{key} must be at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
     check_paths(cfg)
+        if sum(n * m for n, m in zip(units, units[1:])) > MAX_WEIGHTS:
+            raise ConfigError(f"{key}={str(units)[:80]} has more than {MAX_WEIGHTS / 1e6:.0f} million weights.")
+    horizon = cfg.train.params.config.horizon_length
+    if (cfg.num_envs or 1) * horizon > MAX_SAMPLES:
+        raise ConfigError(
+            f"num_envs={cfg.num_envs} times train.params.config.horizon_length={horizon} is more than the "
+            f"{MAX_SAMPLES / 1e6:.0f} million samples that an iteration may have."
+        )
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
