@@ -72,7 +72,7 @@ class NetworkConfig:
 @dataclass
 class RewardShaperConfig:
     scale_value: float = 1.0
-    shift_value: float = 0.0
+    shift_value: float = 0.0  # added to the task reward before scaling
 
 
 @dataclass
@@ -91,39 +91,39 @@ class AgentConfig:
     ppo: bool = True
     mixed_precision: Any = False  # True | False | auto
     torch_compile: bool = False
-    use_diagnostics: bool = False
+    use_diagnostics: bool = False  # rl_games' diagnostics in tensorboard
     normalize_input: bool = True
     normalize_value: bool = True
     normalize_advantage: bool = True
-    normalize_obs_every_mini_epoch: bool = False
+    normalize_obs_every_mini_epoch: bool = False  # observation statistics take each rollout in once per mini epoch, as IsaacGymEnvs
     reward_shaper: RewardShaperConfig = field(default_factory=RewardShaperConfig)
     gamma: float = MISSING
     tau: float = MISSING
     learning_rate: float = MISSING
     lr_schedule: str = "constant"
-    schedule_type: str = "legacy"
+    schedule_type: str = "legacy"  # the adaptive rate changes: legacy, once per minibatch; standard, once per mini epoch
     kl_threshold: float = 0.008
     score_to_win: float = 20000.0
     max_epochs: int = -1
-    max_frames: int = -1
+    max_frames: int = -1  # limit in samples, -1: none
     save_best_after: int = 100
     save_frequency: int = 50
     save_interval_s: float = 120.0
     save_max_share: float = 0.01
     keep_checkpoints: int = 2
     save_intermediate: bool = True
-    print_stats: bool = False
-    games_to_track: int = 100
+    print_stats: bool = False  # rl_games' own line per iteration
+    games_to_track: int = 100  # episodes averaged for the mean reward
     entropy_coef: float = 0.0
     truncate_grads: bool = False
     grad_norm: float = 1.0
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # Adam's weight decay of policy and value
     e_clip: float = MISSING
     clip_value: bool = False
-    clip_actions: bool = True
-    use_smooth_clamp: bool = False
-    advantage_clip: Optional[float] = None
-    warm_start_steps: int = 0
+    clip_actions: bool = True  # clamp actions to [-1, 1]
+    use_smooth_clamp: bool = False  # smooth form of PPO's clipping
+    advantage_clip: Optional[float] = None  # largest absolute normalised advantage; null: no limit
+    warm_start_steps: int = 0  # steps of behaviour cloning on the clip before the first rollout; 0: none
     horizon_length: int = MISSING
     minibatch_size: int = MISSING
     mini_epochs: int = MISSING
@@ -135,8 +135,8 @@ class AgentConfig:
     amp_replay_keep_prob: float = MISSING
     amp_batch_size: int = MISSING
     amp_minibatch_size: int = MISSING
-    disc_loss: str = "bce"
-    disc_learning_rate: Optional[float] = None
+    disc_loss: str = "bce"  # bce: cross-entropy, as IsaacGymEnvs | lsgan: least squares, as the AMP paper
+    disc_learning_rate: Optional[float] = None  # the discriminator's own constant rate; null: the policy's
     disc_coef: float = MISSING
     disc_logit_reg: float = MISSING
     disc_grad_penalty: float = MISSING

@@ -1,0 +1,263 @@
+"""Write the generated tables of README.md and docs/; `--check` only says whether they are up to date.
+
+  python scripts/generate_docs.py            rewrite every block between "begin generated" and "end generated"
+  python scripts/generate_docs.py --check    exit code 1 if a block differs from what would be written
+
+`config-keys` comes from the schema and from the comments in the schema and in conf/*.yaml, `results` and
+`results-short` from amp_train/pretrained/results.json.
+"""
+
+import ast
+import inspect
+import json
+import re
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from amp_train.config import compose, schema, train_schema
+from amp_train.config.randomization import RandomizationConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+CONF = ROOT / "conf"
+RESULTS = ROOT / "amp_train" / "pretrained" / "results.json"
+PAGES = ("README.md", "docs/results.md", "docs/configuration.md")
+# The AMP paper's own pose errors, m (Peng et al. 2021, Table 3).
+PAPER_ERROR_M = {
+    "walk": "0.030", "run": "0.075", "jump": "0.083", "spinkick": "0.058", "spin": "0.047", "cartwheel": "0.067",
+    "backflip": "0.150", "dance": "0.055", "crawl": "0.049", "roll": "0.088",
+}  # fmt: skip
+# Where the comment of a key is looked for: the first file that has one wins, then the schema.
+COMMENTED = {
+    "": ("config.yaml",),
+    "task": ("task/HumanoidAMP.yaml",),
+    "sim": ("sim/mujoco_warp.yaml", "sim/isaacgym.yaml", "sim/mujoco.yaml"),
+    "character": ("character/humanoid.yaml",),
+    "motion": (),
+    "train": ("train/HumanoidAMPPPO.yaml",),
+}
+# Described on a page of their own, or filled in by the program.
+LEFT_OUT = ("task.task.randomization_params", "train.params.seed", "train.params.torch_threads")
+FILLED_IN = (
+    "full_experiment_name", "env_name", "device", "device_name", "multi_gpu", "num_actors", "train_dir",
+)  # fmt: skip
+HEADINGS = {"": "Top level", "train": "`train`: learning"}
+
+Row = Sequence[str]
+
+
+def markdown_table(head: Row, rows: Sequence[Row]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| {} |".format(" | ".join(cells)) for cells in lines)
+
+
+# --- comments of the schema and of conf/ ---
+
+
+def schema_comments(module: Any) -> Dict[str, Dict[str, str]]:
+    """Return for each class of a module the comment at the end of each field's line."""
+    source = inspect.getsource(module)
+    lines = source.splitlines()
+    found: Dict[str, Dict[str, str]] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            fields = [f for f in node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)]
+            found[node.name] = {f.target.id: _comment(lines[_last_line(f) - 1]) for f in fields}  # type: ignore
+    return found
+
+
+def _last_line(node: ast.AnnAssign) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _comment(line: str) -> str:
+    return line.partition("  # ")[2].strip()
+
+
+def yaml_comments(text: str) -> Dict[str, str]:
+    """Return the comment at the end of each key's line, by dotted key.
+
+    >>> yaml_comments("env:\\n  length: 300   # control steps")
+    {'env.length': 'control steps'}
+    """
+    found, parents = {}, []  # type: ignore
+    for line in text.splitlines():
+        match = re.match(r"^( *)(\w+):(.*)$", line)
+        if match is None:
+            continue
+        indent, key, rest = len(match.group(1)), match.group(2), match.group(3)
+        parents = [(i, k) for i, k in parents if i < indent] + [(indent, key)]
+        if " # " in rest:
+            found[".".join(k for _, k in parents)] = rest.split(" # ", 1)[1].strip()
+    return found
+
+
+# --- the table of keys ---
+
+
+def config_keys() -> str:
+    """Return a table for each group: every key, its default and what it means.
+
+    Raises:
+        SystemExit: a key without a comment.
+    """
+    default, reference = compose(), compose(["recipe=isaacgymenvs", "train=HumanoidAMPPPO"])
+    parts = []
+    for group in COMMENTED:
+        rows = list(_rows(group, default, reference))
+        heading = HEADINGS.get(group, f"`{group}`")
+        columns = ["key", "default", "meaning"]
+        if group == "train":
+            heading += "\n\nKeys are below `train.params`. Defaults are those of `motion=walk`."
+            columns.insert(2, "`recipe=isaacgymenvs`")
+        parts.append(f"### {heading}\n\n{markdown_table(columns, rows)}")
+    return "\n\n".join(parts)
+
+
+def _rows(group: str, default: Any, reference: Any) -> Iterator[Row]:
+    node = schema.Config if not group else schema.Config.__dataclass_fields__[group].type
+    comments = _yaml_comments(group)
+    for key, description in _leaves(node, "", group):
+        full = f"{group}.{key}" if group else key
+        if _is_left_out(full):
+            continue
+        meaning = comments.get(key) or description
+        if not meaning:
+            raise SystemExit(f"No comment describes the key {full}: write one in conf/ or in the schema.")
+        shown = key[len("params.") :] if group == "train" else full
+        cells = [f"`{shown}`", _value(default, full), _cell(meaning)]
+        if group == "train":
+            cells.insert(2, _value(reference, full))
+        yield cells
+
+
+def _leaves(node: Any, prefix: str, group: str) -> Iterator[Tuple[str, str]]:
+    comments = {**schema_comments(schema), **schema_comments(train_schema)}
+    for name, item in node.__dataclass_fields__.items():
+        if not prefix and not group and name in COMMENTED:
+            continue
+        if is_dataclass(item.type) and item.type is not RandomizationConfig:
+            yield from _leaves(item.type, f"{prefix}{name}.", group)
+        elif item.type is RandomizationConfig:
+            yield f"{prefix}{name}.randomize", "domain randomisation (docs/randomization.md)"
+        else:
+            yield prefix + name, comments.get(node.__name__, {}).get(name, "")
+
+
+def _is_left_out(key: str) -> bool:
+    parent, _, last = key.rpartition(".")
+    filled = last == "name" or (parent == "train.params.config" and last in FILLED_IN)
+    initializer = re.search(r"(initializer|_init|regularizer)\.", key)
+    return filled or initializer is not None or key.startswith(LEFT_OUT)
+
+
+def _yaml_comments(group: str) -> Dict[str, str]:
+    found: Dict[str, str] = {}
+    for name in reversed(COMMENTED[group]):
+        found.update(yaml_comments((CONF / name).read_text()))
+    return found
+
+
+def _value(cfg: DictConfig, key: str) -> str:
+    node, _, last = key.rpartition(".")
+    parent = OmegaConf.select(cfg, node) if node else cfg
+    if OmegaConf.is_missing(parent, last):
+        return ""
+    raw = OmegaConf.to_container(parent, resolve=False)[last]  # type: ignore
+    return f"`{_text(raw)}`"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "[{}]".format(", ".join(map(_text, value)))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "null" if value is None else str(value)
+
+
+def _cell(text: str) -> str:
+    text = text.replace("|", "\\|").replace("<", "\\<")
+    return re.sub(r"\bdocs/([\w/]+)\.md", r"[\1](\1.md)", text)
+
+
+# --- results ---
+
+
+def results() -> str:
+    """Return every shipped policy with its evaluation."""
+    head = (
+        "clip", "samples (M)", "minutes", "error, heading frame (m)", "error, world frame (m)", "paper, world (m)",
+        "falls, noise-free", "falls, noisy", "speed / clip (m/s)", "tempo", "frames covered",
+    )  # fmt: skip
+    return markdown_table(head, [_result_row(name, result) for name, result in _shipped()])
+
+
+def _result_row(name: str, result: Dict[str, Any]) -> Row:
+    trained, found = result["trained"], result["evaluation"]
+    return (
+        name,
+        f"{trained['samples'] / 1e6:.1f}",
+        f"{trained['minutes']:.0f}",
+        f"{found['dtw_pose_error_m']:.3f} +- {found['dtw_pose_error_std_m']:.3f}",
+        f"{found['dtw_pose_error_world_m']:.3f}",
+        PAPER_ERROR_M.get(name, "-"),
+        f"{found['fall_rate']:.0%}",
+        f"{found['noisy']['fall_rate']:.0%}",
+        f"{found['root_speed_m_s']:.2f} / {found['clip_speed_m_s']:.2f}",
+        "-" if found["tempo"] is None else f"{found['tempo']:.2f}",
+        f"{min(found['clip_frames_covered'].values()):.0%}",
+    )
+
+
+def results_short() -> str:
+    """Return the columns for the README."""
+    head = ("clip", "minutes, one core", "error, heading (m)", "error, world (m)", "paper (m)", "falls in 20 s")
+    rows = []
+    for name, result in _shipped():
+        found = result["evaluation"]
+        error, world = found["dtw_pose_error_m"], found["dtw_pose_error_world_m"]
+        cells = (f"{result['trained']['minutes']:.0f}", f"{error:.3f}", f"{world:.3f}", PAPER_ERROR_M.get(name, "-"))
+        rows.append((name, *cells, f"{found['fall_rate']:.0%}"))
+    return markdown_table(head, rows)
+
+
+def _shipped() -> List[Tuple[str, Dict[str, Any]]]:
+    """Return the imitation policies, sorted by name."""
+    return sorted(json.loads(RESULTS.read_text()).items())
+
+
+# --- pages ---
+
+BLOCKS: Dict[str, Callable[[], str]] = {"config-keys": config_keys, "results": results, "results-short": results_short}
+BLOCK = re.compile(r"(<!-- begin generated: ([\w-]+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
+
+
+def with_generated_blocks(text: str) -> str:
+    """Return a page with the content of every generated block written anew."""
+
+    def block(match: "re.Match[str]") -> str:
+        return f"{match.group(1)}\n{BLOCKS[match.group(2)]()}\n\n{match.group(3)}"
+
+    return BLOCK.sub(block, text)
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    is_check, stale = "--check" in sys.argv[1:], []
+    for name in PAGES:
+        page = ROOT / name
+        text = page.read_text()
+        if with_generated_blocks(text) != text:
+            stale.append(name)
+            if not is_check:
+                page.write_text(with_generated_blocks(text))
+    if is_check and stale:
+        raise SystemExit(f"Out of date: {', '.join(stale)}. Run: python scripts/generate_docs.py")
+
+
+if __name__ == "__main__":
+    main()
