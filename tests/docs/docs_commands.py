@@ -1,4 +1,4 @@
-"""The command lines that README.md and docs/ show: found in code blocks and code spans, checked without running them."""
+"""The command lines that README.md and docs/ show: found in code blocks and spans, checked without running them."""
 
 import re
 import shlex
