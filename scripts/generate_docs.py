@@ -66,16 +66,17 @@ def schema_comments(module: Any) -> Dict[str, Dict[str, str]]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
             fields = [f for f in node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)]
-            found[node.name] = {f.target.id: _comment(lines[_last_line(f) - 1]) for f in fields}  # type: ignore
+            found[node.name] = {_name(f): _comment(lines[f.lineno - 1 : f.end_lineno]) for f in fields}
     return found
 
 
-def _last_line(node: ast.AnnAssign) -> int:
-    return node.end_lineno or node.lineno
+def _name(node: ast.AnnAssign) -> str:
+    assert isinstance(node.target, ast.Name)
+    return node.target.id
 
 
-def _comment(line: str) -> str:
-    return line.partition("  # ")[2].strip()
+def _comment(lines: Sequence[str]) -> str:
+    return next((line.partition("  # ")[2].strip() for line in lines if "  # " in line), "")
 
 
 def yaml_comments(text: str) -> Dict[str, str]:

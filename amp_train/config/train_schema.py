@@ -95,17 +95,13 @@ class AgentConfig:
     normalize_input: bool = True
     normalize_value: bool = True
     normalize_advantage: bool = True
-    normalize_obs_every_mini_epoch: bool = (
-        False  # True: update observation statistics once per mini epoch
-    )
+    normalize_obs_every_mini_epoch: bool = False  # True: update observation statistics once per mini epoch
     reward_shaper: RewardShaperConfig = field(default_factory=RewardShaperConfig)
     gamma: float = MISSING
     tau: float = MISSING
     learning_rate: float = MISSING
     lr_schedule: str = "constant"
-    schedule_type: str = (
-        "legacy"  # adaptive rate: legacy changes per minibatch, standard per mini epoch
-    )
+    schedule_type: str = "legacy"  # adaptive rate: legacy changes per minibatch, standard per mini epoch
     kl_threshold: float = 0.008
     score_to_win: float = 20000.0
     max_epochs: int = -1
