@@ -55,6 +55,15 @@ def unknown_choice(kind: str, given: str, allowed: Iterable[str]) -> ConfigError
     "Unknown simulator 'mujocowarp'. Choose one of: mujoco, mujoco_warp. Did you mean 'mujoco_warp'?"
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(given, names, n=1)
-    hint = " Did you mean '{}'?".format(near[0]) if near else ""
-    return ConfigError("Unknown {} '{}'. Choose one of: {}.{}".format(kind, given, ", ".join(names), hint))
+    choices = ", ".join(names)
+    return ConfigError("Unknown {} '{}'. Choose one of: {}.{}".format(kind, given, choices, nearest(given, names)))
+
+
+def nearest(given: str, names: Iterable[str]) -> str:
+    """Return a hint at the name most like the given one, with a space before it; nothing if none is like it.
+
+    >>> nearest("sped", ["speed", "turn"])
+    " Did you mean 'speed'?"
+    """
+    near = difflib.get_close_matches(given, list(names), n=1)
+    return " Did you mean '{}'?".format(near[0]) if near else ""

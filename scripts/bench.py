@@ -28,8 +28,8 @@ from mujoco import rollout  # noqa: E402
 from rl_games.common.algo_observer import AlgoObserver  # noqa: E402
 
 from amp_train.config import compose, resolve, rl_games_params  # noqa: E402
+from amp_train.distributed.ranks import single_threaded  # noqa: E402
 from amp_train.env import AmpEnv, make_env  # noqa: E402
-from amp_train.learning.threads import single_threaded  # noqa: E402
 from amp_train.runner.rl_games import load_runner  # noqa: E402
 from amp_train.runner.vec_env import AMPVecEnv  # noqa: E402
 

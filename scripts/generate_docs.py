@@ -3,8 +3,8 @@
   python scripts/generate_docs.py            rewrite every block between "begin generated" and "end generated"
   python scripts/generate_docs.py --check    exit code 1 if a block differs from what would be written
 
-`config-keys` comes from the schema and from the comments in the schema and in conf/*.yaml, `results` and
-`results-short` from amp_train/pretrained/results.json.
+`config-keys` and `task-goals` come from the schema and from the comments in the schema and in conf/*.yaml, `results`
+and `results-short` from amp_train/pretrained/results.json.
 """
 
 import ast
@@ -14,17 +14,16 @@ import re
 import sys
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from amp_train.config import compose, schema, train_schema
-from amp_train.config.randomization import RandomizationConfig
+from amp_train.config import compose, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 RESULTS = ROOT / "amp_train" / "pretrained" / "results.json"
-PAGES = ("README.md", "docs/results.md", "docs/configuration.md")
+PAGES = ("README.md", "docs/results.md", "docs/configuration.md", "docs/tasks.md")
 # The AMP paper's own pose errors, m (Peng et al. 2021, Table 3).
 PAPER_ERROR_M = {
     "walk": "0.030", "run": "0.075", "jump": "0.083", "spinkick": "0.058", "spin": "0.047", "cartwheel": "0.067",
@@ -40,11 +39,12 @@ COMMENTED = {
     "train": ("train/HumanoidAMPPPO.yaml",),
 }
 # Described on a page of their own, or filled in by the program.
-LEFT_OUT = ("task.task.randomization_params", "train.params.seed", "train.params.torch_threads")
+LEFT_OUT = ("task.task.randomization_params", "task.goal", "train.params.seed", "train.params.torch_threads")
 FILLED_IN = (
     "full_experiment_name", "env_name", "device", "device_name", "multi_gpu", "num_actors", "train_dir",
 )  # fmt: skip
 HEADINGS = {"": "Top level", "train": "`train`: learning"}
+UNBOUNDED = 1000  # a limit beyond this only keeps slips out, and is not shown
 
 Row = Sequence[str]
 
@@ -111,7 +111,7 @@ def config_keys() -> str:
     for group in COMMENTED:
         rows = list(_rows(group, default, reference))
         heading = HEADINGS.get(group, f"`{group}`")
-        columns = ["key", "default", "meaning"]
+        columns = ["key", "default", "allowed", "meaning"]
         if group == "train":
             heading += "\n\nKeys are below `train.params`. Defaults are those of `motion=walk`."
             columns.insert(2, "`recipe=isaacgymenvs`")
@@ -122,31 +122,52 @@ def config_keys() -> str:
 def _rows(group: str, default: Any, reference: Any) -> Iterator[Row]:
     node = schema.Config if not group else schema.Config.__dataclass_fields__[group].type
     comments = _yaml_comments(group)
-    for key, description in _leaves(node, "", group):
-        full = f"{group}.{key}" if group else key
+    for leaf in _leaves(node, "", group):
+        full = f"{group}.{leaf.key}" if group else leaf.key
         if _is_left_out(full):
             continue
-        meaning = comments.get(key) or description
+        meaning = comments.get(leaf.key) or leaf.comment
         if not meaning:
             raise SystemExit(f"No comment describes the key {full}: write one in conf/ or in the schema.")
-        shown = key[len("params.") :] if group == "train" else full
-        cells = [f"`{shown}`", _value(default, full), _cell(meaning)]
+        shown = leaf.key[len("params.") :] if group == "train" else full
+        cells = [f"`{shown}`", _value(default, full), leaf.allowed, _cell(meaning)]
         if group == "train":
             cells.insert(2, _value(reference, full))
         yield cells
 
 
-def _leaves(node: Any, prefix: str, group: str) -> Iterator[Tuple[str, str]]:
-    comments = {**schema_comments(schema), **schema_comments(train_schema)}
+class Leaf(NamedTuple):
+    """A key of a group, what the schema says of it, and which values it allows."""
+
+    key: str
+    comment: str
+    allowed: str
+
+
+def _leaves(node: Any, prefix: str, group: str) -> Iterator[Leaf]:
+    comments = schema_comments(schema).get(node.__name__, {})
     for name, item in node.__dataclass_fields__.items():
         if not prefix and not group and name in COMMENTED:
             continue
-        if is_dataclass(item.type) and item.type is not RandomizationConfig:
+        if item.type is schema.RandomizationConfig:
+            yield Leaf(f"{prefix}{name}.randomize", "domain randomisation (docs/randomization.md)", "")
+        elif is_dataclass(item.type):
             yield from _leaves(item.type, f"{prefix}{name}.", group)
-        elif item.type is RandomizationConfig:
-            yield f"{prefix}{name}.randomize", "domain randomisation (docs/randomization.md)"
         else:
-            yield prefix + name, comments.get(node.__name__, {}).get(name, "")
+            yield Leaf(prefix + name, comments.get(name, ""), _allowed(item.metadata))
+
+
+def _allowed(metadata: Mapping[str, Any]) -> str:
+    if "choices" in metadata:
+        return ", ".join(metadata["choices"])
+    if "range" not in metadata:
+        return ""
+    least, most, is_open = metadata["range"]
+    if most < UNBOUNDED:
+        return f"above {least:g}, at most {most:g}" if is_open else f"{least:g} to {most:g}"
+    if least <= -UNBOUNDED:
+        return ""
+    return f"above {least:g}" if is_open else f"at least {least:g}"
 
 
 def _is_left_out(key: str) -> bool:
@@ -173,7 +194,7 @@ def _value(cfg: DictConfig, key: str) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, (list, ListConfig)):
         return "[{}]".format(", ".join(map(_text, value)))
     if isinstance(value, float):
         return f"{value:g}"
@@ -183,6 +204,24 @@ def _text(value: Any) -> str:
 def _cell(text: str) -> str:
     text = text.replace("|", "\\|").replace("<", "\\<")
     return re.sub(r"\bdocs/([\w/]+)\.md", r"[\1](\1.md)", text)
+
+
+# --- the goals of tasks ---
+
+
+def task_goals() -> str:
+    """Return a table of the goal settings of each task that has some."""
+    parts = []
+    for path in sorted((CONF / "task").glob("*.yaml")):
+        comments, name = yaml_comments(path.read_text()), path.stem
+        goal = OmegaConf.select(compose([f"task={name}"]), "task.goal")  # type: ignore
+        own = OmegaConf.to_container(OmegaConf.load(path)).get("goal") or {}  # type: ignore
+        rows = [(f"`task.goal.{k}`", f"`{_text(goal[k])}`", _cell(comments.get(f"goal.{k}", ""))) for k in own]
+        if any(not row[2] for row in rows):
+            raise SystemExit(f"Write a comment beside each key of `goal` in {path.relative_to(ROOT)}.")
+        if rows:
+            parts.append(f"### `{name}`\n\n{markdown_table(['key', 'default', 'meaning'], rows)}")
+    return "\n\n".join(parts)
 
 
 # --- results ---
@@ -233,7 +272,12 @@ def _shipped() -> List[Tuple[str, Dict[str, Any]]]:
 
 # --- pages ---
 
-BLOCKS: Dict[str, Callable[[], str]] = {"config-keys": config_keys, "results": results, "results-short": results_short}
+BLOCKS: Dict[str, Callable[[], str]] = {
+    "config-keys": config_keys,
+    "task-goals": task_goals,
+    "results": results,
+    "results-short": results_short,
+}
 BLOCK = re.compile(r"(<!-- begin generated: ([\w-]+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Sequence
 
 from amp_train.checkpoint.load import safe_load
 from amp_train.checkpoint.store import save_file
-from amp_train.cli.eval_job import evaluate_checkpoint
+from amp_train.cli.eval import evaluate_checkpoint
 from amp_train.config import compose
 from amp_train.paths import PRETRAINED_DIR
 

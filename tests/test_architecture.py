@@ -27,15 +27,18 @@ ALLOWED: Dict[str, Set[str]] = {
     "evaluation": {"character"},
     "viewers": {"character", "sim.mujoco_state"},
     "telemetry": {"character", "evaluation"},
-    "config": {"character", "motion", "checkpoint", "sim", "learning", "env.random_draws", "distributed.launch"},
+    "config": {
+        "character", "motion", "checkpoint", "sim", "learning", "env.randomization", "env.tasks", "distributed.launch",
+    },
     "resume": {"character", "motion", "checkpoint", "config"},
     "runner": {
         "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation", "resume",
         "distributed",
     },
+    "export": {"character", "sim", "env", "config", "runner"},
     "cli": {
         "character", "motion", "sim", "env", "learning", "checkpoint", "telemetry", "config", "evaluation", "resume",
-        "distributed", "runner", "viewers",
+        "distributed", "runner", "viewers", "export",
     },
 }  # fmt: skip
 
@@ -44,10 +47,23 @@ VENDORS: Dict[str, Set[str]] = {
     "isaacgym": {"sim/isaacgym", "isaacgym_first.py"},
     "warp": {"sim/mujoco_warp"},
     "mujoco_warp": {"sim/mujoco_warp"},
-    "mujoco": {"sim/mujoco", "character/mjcf.py", "viewers/"},
+    "mujoco": {
+        "sim/mujoco",
+        "character/mjcf.py",
+        "viewers/",
+        "export/",
+        "motion/retarget/ik.py",
+        "motion/strength.py",
+    },
+    "mink": {"motion/retarget/ik.py"},
     "rl_games": {"learning/", "runner/", "telemetry/"},
     "matplotlib": {"viewers/", "evaluation/"},
     "imageio": {"viewers/"},
+    "viser": {"viewers/"},
+    "mjviser": {"viewers/"},
+    "onnx": {"export/"},
+    "onnxruntime": {"export/"},
+    "rich": {"telemetry/"},
 }
 
 
@@ -160,7 +176,7 @@ def test_the_check_sees_a_breach(path: str, source: str, complaint: str) -> None
         ("env/amp_env.py", "from amp_train import rotations\nfrom amp_train.sim import make_simulator"),
         ("sim/mujoco_cpu.py", "def f():\n    import mujoco"),
         ("cli/train.py", "from amp_train.viewers import render_video\nprint('done')"),
-        ("viewers/stage.py", "from amp_train.sim.mujoco_state import MujocoState"),
+        ("viewers/scene.py", "from amp_train.sim.mujoco_state import MujocoState"),
         ("motion/storage.py", "np.load(p, allow_pickle=False)"),
     ],
 )

@@ -74,12 +74,6 @@ class CharacterSpec:
         """First dof of each joint."""
         return tuple(sum(self.joint_sizes[:j]) for j in range(self.num_joints))
 
-    @property
-    def obs_size(self) -> int:
-        """Length of one observation frame: 13 root, 6 a spherical joint or 1 a hinge, the dof velocities, 3 a key
-        body."""
-        return 13 + sum(6 if s == 3 else 1 for s in self.joint_sizes) + self.num_dofs + 3 * len(self.key_body_ids)
-
     def body_ids(self, names: Sequence[str]) -> Tuple[int, ...]:
         """Look bodies up by name; an unknown name is a CharacterError that lists the known ones."""
         for name in names:

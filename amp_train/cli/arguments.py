@@ -13,7 +13,6 @@ from hydra.types import RunMode
 from amp_train.cli.slurm_launcher import check_launcher
 from amp_train.config import check_sweep, compose
 from amp_train.config.overrides import parse_overrides
-from amp_train.config.stored import check_config_folders
 from amp_train.errors import TrainingError, UserError
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
@@ -32,7 +31,7 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno not in STORAGE_ERRORS:
             raise
-        print("Error: {}".format(error), file=sys.stderr)
+        print(f"Error: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
@@ -46,7 +45,6 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
         UserError: an unknown key or option, a value of the wrong type, or a launcher that is not to be had.
     """
     args = get_args_parser().parse_args(list(argv))
-    check_config_folders([args.config_path] if args.config_path else [])
     if args.help or args.hydra_help or args.info or args.shell_completion or args.config_name or args.config_path:
         return
     is_batch = check_launcher(parse_overrides(args.overrides), args.multirun)

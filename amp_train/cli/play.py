@@ -1,9 +1,23 @@
 """`amp-play checkpoint=PATH [key=value ...]`: play a checkpoint without a window, measure it and record a video."""
 
 import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple, cast
+
+from omegaconf import OmegaConf
 
 from amp_train.cli.arguments import one_line_errors
+from amp_train.config import Config, compose, resolve, with_overrides
+from amp_train.config.compose import as_config_error
+from amp_train.config.overrides import parse_overrides
+from amp_train.config.resolve import set_up_playing
+from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
+
+if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
+    from amp_train.env import AmpEnv
+    from amp_train.runner.playback import Playback
 
 USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
 
@@ -17,6 +31,22 @@ USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
 Any other key or group goes on top of the checkpoint's configuration: motion=run, task.env.episode_length=600."""
 
 
+@dataclass
+class PlayArgs:
+    """What amp-play itself takes."""
+
+    checkpoint: str = ""
+    episodes: int = 16
+    num_envs: Optional[int] = None
+    deterministic: bool = True
+    seed: Optional[int] = None
+    video: Any = None  # a path; None: beside the checkpoint; False: none
+
+
+ASKING_FOR_RANDOMIZATION = {"task", "task.task", "task.task.randomize"}
+PLAY_KEYS = tuple(f.name for f in fields(PlayArgs))
+
+
 def main() -> None:
     """Run the command."""
     if {"-h", "--help"} & set(sys.argv[1:]):
@@ -24,9 +54,102 @@ def main() -> None:
         return
     import_isaacgym_first(sys.argv[1:])
     with one_line_errors():
-        from amp_train.cli.play_job import play_checkpoint
-
         play_checkpoint(sys.argv[1:])
+
+
+def play_checkpoint(argv: Sequence[str]) -> None:
+    """Play, print what was measured, and record environment 0."""
+    from amp_train.env import make_env
+    from amp_train.runner.playback import play
+
+    args, overrides = split_arguments(argv)
+    cfg = playing_config(args, overrides)
+    path = video_path(args)
+    env = make_env(cfg)
+    try:
+        result = play(cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, record=path is not None)
+        print(describe(result))
+        if path is not None:
+            print(f"video: {record_video(path, env, result)}")
+    finally:
+        env.close()
+
+
+def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
+    """Split `key=value` arguments into amp-play's own and those for the configuration.
+
+    Raises:
+        ConfigError: a value of the wrong type, or no checkpoint.
+    """
+    parsed = parse_overrides(argv)
+    own = {o.key_or_group: o.value() for o in parsed if o.key_or_group in PLAY_KEYS}
+    rest = [text for text, o in zip(argv, parsed) if o.key_or_group not in PLAY_KEYS]
+    with as_config_error():
+        args = cast(PlayArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PlayArgs), own)))
+    if not args.checkpoint:
+        raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
+    if args.episodes < 1 or (args.num_envs is not None and args.num_envs < 1):
+        raise ConfigError("episodes and num_envs must be at least 1.")
+    return args, rest
+
+
+def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
+    """Return the checkpoint's own configuration with overrides on top, fitted to this machine.
+
+    A checkpoint of IsaacGymEnvs has none; the recipe `isaacgymenvs` stands in, unless recipe= or train= is given.
+    Nothing is randomised unless the overrides ask for it.
+    """
+    from amp_train.runner.training import stored_config
+
+    keys = {override.key_or_group for override in parse_overrides(overrides)}
+    stored = stored_config(args.checkpoint)
+    if stored is None:
+        recipe = [] if keys & {"recipe", "train"} else ["recipe=isaacgymenvs"]
+        cfg = compose(recipe + list(overrides))
+    else:
+        cfg = with_overrides(stored, overrides)
+    set_up_playing(cfg.task.task, is_asked_for=bool(keys & ASKING_FOR_RANDOMIZATION))
+    cfg.num_envs = args.num_envs or args.episodes
+    cfg.seed = cfg.seed if args.seed is None else args.seed
+    cfg.checkpoint, cfg.test = args.checkpoint, True
+    return resolve(cfg)
+
+
+def video_path(args: PlayArgs) -> Optional[Path]:
+    """Return where the video goes: the run's directory if the checkpoint lies in one, else the present one."""
+    if args.video is False:
+        return None
+    if args.video not in (None, True):
+        return Path(str(args.video))
+    checkpoint = Path(args.checkpoint)
+    folder = checkpoint.parent.parent if checkpoint.parent.name == "nn" else Path(".")
+    return folder / (checkpoint.stem + ".mp4")
+
+
+def record_video(path: Path, env: "AmpEnv", result: "Playback") -> str:
+    """Write the recorded states as a video; return its path, or why there is none."""
+    from amp_train.viewers import render_video
+
+    states = result.states
+    assert states is not None, "play(record=True) was meant"
+    return path_or_reason(lambda: render_video(path, env.spec, states, 1.0 / env.control_dt_s))
+
+
+def path_or_reason(draw: Callable[[], Path]) -> str:
+    """Draw something; return its path, or in one line why this machine cannot."""
+    try:
+        return str(draw())
+    except (UserError, OSError) as error:
+        return f"none. {error}"
+
+
+def describe(result: "Playback") -> str:
+    """Return the measurements in one line."""
+    return (
+        f"{result.episodes} episodes, {result.falls} falls, {result.mean_episode_s:.2f} s on average, "
+        f"{result.root_speed_m_s:.2f} m/s (clip {result.clip_speed_m_s:.2f} m/s), "
+        f"style reward {result.style_reward:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ LAUNCHER_GROUP, LAUNCHERS = "hydra/launcher", ("slurm", "submitit_slurm")
 PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 STATE_TIMEOUT_S = 30.0
 
-
 REFUSED = "sbatch: error: "
 
 
@@ -41,15 +40,15 @@ def check_launcher(overrides: Sequence[Override], multirun: bool) -> bool:
     chosen = [o.value() for o in overrides if o.key_or_group == LAUNCHER_GROUP]
     if not chosen or chosen[-1] not in LAUNCHERS:
         return False
-    option = "{}={}".format(LAUNCHER_GROUP, chosen[-1])
+    option = f"{LAUNCHER_GROUP}={chosen[-1]}"
     if importlib.util.find_spec(PLUGIN) is None:
-        raise MissingPackageError("{} needs a package: pip install 'amp_train[slurm]'.".format(option))
+        raise MissingPackageError(f"{option} needs a package: pip install 'amp_train[slurm]'.")
     if not multirun:
-        raise ConfigError("{} launches sweeps: add -m, as in amp-train -m {} seed=1,2,3.".format(option, option))
+        raise ConfigError(f"{option} launches sweeps: add -m, as in amp-train -m {option} seed=1,2,3.")
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise ConfigError(
-            "{} needs SLURM's commands sbatch and srun, which are not on this machine. Run it on the cluster's login "
-            "node, or leave it out to train here, one job after another.".format(option)
+            f"{option} needs SLURM's commands sbatch and srun, which are not on this machine. Run it on the cluster's "
+            "login node, or leave it out to train here, one job after another."
         )
     return True
 
@@ -71,8 +70,8 @@ def sweep_errors() -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         if lines[0].startswith(REFUSED):
             refusal = lines[0][len(REFUSED) :].rstrip(".")
-            raise ConfigError("SLURM refused the sweep: {}.".format(refusal)) from error
-        raise SweepJobError("A job of the sweep did not come to its end: {}".format(" ".join(lines[-2:]))) from error
+            raise ConfigError(f"SLURM refused the sweep: {refusal}.") from error
+        raise SweepJobError(f"A job of the sweep did not come to its end: {' '.join(lines[-2:])}") from error
 
 
 @contextlib.contextmanager
@@ -104,7 +103,7 @@ def saved_before_requeue() -> Iterator[None]:
             raise
         if end.code:
             folder = os.environ.get("SUBMITIT_FOLDER", "").replace("%j", _job_id())
-            raise SweepJobError("Exit code {}; the job's output in {} says why.".format(end.code, folder)) from end
+            raise SweepJobError(f"Exit code {end.code}; the job's output in {folder} says why.") from end
     finally:
         signal.signal(number, requeue)
 

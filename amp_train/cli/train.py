@@ -2,23 +2,35 @@
 
 import os
 import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional, Tuple, cast
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from amp_train.cli.arguments import check_hydra_arguments, one_line_errors
+from amp_train.cli.arguments import check_hydra_arguments, one_line_errors, sweep_job_number, task_overrides
+from amp_train.cli.play import describe, path_or_reason, play_checkpoint, record_video
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
+from amp_train.config import Config, resolve, with_overrides
 from amp_train.config.schema import register_schema
+from amp_train.config.validate import check_training
+from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.paths import CONF_DIR
+from amp_train.resume.configuration import Difference, resumed_config
+from amp_train.resume.disk_check import check_writable
+from amp_train.resume.run_dir import AUTO, make_run_dir, resume_mode, resume_target
+from amp_train.resume.run_lock import RunLock
+from amp_train.runner.stopping import EXIT_DONE, EXIT_STOPPED, StopRequest
 
+if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
+    from amp_train.distributed.ranks import Ranks
+    from amp_train.env import AmpEnv
+    from amp_train.resume.resumption import Resumption
 
-def run_job(cfg: DictConfig) -> None:
-    """Train with a composed configuration, or play it with test=True."""
-    with saved_before_requeue(), one_line_errors():
-        from amp_train.cli.train_job import train_or_play
-
-        train_or_play(cfg)
+FINAL_EPISODES = 16
 
 
 def main() -> None:
@@ -34,6 +46,213 @@ def main() -> None:
         check_hydra_arguments(sys.argv[1:])
         with sweep_errors():
             hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(run_job)()
+
+
+def run_job(composed: DictConfig) -> None:
+    """Train with a composed configuration, or play it with test=True."""
+    with saved_before_requeue(), one_line_errors():
+        if composed.test:
+            play_checkpoint([text for text in task_overrides() if not text.startswith("test=")])
+        else:
+            train_job(cast(Config, composed))
+
+
+def train_job(cfg: Config) -> None:
+    """Begin or resume a training, and say what is left of it: checkpoint, curves, video."""
+    from amp_train.runner.ranks import common_resumption, join_ranks, start_common
+
+    with ExitStack() as held:
+        stop = held.enter_context(StopRequest(cfg.max_time_s))
+        ranks = join_ranks(cfg, held)
+        resumption = common_resumption(ranks, lambda: _look_for_resumption(cfg, held))
+        cfg = resolve(_continued(cfg) if resumption is None else _with_its_configuration(cfg, resumption))
+        start_common(cfg, ranks)
+        if resumption is not None and _is_done(cfg, resumption):
+            print(f"All {cfg.max_iterations} iterations are done.")
+            run_dir, stopped_by = resumption.run_dir, None
+        else:
+            run_dir, stopped_by = _train(cfg, resumption, stop, held, ranks)
+    if not ranks.is_first:
+        sys.exit(EXIT_DONE if stopped_by is None else EXIT_STOPPED)
+    if stopped_by is not None:
+        print(_how_to_go_on(run_dir, stopped_by, ranks.world_size), flush=True)
+        if stop.only_this_job and sweep_job_number() is not None:
+            return
+        sys.exit(EXIT_STOPPED)
+    _report(cfg, run_dir)
+
+
+def _train(
+    cfg: Config, resumption: "Optional[Resumption]", stop: StopRequest, held: ExitStack, ranks: "Ranks"
+) -> Tuple[Path, Optional[str]]:
+    """Train in a run directory that is locked; return it, and why the training stopped before its end, if it did."""
+    from amp_train.env import make_env
+    from amp_train.runner.ranks import of_this_rank
+    from amp_train.runner.training import train
+
+    check_training(cfg)
+    place = Path(cfg.train_dir) if resumption is None else resumption.run_dir
+    ranks.run_on_rank0(lambda: check_writable(place))
+    env = make_env(of_this_rank(cfg, ranks))
+    held.callback(env.close)
+    if resumption is not None:
+        _list_other_changes(cfg, env, resumption)
+        run_dir = resumption.run_dir
+    else:
+        cfg.experiment = ranks.run_on_rank0(lambda: _new_run_dir(cfg, held))
+        run_dir = Path(cfg.train_dir) / cfg.experiment
+    if ranks.is_first:
+        OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
+    print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
+    started_s = time.perf_counter()
+    stopped_by = train(cfg, env, run_dir, stop, resumption, ranks)
+    if stopped_by is None:
+        minutes = (time.perf_counter() - started_s) / 60.0
+        print(f"Trained {cfg.max_iterations} iterations in {minutes:.1f} min.")
+    return run_dir, stopped_by
+
+
+def _new_run_dir(cfg: Config, held: ExitStack) -> str:
+    """Create a run directory and lock it; return the experiment's name."""
+    held.enter_context(RunLock(make_run_dir(cfg, sweep_job_number())))
+    return str(cfg.experiment)
+
+
+def _continued(cfg: Config) -> Config:
+    """Return the configuration to train with: a checkpoint's own, if one is continued, with the command line on top."""
+    from amp_train.runner.training import stored_config
+
+    stored = stored_config(cfg.checkpoint) if cfg.checkpoint else None
+    return cfg if stored is None else with_overrides(stored, task_overrides(), cfg)
+
+
+def _announcement(cfg: Config, run_dir: Path, processes: int) -> str:
+    agent = cfg.train.params.config
+    samples = processes * cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * agent.horizon_length
+    each = f"{processes} processes of " if processes > 1 else ""
+    return (
+        f"Training {cfg.task.name} on '{cfg.motion.name}': {each}{cfg.num_envs} environments ({cfg.sim.name}, "
+        f"{cfg.num_threads} threads), learner on {cfg.rl_device}, {cfg.max_iterations} iterations, {samples:,} samples "
+        f"-> {run_dir}"
+    )
+
+
+def _how_to_go_on(run_dir: Path, stopped_by: str, processes: int) -> str:
+    as_many, multi_gpu = (f" in {processes} processes", " multi_gpu=True") if processes > 1 else ("", "")
+    return f"Stopped by {stopped_by} and saved. Go on{as_many} with: amp-train resume={run_dir}{multi_gpu}"
+
+
+# ---- Continuing a training
+
+
+def _look_for_resumption(cfg: Config, held: ExitStack) -> "Optional[Resumption]":
+    """Find what `cfg.resume` means, locking its run directory for as long as `held` lasts; None begins a new training.
+
+    Raises:
+        UserError: nothing usable is there, or another process is at work on it.
+    """
+    from amp_train.resume.resumption import find_resumption
+
+    target = resume_target(cfg, sweep_job_number())
+    if target is None:
+        return None
+    if target.run_dir.is_dir():
+        with ExitStack() as lock:
+            lock.enter_context(RunLock(target.run_dir))
+            resumption = find_resumption(target)
+            if resumption is not None:
+                held.enter_context(lock.pop_all())
+                return resumption
+    print(f"resume=auto: nothing to resume in {target.run_dir}, a new training begins.", flush=True)
+    return None
+
+
+def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
+    """Return the configuration to go on with, unresolved, and print what is resumed and what the command line changed.
+
+    Raises:
+        ConfigError: a change that would make it another training.
+    """
+    name, run_dir = resumption.checkpoint.name, resumption.run_dir
+    config, differences = resumed_config(resumption.config, cfg, task_overrides(), name)
+    config.checkpoint = None  # where the training began, long ago
+    if resume_mode(cfg) != AUTO:
+        config.train_dir, config.experiment = str(run_dir.parent), run_dir.name
+    else:
+        config.experiment = run_dir.relative_to(cfg.train_dir).as_posix()
+    for damaged in resumption.skipped:
+        print(f"Skipped checkpoint {damaged.name}: {damaged.reason}.")
+    print(f"Resuming {run_dir} after iteration {resumption.iteration}, {resumption.frame:,} samples, from {name}.")
+    _list("Changed by the command line", differences)
+    return config
+
+
+def _is_done(cfg: Config, resumption: "Resumption") -> bool:
+    """Return whether a resumed training has come to its end already.
+
+    Raises:
+        ConfigError: it has, and was asked for by name.
+    """
+    is_done = resumption.iteration >= cast(int, cfg.max_iterations)
+    if is_done and resume_mode(cfg) != AUTO:
+        raise ConfigError(
+            f"{resumption.run_dir} has done {resumption.iteration} iterations of {cfg.max_iterations}: give "
+            "max_iterations= a larger number to go on."
+        )
+    return is_done
+
+
+def _list_other_changes(cfg: Config, env: "AmpEnv", resumption: "Resumption") -> None:
+    """Print which packages and files have changed since the checkpoint.
+
+    Raises:
+        ConfigError: a file that the training learns from has.
+    """
+    from amp_train.resume.resumption import changed_files, changed_versions, input_files
+    from amp_train.runner.training import versions
+
+    _list("Other versions than before", changed_versions(resumption.versions, versions()))
+    now = input_files(cfg, env.spec)
+    _list("Changed files", changed_files(resumption.input_files, now, list(cfg.resume_allow)))
+
+
+def _list(heading: str, differences: List[Difference]) -> None:
+    if differences:
+        print(f"  {heading}:")
+    for difference in differences:
+        print(f"    {difference}")
+
+
+# ---- What is left of a training
+
+
+def _report(cfg: Config, run_dir: Path) -> None:
+    """Say where the results are; what this machine cannot draw is one line, not a failure."""
+    from amp_train.runner.training import newest_checkpoint
+    from amp_train.viewers import plot_curves
+
+    checkpoint = newest_checkpoint(run_dir)
+    print(f"  checkpoint  {checkpoint}")
+    print(f"  curves      {path_or_reason(lambda: plot_curves(run_dir / 'metrics.csv', run_dir / 'curves.png'))}")
+    if cfg.video and checkpoint is not None:
+        try:
+            _final_video(cfg, checkpoint, run_dir / "video.mp4")
+        except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
+            print(f"  video       none. {error}")
+
+
+def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
+    from amp_train.env import make_env
+    from amp_train.runner.playback import play
+
+    cfg.num_envs, cfg.task.task.randomize = FINAL_EPISODES, False
+    env = make_env(cfg)
+    try:
+        result = play(cfg, env, str(checkpoint), FINAL_EPISODES, record=True)
+        print(f"  policy      {describe(result)}")
+        print(f"  video       {record_video(path, env, result)}")
+    finally:
+        env.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Composing the configuration from `conf/` and command-line overrides."""
+"""Composing the configuration from `conf/` and command-line overrides.
+
+Folders that the user names (`--config-dir`, `--config-name`, `hydra.searchpath`) are the user's own code, as everywhere
+in Hydra: their files may call functions and are not checked. Only what a checkpoint holds is (`stored.py`).
+"""
 
 import contextlib
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, cast
@@ -13,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.config.overrides import check_overrides, parse_overrides
 from amp_train.config.schema import GROUPS, LIMITS, TRAINED_KEYS, Config, register_schema
-from amp_train.config.stored import check_config_folders, checked_stored, search_folders
+from amp_train.config.stored import checked_stored
 from amp_train.errors import ConfigError
 from amp_train.paths import CONF_DIR
 
@@ -32,7 +36,6 @@ def compose(overrides: Sequence[str] = (), config_dir: Optional[str] = None) -> 
         ConfigError: an unknown key or option, or a value of the wrong type, in one line.
     """
     parsed = parse_overrides(overrides)
-    check_config_folders(search_folders(parsed))
     with _hydra(config_dir) as search_path:
         check_overrides(parsed, _group_options(search_path + list(overrides)))
         with as_config_error():
@@ -46,7 +49,6 @@ def check_sweep(overrides: Sequence[str], config_dir: Optional[str] = None) -> N
         ConfigError: as `compose`.
     """
     parsed = parse_overrides(overrides)
-    check_config_folders(search_folders(parsed))
     with _hydra(config_dir) as search_path:
         check_overrides(parsed, _group_options(search_path + list(overrides)))
         fixed = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
@@ -98,12 +100,11 @@ def take_limits(config: DictConfig, composed: DictConfig, given_keys: Sequence[s
 @contextlib.contextmanager
 def _hydra(config_dir: Optional[str]) -> Iterator[List[str]]:
     """Open Hydra on `conf/`, also inside a job that Hydra runs; gives the overrides that add a further folder."""
-    check_config_folders([config_dir] if config_dir else [])
     register_schema()
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            yield ["hydra.searchpath=['file://{}']".format(config_dir)] if config_dir else []
+            yield [f"hydra.searchpath=['file://{config_dir}']"] if config_dir else []
     finally:
         GlobalHydra.instance().hydra = outer
 
@@ -125,7 +126,7 @@ def as_config_error() -> Iterator[None]:
     try:
         yield
     except yaml.YAMLError as error:
-        raise ConfigError("A config file cannot be read: {}.".format(" ".join(str(error).split()))) from error
+        raise ConfigError(f"A config file cannot be read: {' '.join(str(error).split())}.") from error
     except AssertionError as error:
         if "Unexpected type for root: NoneType" not in str(error):
             raise
@@ -139,4 +140,5 @@ def as_config_error() -> Iterator[None]:
         lines = [line.strip() for line in str(cause).splitlines()]
         message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".")
         key = getattr(cause, "full_key", None)
-        raise ConfigError("{}{}.".format("Config key '{}': ".format(key) if key else "", message)) from error
+        place = f"Config key '{key}': " if key else ""
+        raise ConfigError(f"{place}{message}.") from error

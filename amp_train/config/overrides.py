@@ -10,8 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from amp_train.config.randomization import ACTOR
-from amp_train.config.schema import Config
+from amp_train.config.schema import ACTOR, Config
 from amp_train.errors import ConfigError, unknown_choice
 
 # Keys of IsaacGymEnvs that lie elsewhere here; a mere camelCase spelling needs no entry.
@@ -30,6 +29,7 @@ MOVED_KEYS = {
     "capture_video": "video",
 }
 ACTORS = "task.task.randomization_params.actor_params"
+GOAL = "task.goal"
 # Keys of IsaacGymEnvs that have nothing to do here.
 NEEDLESS_KEYS = {
     "graphics_device_id": "videos are rendered off screen",
@@ -70,6 +70,7 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
         ConfigError: naming the nearest key or the allowed options.
     """
     schema = _schema()
+    _fill_goal(schema, overrides)
     for override in overrides:
         key = override.key_or_group
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
@@ -91,6 +92,18 @@ def _schema() -> DictConfig:
     OmegaConf.update(schema, ACTORS, {ACTOR: {}})
     _fill(schema)
     return schema
+
+
+def _fill_goal(schema: DictConfig, overrides: Sequence[Override]) -> None:
+    """Give `task.goal` the keys of all tasks, those of a `task_file` of the user's own too."""
+    files = [o.value() for o in overrides if o.key_or_group == "task_file"]
+    if files or any(o.key_or_group.startswith(GOAL + ".") for o in overrides):
+        from amp_train.env.tasks import load_task_file, setting_names  # brings torch, which Isaac Gym must come before
+
+        for file in files:
+            if file is not None:
+                load_task_file(str(file))
+        OmegaConf.update(schema, GOAL, dict.fromkeys(setting_names(), None))
 
 
 def _fill(node: DictConfig) -> None:

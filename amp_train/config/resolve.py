@@ -1,4 +1,4 @@
-"""Values derived from others, all in one place: environments, threads, devices, iterations, rl_games' tree."""
+"""Values derived from others, all in one place: environments, threads, devices, iterations."""
 
 import logging
 import math
@@ -7,36 +7,32 @@ from pathlib import Path
 from typing import Any, Dict, Optional, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from amp_train.config.limits import check_limits
-from amp_train.config.schema import Config
+from amp_train.config.schema import Config, RandomizationConfig
+from amp_train.config.validate import check_config, check_simulator
 from amp_train.distributed.launch import Launch, launched
-from amp_train.errors import ConfigError, unknown_choice
-from amp_train.sim import choice as sim_choice
+from amp_train.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
 SAMPLES_PER_CORE = 4096  # of a rollout
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
-CPU_SIMULATORS = ("mujoco",)
-SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
-PIPELINES = ("cpu", "gpu")
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+# torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
 
 
 def resolve(cfg: Config) -> Config:
     """Return the configuration with every "fit it to the machine" replaced by a value, and the values checked.
 
     Raises:
-        ConfigError: a value out of range, or a device that is not there.
+        ConfigError: a value out of range, or a device that does not exist.
         CheckpointError: no such checkpoint, or a damaged one.
     """
-    from amp_train.checkpoint.find import find_checkpoint  # brings torch, which Isaac Gym must be imported before
+    from amp_train.checkpoint.find import find_checkpoint
 
     cfg = cast(Config, cast(DictConfig, cfg).copy())
-    check_limits(cfg)
-    _check_positive(cfg)
+    check_config(cfg)
     cfg.checkpoint = find_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
     launch = _checked_launch(cfg)
     cores = cores_of_this_process(launch)
@@ -51,10 +47,19 @@ def resolve(cfg: Config) -> Config:
     agent.max_frames = -1
     cfg.max_iterations = agent.max_epochs
     cfg.train.params.load_checkpoint = cfg.checkpoint is not None
-    _check_unsupported(cfg)
-    check_device("sim_device", cfg.sim_device)
-    check_device("rl_device", cfg.rl_device)
+    check_simulator(cfg)
     return cfg
+
+
+def set_up_playing(config: RandomizationConfig, is_asked_for: bool) -> None:
+    """Switch randomisation off for playing and measuring; if it is asked for, take it as it is after all schedules."""
+    from amp_train.env.randomization import parameters_of
+
+    config.randomize = config.randomize and is_asked_for
+    params = config.randomization_params
+    draws = [draw for draw in (params.observations, params.actions) if draw is not None]
+    for draw in draws + [draw for _, draw in parameters_of(params)]:
+        draw.schedule = None
 
 
 def available_cores(quota_file: Path = CGROUP_QUOTA) -> int:
@@ -89,45 +94,9 @@ def auto_num_envs(cores: int, horizon_length: int, minibatch_size: int) -> int:
     return math.ceil(power / unit) * unit
 
 
-def check_device(key: str, name: str) -> None:
-    """Check that a torch device exists.
-
-    Raises:
-        ConfigError: naming the devices that do.
-    """
-    import torch
-
-    there = ["cpu"] + ["cuda:{}".format(i) for i in range(torch.cuda.device_count())]
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise ConfigError("{}='{}' is no device. This machine has: {}.".format(key, name, ", ".join(there))) from error
-    if device.type != "cpu" and "{}:{}".format(device.type, device.index or 0) not in there:
-        raise ConfigError("{}='{}' is not here. This machine has: {}.".format(key, name, ", ".join(there)))
-
-
-def rl_games_params(cfg: Config) -> Dict[str, Any]:
-    """Return `params` as rl_games reads it: interpolations resolved, keys without a value left out.
-
-    Raises:
-        ConfigError: a mandatory key without a value.
-    """
-    try:
-        params = OmegaConf.to_container(cast(DictConfig, cfg.train.params), resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError("train.params: {}.".format(str(error).splitlines()[0].rstrip("."))) from error
-    return cast(Dict[str, Any], _without_nulls(params))
-
-
 def stored_form(cfg: Config) -> Dict[str, Any]:
     """Return the configuration as plain containers; interpolations stay, so that later overrides act on them."""
     return cast(Dict[str, Any], OmegaConf.to_container(cast(DictConfig, cfg), resolve=False))
-
-
-def _without_nulls(tree: Any) -> Any:
-    if not isinstance(tree, dict):
-        return tree
-    return {key: _without_nulls(value) for key, value in tree.items() if value is not None}
 
 
 def _iterations(cfg: Config, world_size: int) -> int:
@@ -143,50 +112,12 @@ def _iterations(cfg: Config, world_size: int) -> int:
         frames_an_iteration = world_size * cast(int, cfg.num_envs) * agent.horizon_length
         limits.append(math.ceil(agent.max_frames / frames_an_iteration))
     if not limits:
-        raise ConfigError("Nothing ends this training: give max_iterations=, or train.params.config.max_frames=.")
+        raise ConfigError("This training has no end: give max_iterations=, or train.params.config.max_frames=.")
     return min(limits)
-
-
-def _check_positive(cfg: Config) -> None:
-    env, agent = cfg.task.env, cfg.train.params.config
-    values: Dict[str, Optional[float]] = {
-        "num_envs": cfg.num_envs,
-        "max_iterations": cfg.max_iterations,
-        "num_threads": cfg.num_threads,
-        "sim.decimation": cfg.sim.decimation,
-        "task.env.episode_length": env.episode_length,
-        "task.env.control_frequency_hz": env.control_frequency_hz,
-        "task.env.num_amp_obs_steps": env.num_amp_obs_steps,
-        "train.params.config.horizon_length": agent.horizon_length,
-        "train.params.config.minibatch_size": agent.minibatch_size,
-        "train.params.config.mini_epochs": agent.mini_epochs,
-    }
-    for key, value in values.items():
-        if value is not None and value < 1:
-            raise ConfigError("{} must be at least 1, not {}.".format(key, value))
-    if not 0 <= cfg.seed < 2**32:
-        raise ConfigError("seed must be between 0 and 4294967295, not {}.".format(cfg.seed))
-    if cfg.eval_interval < 0:
-        raise ConfigError("eval_interval must be at least 0 (never), not {}.".format(cfg.eval_interval))
-    for key, every in (("save_frequency", agent.save_frequency), ("save_interval_s", agent.save_interval_s)):
-        if not every >= 0:
-            raise ConfigError("train.params.config.{} must be at least 0 (off), not {}.".format(key, every))
-    if not 0.0 < agent.save_max_share <= 1.0:
-        raise ConfigError(
-            "train.params.config.save_max_share is a share, more than 0 to 1, not {}.".format(agent.save_max_share)
-        )
-    if cfg.max_time_s is not None and not cfg.max_time_s > 0:
-        raise ConfigError("max_time_s must be more than 0 s, or null for no limit, not {}.".format(cfg.max_time_s))
-    if not 0.0 <= cfg.max_diverged_share <= 1.0:
-        raise ConfigError("max_diverged_share is a share, 0 to 1, not {}.".format(cfg.max_diverged_share))
-    if not 0.0 <= env.hybrid_init_prob <= 1.0:
-        raise ConfigError("task.env.hybrid_init_prob is a probability, not {}.".format(env.hybrid_init_prob))
 
 
 def _checked_launch(cfg: Config) -> Optional[Launch]:
     """Return how a launcher started this process for a training in several, None for a training in one."""
-    if not cfg.multi_gpu_timeout_s > 0:
-        raise ConfigError("multi_gpu_timeout_s must be more than 0 s, not {}.".format(cfg.multi_gpu_timeout_s))
     launch = launched()
     if cfg.multi_gpu and launch is None:
         raise ConfigError(
@@ -195,9 +126,7 @@ def _checked_launch(cfg: Config) -> Optional[Launch]:
         )
     if not cfg.multi_gpu and launch is not None and launch.launcher == "torchrun" and launch.world_size > 1:
         raise ConfigError(
-            "torchrun started {} processes, which would train beside each other: add multi_gpu=True.".format(
-                launch.world_size
-            )
+            f"torchrun started {launch.world_size} processes, which would train beside each other: add multi_gpu=True."
         )
     return launch if cfg.multi_gpu else None
 
@@ -207,26 +136,15 @@ def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
     import torch
 
     is_cuda = str(name).split(":")[0] == "cuda"
-    return "cuda:{}".format(launch.local_rank) if launch and is_cuda and torch.cuda.device_count() > 1 else name
+    return f"cuda:{launch.local_rank}" if launch and is_cuda and torch.cuda.device_count() > 1 else name
 
 
 def _choose_simulator(cfg: Config, is_first: bool) -> str:
-    """Replace sim=auto by the simulator that it is here, saying so; return the device that it runs on."""
+    """Replace sim=auto by a simulator, saying which; return the device that it runs on."""
+    from amp_train.sim import choice as sim_choice
+
     if cfg.sim.name == "auto":
         choice = sim_choice.choose_simulator(sim_choice.this_machine(), cfg.sim_device)
         logger.log(logging.WARNING if is_first else logging.DEBUG, "sim=auto: %s, because %s.", choice.name, choice.why)
         cfg.sim.name = choice.name
     return sim_choice.default_sim_device(cfg.sim.name) if cfg.sim_device is None else cfg.sim_device
-
-
-def _check_unsupported(cfg: Config) -> None:
-    if not cfg.headless and cfg.sim.name not in SIMULATORS_WITH_A_WINDOW:
-        raise ConfigError(
-            "There is no live window for sim={}, only videos (video=True, amp-play). Leave headless=True.".format(
-                cfg.sim.name
-            )
-        )
-    if cfg.pipeline not in PIPELINES:
-        raise unknown_choice("pipeline", cfg.pipeline, PIPELINES)
-    if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
-        raise ConfigError("sim={} runs on the CPU: set sim_device=cpu, not {}.".format(cfg.sim.name, cfg.sim_device))

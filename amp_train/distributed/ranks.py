@@ -3,26 +3,39 @@
 What must be common is made common here: gradients are averaged, statistics are taken over the rows of all ranks, and a
 decision to stop is everyone's. Parameters are then equal on all ranks at all times, because every rank makes the same
 step from the same state. `ALONE` is the single process, for which all of this is nothing.
+
+A collective operation that fails only knows that some connection closed. The ranks therefore keep a heartbeat in the
+rendezvous' key-value store (`RankWatch`), and one that ends with an error leaves the reason there.
 """
 
 import contextlib
 import itertools
 import json
+import logging
 import os
+import socket
+import sys
+import threading
+import time
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from amp_train.distributed.watch import ROLL_CALL_S, RankWatch, missing_ranks, place_key, this_process
 from amp_train.errors import ConfigError, TrainingError, UserError
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_S = 120.0
 # What the first rank does alone, between two iterations: measuring, saving.
 PATIENCE_S = 1800.0
+BEAT_S = 1.0
+ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is gone
+EXIT_RANK_LOST = 3  # as of every training that broke down
+_FAILED = "failed"
 
 Result = TypeVar("Result")
 _joins = itertools.count()  # a sweep meets anew for every job, in the same store
@@ -64,7 +77,7 @@ class Ranks:
         """Return the reason to stop of the lowest rank that has one, None if none has."""
         return reason
 
-    def first_does(self, function: Callable[[], Result]) -> Result:
+    def run_on_rank0(self, function: Callable[[], Result]) -> Result:
         """Call a function on the first rank only; every rank gets its result (plain JSON), or its UserError."""
         return function()
 
@@ -115,9 +128,8 @@ class JoinedRanks(Ranks):
         missing = missing_ranks(store, self.world_size, patience_s)
         if missing is not None:
             raise RankLostError(
-                "Of {} processes, rank {} did not come within {:.0f} s.".format(
-                    self.world_size, ", ".join(str(rank) for rank in missing), patience_s
-                )
+                f"Of {self.world_size} processes, rank {', '.join(map(str, missing))} did not come within "
+                f"{patience_s:.0f} s."
             )
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if uses_cuda else "gloo",
@@ -172,7 +184,7 @@ class JoinedRanks(Ranks):
             dist.all_reduce(speaker, dist.ReduceOp.MIN, group=self._patient)
         return None if speaker == self.world_size else str(self._tell(reason, int(speaker)))
 
-    def first_does(self, function: Callable[[], Result]) -> Result:
+    def run_on_rank0(self, function: Callable[[], Result]) -> Result:
         """As in `Ranks`. Waits patiently."""
         answer: Any = None
         if self.is_first:
@@ -208,7 +220,7 @@ class JoinedRanks(Ranks):
             yield
         except RuntimeError as error:
             who = self._watch.who_is_lost()
-            raise RankLostError("Rank {} cannot go on: {}.".format(self.rank, who.rstrip("."))) from error
+            raise RankLostError(f"Rank {self.rank} cannot go on: {who.rstrip('.')}.") from error
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
@@ -219,7 +231,7 @@ class JoinedRanks(Ranks):
             dist.destroy_process_group()
             return
         if not isinstance(error, RankLostError):
-            self._watch.report_failure(" ".join("{}: {}".format(type(error).__name__, error).split()))
+            self._watch.report_failure(" ".join(f"{type(error).__name__}: {error}".split()))
         # The connections close with the process; to take them down in order would need the others.
 
 
@@ -235,9 +247,132 @@ def _store(meeting: int, keeps_it: bool, timeout_s: float) -> dist.Store:
         multi_tenant=True,
     )
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return dist.PrefixStore("amp_train/{}/{}".format(attempt, meeting), store)
+    return dist.PrefixStore(f"amp_train/{attempt}/{meeting}", store)
 
 
 def state_tensors(module: nn.Module) -> List[Tensor]:
     """Return the parameters and buffers of a module, in one order on all ranks."""
     return [tensor.detach() for tensor in module.state_dict().values()]
+
+
+class RankWatch:
+    """This rank's heartbeat, and a look at the others'.
+
+    Args:
+        store: of the rendezvous; used by a thread of its own, so it must be this object's own connection.
+        silence_s: another rank that is silent for so long ends this process, even from within an operation that waits.
+    """
+
+    def __init__(self, store: dist.Store, rank: int, world_size: int, silence_s: float) -> None:
+        self._store, self._rank, self._world_size, self._silence_s = store, rank, world_size, silence_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rank-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin; every rank must have called `introduce` first."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the heartbeat: from now on nobody misses this rank."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def report_failure(self, reason: str) -> None:
+        """Leave the reason why this rank ends; the first one to come counts."""
+        try:
+            self._store.compare_set(_FAILED, "", f"rank {self._rank} ({this_process()}): {reason}")
+        except RuntimeError:
+            logger.debug("The store is gone, nobody can be told.", exc_info=True)
+
+    def who_is_lost(self) -> str:
+        """Say which rank brought the others down, after looking for a few seconds.
+
+        Returns:
+            Such as "rank 1 (node7, process 4711) is gone" or "rank 1 (node7, process 4711): ValueError ...".
+        """
+        try:
+            started, before = time.monotonic(), self._beats()
+            while time.monotonic() - started < ROLL_CALL_S:
+                if self._store.check([_FAILED]):
+                    return str(self._store.get(_FAILED).decode())
+                time.sleep(0.25 * BEAT_S)
+            now = self._beats()
+            silent = [rank for rank in before if rank != self._rank and before[rank] == now[rank]]
+            return self._name(silent) if silent else "a connection between ranks broke, although all of them run"
+        except RuntimeError:
+            return "rank 0 or its launcher is gone"
+
+    def _beats(self) -> Dict[int, bytes]:
+        """Return every other rank's last beat; b'' before the first."""
+        keys = {rank: f"beat/{rank}" for rank in range(self._world_size)}
+        return {rank: self._store.get(key) if self._store.check([key]) else b"" for rank, key in keys.items()}
+
+    def _name(self, ranks: List[int]) -> str:
+        names = [f"rank {rank} ({self._store.get(place_key(rank)).decode()})" for rank in ranks]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} gone"
+
+    def _run(self) -> None:
+        beat, seen, since_s = 0, {}, {}  # type: ignore[var-annotated]
+        while not self._stopped.wait(BEAT_S):
+            beat += 1
+            now_s = time.monotonic()
+            try:
+                self._store.set(f"beat/{self._rank}", str(beat))
+                beats = self._beats()
+            except RuntimeError:
+                beats = dict(seen)  # nothing can be heard
+            for rank, last in beats.items():
+                if seen.get(rank) != last:
+                    seen[rank], since_s[rank] = last, now_s
+            overdue = [rank for rank, heard_s in since_s.items() if now_s - heard_s > self._silence_s]
+            if overdue and not self._stopped.is_set():
+                self._end(overdue)
+
+    def _end(self, silent: List[int]) -> None:
+        """End this process from the outside: its main thread waits in an operation that nobody will complete."""
+        try:
+            what = self._name(silent)
+        except RuntimeError:
+            what = "rank 0 or its launcher is gone"
+        sys.stderr.write(f"\nError: {what}, unheard of for {self._silence_s:.0f} s. Rank {self._rank} ends too.\n")
+        sys.stderr.flush()
+        os._exit(EXIT_RANK_LOST)
+
+
+def place_key(rank: int) -> str:
+    """Return the store's key under which a rank says where it runs."""
+    return f"place/{rank}"
+
+
+def this_process() -> str:
+    """Return where this process runs."""
+    return f"{socket.gethostname()}, process {os.getpid()}"
+
+
+def missing_ranks(store: dist.Store, world_size: int, within_s: float) -> Optional[List[int]]:
+    """Wait for every rank to have introduced itself; return those that have not, None if all have."""
+    deadline = time.monotonic() + within_s
+    missing = list(range(world_size))
+    while True:
+        missing = [rank for rank in missing if not store.check([place_key(rank)])]
+        if not missing:
+            return None
+        if time.monotonic() > deadline:
+            return missing
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let torch work on the calling thread only.
+
+    In a step on the CPU the tensors are small: handing them to several threads costs more than it saves, and threads
+    that wait for the next piece take cores from the physics. A whole rollout's rewards and the update are worth all.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -37,3 +37,18 @@ class PdActionMap:
         """
         target = torch.addcmul(state.dof_pos, self._lag_s, state.dof_vel)
         return ((target - self.offset) / self.scale).clamp(-1.0, 1.0)
+
+
+def pd_torque(spec: CharacterSpec, state: CharacterState, pd_target: Tensor) -> Tensor:
+    """Return the torques (N, num_dofs) N m of the PD actuators at N states, as every simulator has them:
+    clamp(stiffness * (target - dof_pos) - damping * dof_vel, +-effort).
+
+    Args:
+        spec: the character.
+        state: N characters.
+        pd_target: (N, num_dofs) rad.
+    """
+    gains = (spec.dof_stiffness, spec.dof_damping, spec.dof_effort)
+    stiffness, damping, effort = (gain.to(pd_target.device) for gain in gains)
+    torque = stiffness * (pd_target - state.dof_pos) - damping * state.dof_vel
+    return torch.minimum(torch.maximum(torque, -effort), effort)

@@ -1,4 +1,4 @@
-"""`AmpEnv`: the vectorised humanoid environment. It only orchestrates; each rule lives in its own file."""
+"""`AmpEnv`: the vectorised environment. It only orchestrates; each rule lives in its own file."""
 
 from dataclasses import replace
 from typing import Any, Dict, Optional, Tuple
@@ -8,23 +8,31 @@ from torch import Tensor
 
 from amp_train.character import CharacterState, Kinematics, load_character
 from amp_train.env.actions import PdActionMap
-from amp_train.env.amp_history import AmpHistory
-from amp_train.env.clip_low_steps import ClipLowSteps
+from amp_train.env.amp_observations import AmpHistory, frame_size
 from amp_train.env.divergence import DivergenceLog, Divergences
-from amp_train.env.random_draws import Source
-from amp_train.env.randomization import make_randomization
+from amp_train.env.randomization import Source, make_randomization
 from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
-from amp_train.env.termination import FallDetector
-from amp_train.errors import MotionError
+from amp_train.env.task_meter import TaskMeter
+from amp_train.env.tasks import TaskSetup, make_task, task_settings
+from amp_train.env.termination import make_clip_low_steps, make_termination
 from amp_train.motion import MotionLibrary, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
-_CARRIED = ("_obs", "_progress", "_low_steps", "_places", "_done", "_num_diverged")
+_CARRIED = ("_frame", "_goal_obs", "_progress", "_bins", "_clip_ids", "_clip_start_s", "_done", "_num_diverged")
 
 
 class AmpEnv:
-    """N humanoids on a simulator, with deferred resets: `step` leaves failed episodes as they ended, `reset_done`
-    restarts them."""
+    """N characters on a simulator, with deferred resets: `step` leaves failed episodes as they ended, `reset_done`
+    restarts them.
+
+    Attributes:
+        task: what is to be done, with its goals.
+        frame_size: numbers in an observation frame of a character.
+        obs_size: what the policy sees: a frame and the task's goal.
+        amp_obs_size: what the discriminator sees: `num_amp_obs_steps` frames.
+        cause_names: what each code of `infos["fall_cause"]` means.
+        task_metrics: the task's measures of success (N,) in the last control step, by name; NaN where there is none.
+    """
 
     def __init__(
         self, cfg: Any, simulator: Simulator, motion_library: MotionLibrary, generator: torch.Generator
@@ -40,10 +48,11 @@ class AmpEnv:
         env, spec, device = cfg.task.env, simulator.spec, simulator.device
         self.simulator, self.motion_library, self.spec, self.device = simulator, motion_library, spec, device
         self.num_envs, self.control_dt_s = simulator.num_envs, simulator.control_dt_s
-        self.obs_size, self.num_actions = spec.obs_size, spec.num_dofs
-        self.amp_obs_size = env.num_amp_obs_steps * spec.obs_size
-        self._num_diverged = torch.zeros((), dtype=torch.long, device=device)
-        self._episode_length = env.episode_length
+        self.task = make_task(cfg.task, TaskSetup(simulator, generator))
+        self.frame_size, self.num_actions = frame_size(spec), spec.num_dofs
+        self.obs_size = self.frame_size + self.task.goal_size
+        self.amp_obs_size = env.num_amp_obs_steps * self.frame_size
+        self.episode_length = env.episode_length
         self._generator = generator
         self._demos = DemoSampler(motion_library, spec, env.num_amp_obs_steps, self.control_dt_s, env.local_root_obs)
         self._resets = ResetPlanner(
@@ -54,15 +63,23 @@ class AmpEnv:
             self._generator,
         )
         self._pd_target = PdActionMap(spec, device)
-        self._falls = make_fall_detector(cfg, simulator, motion_library) if env.early_termination else None
-        self._history = AmpHistory(self.num_envs, env.num_amp_obs_steps, spec.obs_size, device)
-        self._obs = torch.zeros(self.num_envs, self.obs_size, device=device)
-        self._progress = torch.zeros(self.num_envs, dtype=torch.long, device=device)
-        self._low_steps, self._places = torch.zeros_like(self._progress), torch.zeros_like(self._progress)
+        self._termination = make_termination(
+            cfg, spec, motion_library, self.control_dt_s, self.num_envs, self.task.failure
+        )
+        self.cause_names = self._termination.cause_names
         self._clip_low_steps = make_clip_low_steps(cfg, motion_library, self.control_dt_s)
+        self._history = AmpHistory(self.num_envs, env.num_amp_obs_steps, self.frame_size, device)
+        self._frame = torch.zeros(self.num_envs, self.frame_size, device=device)
+        self._goal_obs = torch.zeros(self.num_envs, self.task.goal_size, device=device)
+        self._progress = torch.zeros(self.num_envs, dtype=torch.long, device=device)
+        self._bins, self._clip_ids = torch.zeros_like(self._progress), torch.zeros_like(self._progress)
+        self._clip_start_s = torch.zeros(self.num_envs, device=device)
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
-        self._task_reward = torch.ones(self.num_envs, device=device)
+        self._going_on: Optional[Tensor] = None  # of those done, where the next episode begins where they ended
+        self._num_diverged = torch.zeros((), dtype=torch.long, device=device)
         self._divergences = DivergenceLog(spec, self.num_envs, device)
+        self._meter = TaskMeter(device)
+        self.task_metrics: Dict[str, Tensor] = {}
         self._randomization = make_randomization(cfg, simulator, self.obs_size, Source(generator, device))
 
     @property
@@ -74,26 +91,39 @@ class AmpEnv:
         """Return what is known of diverged physics since the last call; this waits for the device."""
         return self._divergences.pop()
 
+    def pop_task_metrics(self) -> Dict[str, Optional[float]]:
+        """Return the means of the task's reward and measures of success since the last call, none for a task without
+        a goal; this waits for the device."""
+        return self._meter.pop()
+
     @property
     def state(self) -> CharacterState:
         """All characters now."""
         return self.simulator.state()
 
+    @property
+    def _obs(self) -> Tensor:
+        """What the policy sees but for noise (N, obs_size); without a goal the frame itself."""
+        return torch.cat((self._frame, self._goal_obs), dim=-1) if self.task.goal_size else self._frame
+
     def reset(self) -> Tensor:
         """Restart every episode; return obs (N, obs_size)."""
-        self._done.fill_(True)
+        self._done, self._going_on = torch.ones_like(self._done), None
         return self.reset_done()
 
     def reset_done(self) -> Tensor:
         """Restart the finished episodes; return obs (N, obs_size) of all environments."""
-        begun = self._done
+        begun, going_on = self._done, self._going_on
+        restarted = begun if going_on is None else begun & ~going_on
         if self._randomization is not None:
             self._randomization.begin(begun)
         if self.simulator.masked_resets:
-            self._restart_where(begun)
+            self._restart_where(restarted)
         else:
-            self._restart(begun.nonzero().squeeze(-1))
-        return self._obs if self._randomization is None else self._randomization.shown_after_reset(self._obs, begun)
+            self._restart(restarted.nonzero().squeeze(-1))
+        self._progress = self._progress.masked_fill(begun, 0)
+        self._begin_task(begun)
+        return self._obs if self._randomization is None else self._randomization.noisy_obs_after_reset(self._obs, begun)
 
     def _restart(self, env_ids: Tensor) -> None:
         """Restart the environments `env_ids` (K,)."""
@@ -103,11 +133,11 @@ class AmpEnv:
         self.simulator.set_state(env_ids, starts.state)
         self._divergences.begin(env_ids, starts.state)
         self._history.fill(env_ids, starts.history)
-        self._obs = self._obs.index_copy(0, env_ids, starts.history[:, 0])
-        self._progress[env_ids] = 0
-        self._low_steps[env_ids] = self._low_steps_before(starts)
-        self._places[env_ids] = starts.places
-        self._done = torch.zeros_like(self._done)
+        self._frame = self._frame.index_copy(0, env_ids, starts.history[:, 0])
+        self._termination.low_steps[env_ids] = self._low_steps_before(starts)
+        self._bins[env_ids] = starts.bins
+        self._clip_ids = self._clip_ids.index_copy(0, env_ids, starts.clip_ids)
+        self._clip_start_s = self._clip_start_s.index_copy(0, env_ids, starts.times_s)
 
     def _restart_where(self, chosen: Tensor) -> None:
         """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
@@ -116,25 +146,36 @@ class AmpEnv:
         self.simulator.set_state_where(chosen, starts.state)
         self._divergences.begin_where(chosen, starts.state)
         self._history.fill_where(chosen, starts.history)
-        self._obs = torch.where(chosen.unsqueeze(-1), starts.history[:, 0], self._obs)
-        self._progress = self._progress.masked_fill(chosen, 0)
-        self._low_steps = torch.where(chosen, self._low_steps_before(starts), self._low_steps)
-        self._places = torch.where(chosen, starts.places, self._places)
-        self._done = torch.zeros_like(self._done)
+        self._frame = torch.where(chosen.unsqueeze(-1), starts.history[:, 0], self._frame)
+        low_steps = self._low_steps_before(starts)
+        self._termination.low_steps = torch.where(chosen, low_steps, self._termination.low_steps)
+        self._bins = torch.where(chosen, starts.bins, self._bins)
+        self._clip_ids = torch.where(chosen, starts.clip_ids, self._clip_ids)
+        self._clip_start_s = torch.where(chosen, starts.times_s, self._clip_start_s)
+
+    def _begin_task(self, chosen: Tensor) -> None:
+        """Begin the task's part of the episodes `chosen` (N,) bool; all of them go on from here."""
+        if self.task.goal_size and (self.simulator.masked_resets or bool(chosen.any())):
+            state = self.simulator.state()
+            self.task.begin(chosen, state)
+            self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(state), self._goal_obs)
+        self._done, self._going_on = torch.zeros_like(self._done), None
 
     def _low_steps_before(self, starts: Starts) -> Tensor:
         """Return for how many control steps (K,) long the clips have been low where episodes begin."""
         if self._clip_low_steps is None:
-            return torch.zeros_like(starts.places)
+            return torch.zeros_like(starts.bins)
         return self._clip_low_steps.at(starts.clip_ids, starts.times_s) * starts.from_clip
 
     def step(self, action: Tensor) -> Tuple[Tensor, Tensor, Tensor, Dict[str, Tensor]]:
         """Apply actions (N, num_actions) for one control step.
 
         Returns:
-            obs (N, obs_size) before any reset; task reward (N,), 1 a step as in IsaacGymEnvs; done (N,) bool; infos
-            with `amp_obs` (N, amp_obs_size), `terminate` (N,) bool (failed: the next value is zero) and `time_outs`
-            (N,) bool.
+            obs (N, obs_size) before any reset; task reward (N,); done (N,) bool; infos with `amp_obs`
+            (N, amp_obs_size), `terminate` (N,) bool (failed: the next value is zero), `time_outs` (N,) bool,
+            `fall_cause` (N,) long (0, or which of `cause_names` it failed of), and where in which clip an episode is
+            that follows the clip it began in: `clip_ids` (N,) long, `clip_times_s` (N,) s since the clip's first frame,
+            perhaps beyond its end. Of an episode that began in the default pose these two mean nothing.
         """
         if self._randomization is not None:
             action = self._randomization.noisy_action(action)
@@ -142,32 +183,61 @@ class AmpEnv:
         self._progress += 1
         state, diverged = self.simulator.state(), self.simulator.diverged()
         # A diverged character keeps its last finite frame; the episode ends below.
-        self._obs = torch.where(diverged.unsqueeze(-1), self._obs, self._demos.observe(state))
-        self._history.push(self._obs)
-        terminated = diverged if self._falls is None else diverged | self._fallen(self._falls, state)
-        timed_out = (self._progress >= self._episode_length - 1) & ~terminated
+        self._frame = torch.where(diverged.unsqueeze(-1), self._frame, self._demos.observe(state))
+        self._history.push(self._frame)
+        task_reward = self._judge_task(state, diverged)
+        cause = self._termination.cause(state, self._progress, diverged, self.task)
+        self._change_goals(state, diverged)
+        terminated = cause > 0
+        timed_out = (self._progress >= self.episode_length - 1) & ~terminated
         self._done = terminated | timed_out
+        self._going_on = self.task.goes_on(terminated & ~diverged)
         if self._resets.adaptive is not None:
-            self._resets.adaptive.learn(self._places, self._progress, terminated)
+            self._resets.adaptive.learn(self._bins, self._progress, terminated)
         self._num_diverged += diverged.sum()
         self._divergences.step(diverged, action, state)
-        infos = {"amp_obs": self._history.amp_obs, "terminate": terminated, "time_outs": timed_out}
-        shown = self._obs if self._randomization is None else self._randomization.shown(self._obs)
-        return shown, self._task_reward, self._done, infos
+        infos = {
+            "amp_obs": self._history.amp_obs,
+            "terminate": terminated,
+            "time_outs": timed_out,
+            "fall_cause": cause,
+            "clip_ids": self._clip_ids,
+            "clip_times_s": torch.add(self._clip_start_s, self._progress, alpha=self.control_dt_s),
+        }
+        obs = self._obs if self._randomization is None else self._randomization.noisy_obs(self._obs)
+        return obs, task_reward, self._done, infos
 
-    def _fallen(self, rules: FallDetector, state: CharacterState) -> Tensor:
-        self._low_steps = rules.low_steps(state, self._low_steps)
-        return rules.fallen(state, self._progress, self._low_steps)
+    def _judge_task(self, state: CharacterState, diverged: Tensor) -> Tensor:
+        """Return the task's reward (N,), 0 for diverged characters."""
+        self.task.step(state)
+        reward = self.task.reward(state).masked_fill(diverged, 0.0)
+        if self.task.goal_size:
+            self.task_metrics = self.task.metrics(state)
+            self._meter.add({"task_reward_mean": reward, **self.task_metrics}, diverged)
+        return reward
+
+    def _change_goals(self, state: CharacterState, diverged: Tensor) -> None:
+        self.task.change_goals(state)
+        if self.task.goal_size:
+            self._goal_obs = torch.where(diverged.unsqueeze(-1), self._goal_obs, self.task.goal_obs(state))
 
     def fetch_amp_obs_demo(self, n: int) -> Tensor:
         """Draw n demonstrations from the clips, (n, amp_obs_size), a fresh tensor."""
         return self._demos.sample(n)
 
+    def fetch_amp_obs_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Return what the discriminator sees (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s, as
+        `step` hands them out."""
+        return self._demos.start_at(clip_ids, times_s)[1].flatten(1)
+
     def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
         """Draw n observations of the clips (n, obs_size), and actions (n, num_actions) that go on along the clip: those
-        of its pose in the middle of the control step."""
-        obs, state = self._demos.sample_with_next(n, 0.5 * self.control_dt_s)
-        return obs, self._pd_target.following(state)
+        of its pose in the middle of the control step. A task's goals are such that the clip follows them."""
+        state, later = self._demos.sample_with_next(n, 0.5 * self.control_dt_s)
+        obs = self._demos.observe(state)
+        if self.task.goal_size:
+            obs = torch.cat((obs, self.task.demo_goal(state)), dim=-1)
+        return obs, self._pd_target.following(later)
 
     def get_state(self) -> Dict[str, Any]:
         """Return everything that a bit-identical continuation needs, as plain containers of CPU tensors and numbers."""
@@ -175,9 +245,13 @@ class AmpEnv:
         return {
             "simulator": self.simulator.get_full_state(),
             "history": self._history.frames.cpu().clone(),
+            "low_steps": self._termination.low_steps.cpu().clone(),
             "generator": self._generator.get_state(),
             "randomization": {} if self._randomization is None else self._randomization.get_state(),
             "failure_rate": None if self._resets.adaptive is None else self._resets.adaptive.failure_rate.cpu().clone(),
+            "task": self.task.get_state(),
+            "going_on": None if self._going_on is None else self._going_on.cpu().clone(),
+            "task_metrics": self._meter.get_state(),
             **tensors,
         }
 
@@ -185,56 +259,25 @@ class AmpEnv:
         """Continue from `get_state`."""
         self.simulator.set_full_state(saved["simulator"])
         self._history.frames = saved["history"].to(self.device)
+        self._termination.low_steps = saved["low_steps"].to(self.device, copy=True)
         self._generator.set_state(saved["generator"])
-        if self._randomization is not None and saved.get("randomization"):
+        if self._randomization is not None and saved["randomization"]:
             self._randomization.set_state(saved["randomization"])
-        none = torch.zeros_like(saved["_progress"])
-        saved = {"_low_steps": none, **saved}  # states of former versions lack it
-        rates, adaptive = saved.get("failure_rate"), self._resets.adaptive
+        self.task.set_state(saved["task"])
+        self._going_on = None if saved["going_on"] is None else saved["going_on"].to(self.device)
+        self._meter.set_state(saved["task_metrics"])
+        for name in _CARRIED:
+            setattr(self, name, saved[name].to(self.device, copy=True))
+        rates, adaptive = saved["failure_rate"], self._resets.adaptive
         if adaptive is not None and rates is not None and len(rates) == len(adaptive.failure_rate):
             adaptive.failure_rate = rates.to(self.device)
         else:
-            saved["_places"] = none  # a former version's state, or places of other clips
-        for name in _CARRIED:
-            setattr(self, name, saved[name].to(self.device))
+            self._bins = torch.zeros_like(self._bins)  # those of other clips
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
 
     def close(self) -> None:
         """Release the simulator."""
         self.simulator.close()
-
-
-def make_fall_detector(cfg: Any, simulator: Simulator, motion_library: MotionLibrary) -> FallDetector:
-    """Build the rule from the task's settings; a clip's own preset goes first."""
-    env, motion, spec = cfg.task.env, cfg.motion, simulator.spec
-    height = env.termination_height if motion.termination_height is None else motion.termination_height
-    min_height = torch.zeros(spec.num_bodies)
-    trunk = list(spec.body_ids(cfg.character.fall_bodies))
-    min_height[trunk] = env.fall_height_ratio * motion_library.min_body_height.amin(0).cpu()[trunk]
-    if motion.max_low_s is None:
-        return FallDetector(spec, height, min_height, simulator.device)
-    low_steps = round(motion.max_low_s / simulator.control_dt_s)
-    return FallDetector(spec, height, min_height, simulator.device, motion.rise_height, low_steps)
-
-
-def make_clip_low_steps(cfg: Any, library: MotionLibrary, control_dt_s: float) -> Optional[ClipLowSteps]:
-    """Look up how long the clips stay low, if there is a rule about that.
-
-    Raises:
-        MotionError: a clip breaks the rule itself.
-    """
-    motion = cfg.motion
-    if motion.max_low_s is None:
-        return None
-    clips = ClipLowSteps(library, motion.rise_height, control_dt_s)
-    if clips.longest >= round(motion.max_low_s / control_dt_s):
-        raise MotionError(
-            "{} stays below motion.rise_height={:g} m for {:.1f} s, and motion.max_low_s={:g} ends such episodes. "
-            "Raise motion.max_low_s, or set both to null.".format(
-                motion.file, motion.rise_height, clips.longest * control_dt_s, motion.max_low_s
-            )
-        )
-    return clips
 
 
 def make_env(cfg: Any) -> AmpEnv:
@@ -243,11 +286,12 @@ def make_env(cfg: Any) -> AmpEnv:
     Raises:
         UserError: an unknown name, a bad clip or character, a missing package.
     """
+    task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is told before a simulator is started
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = load_character(cfg.character.mjcf, cfg.character.key_bodies)
     spec = spec.with_torque_limits(cfg.character.torque_limits or {})
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
-    clips, weights = load_motion(cfg.motion.file, spec)  # a bad clip is told before a simulator is started
+    clips, weights = load_motion(cfg.motion.file, spec)
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
     simulator = make_simulator(cfg, spec)

@@ -1,5 +1,5 @@
-"""One observation frame of a character, as IsaacGymEnvs' HumanoidAMP lays it out. The policy sees the newest frame; the
-discriminator sees the newest `num_amp_obs_steps` of them."""
+"""Observations as IsaacGymEnvs' HumanoidAMP lays them out. The policy sees the newest frame, and beside it the task's
+goal; the discriminator sees the newest `num_amp_obs_steps` frames and no goal."""
 
 from functools import lru_cache
 from typing import Tuple
@@ -9,6 +9,12 @@ from torch import Tensor
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState
+
+
+def frame_size(spec: CharacterSpec) -> int:
+    """Return the length of one observation frame: 13 root, 6 a spherical joint or 1 a hinge, the dof velocities, 3 a
+    key body."""
+    return 13 + sum(6 if s == 3 else 1 for s in spec.joint_sizes) + spec.num_dofs + 3 * len(spec.key_body_ids)
 
 
 def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bool) -> Tensor:
@@ -24,7 +30,7 @@ def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bo
         local_root_obs: whether the root rotation too is seen from the heading frame.
 
     Returns:
-        (N, spec.obs_size), 105 for the humanoid.
+        (N, frame_size(spec)), 105 for the humanoid.
     """
     layout, key_bodies, balls, hinge_dofs = _layout(spec, state.root_pos.device)
     root_axes = rotations.quat_to_tan_norm(state.root_rot).unflatten(-1, (2, 3))
@@ -59,3 +65,32 @@ def _layout(spec: CharacterSpec, device: torch.device) -> Tuple[Tensor, Tensor, 
     key_bodies = torch.tensor(spec.key_body_ids, dtype=torch.long)
     layout = torch.tensor(order, dtype=torch.long)
     return layout.to(device), key_bodies.to(device), balls.to(device), hinge_dofs.to(device)
+
+
+class AmpHistory:
+    """The last few frames of every environment: what the discriminator judges.
+
+    Attributes:
+        frames: (N, num_steps, frame_size), newest first.
+    """
+
+    def __init__(self, num_envs: int, num_steps: int, frame_size: int, device: torch.device) -> None:
+        self.frames = torch.zeros(num_envs, num_steps, frame_size, device=device)
+
+    def push(self, frame: Tensor) -> None:
+        """Put (N, frame_size) in front and drop the oldest; an `amp_obs` handed out before stays as it was."""
+        self.frames = torch.cat((frame.unsqueeze(1), self.frames[:, :-1]), dim=1)
+
+    def fill(self, env_ids: Tensor, frames: Tensor) -> None:
+        """Set the whole history of K environments, (K, num_steps, frame_size); an `amp_obs` handed out before stays
+        as it was."""
+        self.frames = self.frames.index_copy(0, env_ids, frames)
+
+    def fill_where(self, chosen: Tensor, frames: Tensor) -> None:
+        """As `fill`, for the environments `chosen` (N,) bool, from (N, num_steps, frame_size)."""
+        self.frames = torch.where(chosen.view(-1, 1, 1), frames, self.frames)
+
+    @property
+    def amp_obs(self) -> Tensor:
+        """(N, num_steps * frame_size)."""
+        return self.frames.flatten(1)

@@ -1,20 +1,95 @@
 """Domain randomisation: noise on what the policy sees and does, and physical parameters of each environment's own.
 
-The settings are those of IsaacGymEnvs' task files (config/randomization.py). As there, the noise is on the policy's
+The settings are those of IsaacGymEnvs' task files (config/schema.py). As there, the noise is on the policy's
 observations and not on the discriminator's, and parameters are drawn when an episode begins. Where this departs from
 IsaacGymEnvs, docs/randomization.md says so."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+import math
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from amp_train.env.random_draws import Noise, Source, drawn, parameters_of, schedule_share, scheduled
 from amp_train.errors import ConfigError
 from amp_train.sim import Simulator
 
 # Of the nominal value; MuJoCo needs some mass, and the others cannot be negative.
 LEAST_SHARE = {"mass": 0.01, "friction": 0.0, "stiffness": 0.0, "damping": 0.0}
+
+
+class Source(NamedTuple):
+    """Where random numbers come from."""
+
+    generator: torch.Generator
+    device: torch.device
+
+
+def parameters_of(params: Any) -> Iterator[Tuple[str, Any]]:
+    """List the physical parameters that are to be drawn, by their keys under `task.task.randomization_params`."""
+    places: List[Tuple[str, Any]] = [("sim_params", params.sim_params)]
+    for actor, config in params.actor_params.items():
+        for name in ("rigid_body_properties", "rigid_shape_properties", "dof_properties"):
+            places.append((f"actor_params.{actor}.{name}", getattr(config, name)))
+    for place, group in places:
+        for name in group:
+            if group[name] is not None:
+                yield f"{place}.{name}", group[name]
+
+
+def sample_of(distribution: str, bounds: Sequence[float], shape: Sequence[int], source: Source) -> Tensor:
+    """Draw independent numbers: `gaussian` with bounds (mean, standard deviation), `uniform` or `loguniform` between
+    bounds."""
+    options: Dict[str, Any] = dict(generator=source.generator, device=source.device)
+    low, high = bounds
+    if distribution == "gaussian":
+        return torch.randn(tuple(shape), **options).mul_(high).add_(low)
+    unit = torch.rand(tuple(shape), **options)
+    if distribution == "loguniform":
+        return unit.mul_(math.log(high) - math.log(low)).add_(math.log(low)).exp_()
+    return unit.mul_(high - low).add_(low)
+
+
+def schedule_share(setting: Any, num_steps: int) -> float:
+    """Return how much of a randomisation is applied after so many control steps, 0 to 1: `linear` grows until
+    `schedule_steps`, `constant` sets in then, without a schedule it is all of it from the start."""
+    if setting.schedule is None:
+        return 1.0
+    if setting.schedule == "linear":
+        return min(num_steps / setting.schedule_steps, 1.0)
+    return 0.0 if num_steps < setting.schedule_steps else 1.0
+
+
+def scheduled(clean: Tensor, sample: Tensor, operation: str, share: float) -> Tensor:
+    """Apply `share` of a sample to clean values: the sum (`additive`) or the product (`scaling`) at 1, nothing at 0."""
+    if operation == "additive":
+        return torch.add(clean, sample, alpha=share)
+    return clean * (1.0 + share * (sample - 1.0))
+
+
+class Noise:
+    """White noise, and added to it a part that an environment keeps (IsaacGymEnvs' `range_correlated`).
+
+    Attributes:
+        correlated: (N, size) that part.
+    """
+
+    def __init__(self, setting: Any, num_envs: int, size: int, source: Source) -> None:
+        self._setting, self._source = setting, source
+        self.correlated = torch.zeros(num_envs, size, device=source.device)
+
+    def begin(self, due: Tensor) -> None:
+        """Draw the part that is kept anew in environments `due` (N,) bool."""
+        setting = self._setting
+        if setting.range_correlated is not None:
+            fresh = sample_of(setting.distribution, setting.range_correlated, self.correlated.shape, self._source)
+            self.correlated = torch.where(due.unsqueeze(-1), fresh, self.correlated)
+
+    def __call__(self, clean: Tensor, num_steps: int) -> Tensor:
+        """Return clean values (N, size) with the noise of one control step."""
+        setting = self._setting
+        white = sample_of(setting.distribution, setting.range, clean.shape, self._source)
+        share = schedule_share(setting, num_steps)
+        return scheduled(clean, white.add_(self.correlated), setting.operation, share)
 
 
 class Parameter(NamedTuple):
@@ -54,7 +129,7 @@ class Randomization:
         self._age = torch.full((num_envs,), self._frequency, dtype=torch.long, device=source.device)
         self._is_new = torch.ones(num_envs, dtype=torch.bool, device=source.device)
         self._values = {p.name: p.nominal.expand(num_envs, -1).clone() for p in self._parameters}
-        self._shown = torch.zeros(num_envs, sizes[0], device=source.device)
+        self._noisy_obs = torch.zeros(num_envs, sizes[0], device=source.device)
         possible = simulator.parameters()
         if "lower" in possible and "upper" in possible:
             self._middle = (0.5 * (possible["lower"] + possible["upper"])).to(source.device)
@@ -65,10 +140,10 @@ class Randomization:
         self._age += 1
         return action if self._action_noise is None else self._action_noise(action, self._num_steps)
 
-    def shown(self, obs: Tensor) -> Tensor:
+    def noisy_obs(self, obs: Tensor) -> Tensor:
         """Return what the policy sees of obs (N, obs_size) in this control step."""
-        self._shown = obs if self._obs_noise is None else self._obs_noise(obs, self._num_steps)
-        return self._shown
+        self._noisy_obs = obs if self._obs_noise is None else self._obs_noise(obs, self._num_steps)
+        return self._noisy_obs
 
     def begin(self, done: Tensor) -> None:
         """Draw for the episodes that begin (N,) bool, where `frequency` steps have passed since the last time."""
@@ -88,18 +163,18 @@ class Randomization:
         if self._values:
             self._simulator.set_parameters(due, self._values)
 
-    def shown_after_reset(self, obs: Tensor, begun: Tensor) -> Tensor:
-        """Return what the policy sees of obs (N, obs_size): as in `shown`, but new for the episodes that began."""
+    def noisy_obs_after_reset(self, obs: Tensor, begun: Tensor) -> Tensor:
+        """Return what the policy sees of obs (N, obs_size): as in `noisy_obs`, but new for the episodes that began."""
         if self._obs_noise is None:
-            self._shown = obs
+            self._noisy_obs = obs
         else:
             noisy = self._obs_noise(obs, self._num_steps)
-            self._shown = torch.where(begun.unsqueeze(-1), noisy, self._shown)
-        return self._shown
+            self._noisy_obs = torch.where(begun.unsqueeze(-1), noisy, self._noisy_obs)
+        return self._noisy_obs
 
     def get_state(self) -> Dict[str, Any]:
         """Return what a bit-identical continuation needs beside the source of randomness."""
-        tensors = dict(self._values, age=self._age, is_new=self._is_new, shown=self._shown)
+        tensors = dict(self._values, age=self._age, is_new=self._is_new, noisy_obs=self._noisy_obs)
         for name, noise in (("obs", self._obs_noise), ("action", self._action_noise)):
             if noise is not None:
                 tensors[name + "_noise"] = noise.correlated
@@ -109,7 +184,7 @@ class Randomization:
         """Continue from `get_state`; what it does not have stays undrawn until the next episodes."""
         device = self._source.device
         self._num_steps = saved["num_steps"]
-        self._age, self._is_new, self._shown = (saved[n].to(device) for n in ("age", "is_new", "shown"))
+        self._age, self._is_new, self._noisy_obs = (saved[n].to(device) for n in ("age", "is_new", "noisy_obs"))
         for name, noise in (("obs_noise", self._obs_noise), ("action_noise", self._action_noise)):
             if noise is not None and name in saved:
                 noise.correlated = saved[name].to(device)
@@ -119,7 +194,7 @@ class Randomization:
 
     def _draw(self, parameter: Parameter) -> Tensor:
         setting, nominal = parameter.setting, parameter.nominal
-        sample = drawn(setting.distribution, setting.range, self._values[parameter.name].shape, self._source)
+        sample = sample_of(setting.distribution, setting.range, self._values[parameter.name].shape, self._source)
         if setting.num_buckets:
             sample = bucketed(sample, setting)
         share = schedule_share(setting, self._num_steps)
@@ -170,9 +245,9 @@ def chosen_parameters(settings: Any, simulator: Simulator, simulator_name: str) 
     refused = [key for key, name, _ in wanted if name not in possible]
     if refused:
         raise ConfigError(
-            "sim={} cannot randomize {}, only {}: set the former to null under task.task.randomization_params.".format(
-                simulator_name, ", ".join(refused), ", ".join(["observations", "actions"] + sorted(possible))
-            )
+            f"sim={simulator_name} cannot randomize {', '.join(refused)}, only "
+            f"{', '.join(['observations', 'actions', *sorted(possible)])}: set the former to null under "
+            "task.task.randomization_params."
         )
     return [Parameter(name, setting, possible[name].to(simulator.device)) for _, name, setting in wanted]
 

@@ -7,11 +7,15 @@ import torch
 from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
-from amp_train.env.adaptive_starts import AdaptiveStarts
 from amp_train.env.amp_observations import amp_obs_frame
 from amp_train.errors import unknown_choice
+from amp_train.motion import MotionLibrary
 
 STATE_INITS = ("Default", "Start", "Random", "Hybrid", "Adaptive")
+_BIN_S = 0.1
+_SOON_S = 1.0  # an episode that fails later failed at something else
+_EASY_SHARE = 0.2  # how likely a bin is that is never failed at, next to one that always is
+_NEWEST_SHARE = 0.05  # of one episode in what is known of a bin
 
 
 class DemoSampler:
@@ -40,12 +44,12 @@ class DemoSampler:
         state = self.library.state_at(clip_ids.repeat_interleave(self._num_steps), times)
         return state[:: self._num_steps], self.observe(state).unflatten(0, (-1, self._num_steps))
 
-    def sample_with_next(self, n: int, ahead_s: float) -> Tuple[Tensor, CharacterState]:
-        """Draw n observations of the clips (n, frame_size), and the states `ahead_s` later."""
+    def sample_with_next(self, n: int, ahead_s: float) -> Tuple[CharacterState, CharacterState]:
+        """Draw n states of the clips, and those `ahead_s` later."""
         clip_ids = self.library.sample_clips(n)
         times = self.library.sample_times(clip_ids)
         later = self.library.state_at(clip_ids, times + ahead_s)
-        return self.observe(self.library.state_at(clip_ids, times)), later
+        return self.library.state_at(clip_ids, times), later
 
     def sample(self, n: int) -> Tensor:
         """Draw n demonstrations, (n, num_steps * frame_size)."""
@@ -64,7 +68,7 @@ class Starts(NamedTuple):
         state, history: K states, and (K, num_steps, frame_size), newest first.
         clip_ids, times_s: (K,) long and (K,) s, where in the clips.
         from_clip: (K,) bool; False: in the default pose instead.
-        places: (K,) long, which of the adaptive starts.
+        bins: (K,) long, in which bins of the failure-weighted starts; 0 without these.
     """
 
     state: CharacterState
@@ -72,7 +76,59 @@ class Starts(NamedTuple):
     clip_ids: Tensor
     times_s: Tensor
     from_clip: Tensor
-    places: Tensor
+    bins: Tensor
+
+
+class FailureWeightedStarts:
+    """Draws initial states by how soon they lead to a fall: failure-weighted start sampling (`state_init=Adaptive`).
+
+    Uniform starts give a leap of half a second in a clip of four a tenth of the episodes, and what comes after it
+    is reached by nobody who has not learned the leap. The failure rate of every tenth of a second of every clip is
+    followed, and starts are drawn in proportion to it, mixed with uniform ones: the adaptive sampling that BeyondMimic
+    tracks motions with (Liao et al. 2025, section III-F), by where episodes began, as AMP knows no phase of the clip.
+    Demonstrations stay uniform.
+
+    Attributes:
+        failure_rate: (B,) by bin, 0 to 1, a running mean; 1 where nothing is known, so that the first starts are
+            uniform.
+    """
+
+    def __init__(self, library: MotionLibrary, control_dt_s: float, generator: torch.Generator) -> None:
+        self._generator = generator
+        self._soon_steps = round(_SOON_S / control_dt_s)
+        span = library.durations_s - library.earliest_s
+        num = torch.ceil(span / _BIN_S).clamp(min=1).long()
+        clip_ids = torch.repeat_interleave(torch.arange(len(num), device=num.device), num)
+        within = torch.arange(len(clip_ids), device=num.device) - (torch.cumsum(num, 0) - num)[clip_ids]
+        self._clip_ids, self._width_s = clip_ids, (span / num)[clip_ids]
+        self._begin_s = library.earliest_s[clip_ids] + within * self._width_s
+        self._uniform = (library.weights / num)[clip_ids].double()
+        self.failure_rate = torch.ones_like(self._uniform)
+
+    def draw(self, n: int) -> Tuple[Tensor, Tensor, Tensor]:
+        """Draw n bins (n,) long, and a clip id (n,) and a time (n,) s in each."""
+        weight = self._uniform * (_EASY_SHARE + (1.0 - _EASY_SHARE) * self.failure_rate)
+        cumulative = torch.cumsum(weight, 0)
+        u = torch.rand(n, device=weight.device, dtype=weight.dtype, generator=self._generator) * cumulative[-1]
+        bins = torch.searchsorted(cumulative, u, right=True).clamp_(max=len(weight) - 1)
+        share = torch.rand(n, device=weight.device, generator=self._generator)
+        return bins, self._clip_ids[bins], self._begin_s[bins] + share * self._width_s[bins]
+
+    def learn(self, bins: Tensor, progress: Tensor, terminated: Tensor) -> None:
+        """Take note of one control step of N episodes.
+
+        Args:
+            bins: (N,) long, where they began.
+            progress: (N,) long, steps since.
+            terminated: (N,) bool, failed in this step.
+        """
+        early = progress <= self._soon_steps
+        known = early & (terminated | (progress == self._soon_steps))
+        zero = torch.zeros_like(self.failure_rate)
+        count = zero.index_add(0, bins, known.to(zero.dtype))
+        failed = zero.index_add(0, bins, (known & terminated).to(zero.dtype))
+        kept = (1.0 - _NEWEST_SHARE) ** count
+        self.failure_rate = kept * self.failure_rate + (1.0 - kept) * failed / count.clamp(min=1.0)
 
 
 class ResetPlanner:
@@ -96,20 +152,20 @@ class ResetPlanner:
         self._sampler, self._state_init, self._generator = sampler, state_init, generator
         self._clip_share = {"Default": 0.0, "Hybrid": hybrid_init_prob}.get(state_init, 1.0)
         self._default = kinematics.default_state(1)
-        self.adaptive: Optional[AdaptiveStarts] = None
+        self.adaptive: Optional[FailureWeightedStarts] = None
         if state_init == "Adaptive":
-            self.adaptive = AdaptiveStarts(sampler.library, sampler.step_dt_s, generator)
+            self.adaptive = FailureWeightedStarts(sampler.library, sampler.step_dt_s, generator)
 
     def plan(self, num: int) -> Starts:
         """Choose `num` starts."""
-        places, clip_ids, times = self._draw(num)
+        bins, clip_ids, times = self._draw(num)
         state, history = self._sampler.start_at(clip_ids, times)
         from_clip = torch.ones_like(clip_ids, dtype=torch.bool)
         if self._clip_share < 1.0:
             chance = torch.rand(num, generator=self._generator, device=times.device)
             from_clip = chance < self._clip_share
             history = self._put_default(state, history, ~from_clip)
-        return Starts(state, history, clip_ids, times, from_clip, places)
+        return Starts(state, history, clip_ids, times, from_clip, bins)
 
     def _draw(self, num: int) -> Tuple[Tensor, Tensor, Tensor]:
         if self.adaptive is not None:

@@ -1,7 +1,7 @@
 """What an evaluation compares: episodes of a policy, and the clips it was trained on."""
 
-from dataclasses import dataclass
-from typing import Tuple
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ class Episodes:
         style_reward, disc_logit: (T, N).
         lengths: (N,) long, steps.
         ends: N causes: TIME_LIMIT, or what made it a fall.
+        task_reward: (T, N), if recorded.
+        task_metrics: measures of the task's success by name, (T, N), NaN where there is none; empty without a goal.
+        full_length: steps of an episode that reaches the time limit.
     """
 
     control_dt_s: float
@@ -41,6 +44,9 @@ class Episodes:
     disc_logit: Tensor
     lengths: Tensor
     ends: Tuple[str, ...]
+    task_reward: Optional[Tensor] = None
+    task_metrics: Dict[str, Tensor] = field(default_factory=dict)
+    full_length: int = 0
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -14,6 +14,7 @@ _ROWS: Tuple[Row, ...] = (
     ("falls", lambda m: "{:.1%}".format(m["fall_rate"])),
     ("episode (s)", lambda m: "{:.2f}".format(m["mean_episode_s"])),
     ("speed / clip's (m/s)", lambda m: "{:.3f} / {:.3f}".format(m["root_speed_m_s"], m["clip_speed_m_s"])),
+    ("nearest clip frame (m)", lambda m: "{:.4f}".format(m["nearest_frame_m"])),
     ("tempo (clip's: 1)", lambda m: "{:.3f}".format(m["tempo"])),
     ("style reward", lambda m: "{:.3f}".format(m["style_reward"])),
     ("foot slide (m/s)", lambda m: "{:.3f}".format(m["foot_slide_m_s"])),
@@ -32,6 +33,7 @@ def table(report: Dict[str, Any]) -> str:
     noisy = report["noisy"]
     lines = ["{:<32}{:>22}{:>22}".format("", "deterministic", "with noise")]
     lines += ["{:<32}{:>22}{:>22}".format(title, show(report), show(noisy)) for title, show in _ROWS]
+    lines += _task_rows(report, noisy)
     lines.append("ends           {}".format(_counts(report["ends"])))
     lines.append("  with noise   {}".format(_counts(noisy["ends"])))
     if len(report["clip_share"]) > 1:
@@ -39,6 +41,17 @@ def table(report: Dict[str, Any]) -> str:
     if report["disc_health"] is not None:
         lines.append("discriminator  {} {}".format(report["disc_health"], report["disc_advice"] or "").rstrip())
     return "\n".join(lines)
+
+
+def _task_rows(report: Dict[str, Any], noisy: Dict[str, Any]) -> List[str]:
+    """Return the lines of the task's success, none for a task without a goal."""
+    if "task_return" not in report:
+        return []
+    rows = [("normalised task return", [_mean_std(m, "task_return", "task_return_std") for m in (report, noisy)])]
+    for name in report["task"]:
+        values = [m["task"][name] for m in (report, noisy)]
+        rows.append((f"  {name}", ["-" if value is None else f"{value:.3f}" for value in values]))
+    return ["{:<32}{:>22}{:>22}".format(title, *cells) for title, cells in rows]
 
 
 def _counts(ends: Dict[str, int]) -> str:

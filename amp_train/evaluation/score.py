@@ -24,6 +24,7 @@ class EpisodeScore:
     Attributes:
         clip_id: the clip that most of its steps are nearest to, which it is aligned with.
         nearest_clip, nearest_frame: (T,) long, clip and frame in it nearest to each step, in the heading frame.
+        nearest_distance_m: (T,) m, how far away that is, mean over bodies.
         heading: alignment in the root's heading frame.
         world: alignment in world axes, if asked for.
     """
@@ -31,6 +32,7 @@ class EpisodeScore:
     clip_id: int
     nearest_clip: np.ndarray
     nearest_frame: np.ndarray
+    nearest_distance_m: np.ndarray
     heading: Alignment = Alignment(float("nan"), np.zeros((0, 2), dtype=int))
     world: Optional[Alignment] = None
 
@@ -74,7 +76,7 @@ def _nearest(run: Episodes, n: int, clips: Sequence[ClipReference]) -> Tuple[Epi
     nearest_clip = clip_of_frame[nearest]
     clip_id = int(np.bincount(nearest_clip).argmax())
     cost = distances[:, first_frame[clip_id] : first_frame[clip_id + 1]]
-    score = EpisodeScore(clip_id, nearest_clip, nearest - first_frame[nearest_clip])
+    score = EpisodeScore(clip_id, nearest_clip, nearest - first_frame[nearest_clip], distances.min(axis=1))
     return score, (cost, len(clips[clip_id]))
 
 
@@ -103,6 +105,7 @@ def summarize(
         "mean_episode_s": float(lengths_s.mean()),
         "root_speed_m_s": _mean(runs, lambda run: run.root_vel[..., :2].norm(dim=-1)),
         "clip_speed_m_s": sum(clip.weight * clip.speed_m_s for clip in clips),
+        "nearest_frame_m": float(np.concatenate([score.nearest_distance_m for score in flat]).mean()),
         "tempo": float(np.mean([tempo(score, clips) for score in flat])),
         "style_reward": _mean(runs, lambda run: run.style_reward),
         "foot_slide_m_s": foot_slide_m_s(runs),
@@ -111,7 +114,32 @@ def summarize(
         "ends": dict(Counter(ends).most_common()),
         "falls_by_phase": falls_by_phase(runs, scores, clips),
         **coverage(flat, clips),
+        **task_success(runs),
     }
+
+
+def task_success(runs: Sequence[Episodes]) -> Dict[str, Any]:
+    """Return how well the task was done, nothing for one without a goal.
+
+    `task_return` is the normalised return of the AMP paper (Peng et al. 2021, Table 1): the rewards of an episode,
+    none after a fall, over those of an episode of full length with 1 a step. Each of the task's own measures is
+    averaged over the steps that have one, and is None where no step has.
+    """
+    if not any(run.task_metrics for run in runs):
+        return {}
+    returns = torch.cat([_returns(run) for run in runs]).double()
+    found = {"task_return": float(returns.mean()), "task_return_std": float(returns.std(unbiased=False))}
+    by_name: Dict[str, Any] = {}
+    for name in runs[0].task_metrics:
+        values = torch.cat([run.task_metrics[name][run.valid] for run in runs]).double()
+        values = values[~values.isnan()]
+        by_name[name] = float(values.mean()) if len(values) else None
+    return {**found, "task": by_name}
+
+
+def _returns(run: Episodes) -> torch.Tensor:
+    assert run.task_reward is not None
+    return (run.task_reward * run.valid).sum(0) / run.full_length
 
 
 def _mean(runs: Sequence[Episodes], value: Any) -> float:

@@ -4,12 +4,10 @@ The keys are those of IsaacGymEnvs; the few of our own default to its behaviour.
 """
 
 import math
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, Dict, Optional
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Dict, List, Mapping, Optional
 
-from amp_train.errors import ConfigError
-from amp_train.learning.losses import disc_objective
-from amp_train.learning.network import check_network_params
+from amp_train.errors import ConfigError, unknown_choice
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,8 @@ class AmpSettings:
     amp_minibatch_size: int  # rows of each stream in a minibatch
     normalize_amp_input: bool = True
     mixed_precision: bool = False  # critic and discriminator in bf16, if the device multiplies it; the policy never is
+    discriminator: str = "amp"  # a registered name
+    discriminator_settings: Dict[str, Any] = field(default_factory=dict)  # keys of that discriminator's own
     disc_loss: str = "bce"
     # None: one Adam group for everything, as IsaacGymEnvs; a number: the discriminator's own constant rate.
     disc_learning_rate: Optional[float] = None
@@ -39,13 +39,13 @@ class AmpSettings:
     warm_start_steps: int = 0  # of behaviour cloning before a new policy's first rollout
 
     @classmethod
-    def from_config(cls, config: Dict[str, Any]) -> "AmpSettings":
+    def from_config(cls, config: Mapping[str, Any]) -> "AmpSettings":
         """Read and check the AMP keys of `params.config`.
 
         Raises:
             ConfigError: for a missing key or a value that cannot be, in one line.
         """
-        missing = [f.name for f in fields(cls) if f.default is MISSING and config.get(f.name) is None]
+        missing = [f.name for f in _mandatory(cls) if config.get(f.name) is None]
         if missing:
             raise ConfigError(f"params.config lacks {', '.join(missing)}: AMP needs them; see HumanoidAMPPPO.yaml.")
         settings = cls(**{f.name: _convert(f.name, f.type, config[f.name]) for f in fields(cls) if f.name in config})
@@ -53,26 +53,49 @@ class AmpSettings:
         return settings
 
     def _check_ranges(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name == "warm_start_steps" else 1
-            if field.type is int and value < least:
-                raise ConfigError(f"{field.name} must be at least {least}, not {value}.")
-            if field.type is float and value < 0:
-                raise ConfigError(f"{field.name} must not be negative: {value}.")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            least = 0 if each.name == "warm_start_steps" else 1
+            if each.type is int and value < least:
+                raise ConfigError(f"{each.name} must be at least {least}, not {value}.")
+            if each.type is float and value < 0:
+                raise ConfigError(f"{each.name} must not be negative: {value}.")
         if self.amp_replay_keep_prob > 1:
             raise ConfigError(f"amp_replay_keep_prob is a probability, 0 to 1, not {self.amp_replay_keep_prob}.")
         for name in ("disc_learning_rate", "advantage_clip"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name} must be positive, or null for none, not {value}.")
-        disc_objective(self.disc_loss)
+
+
+def read_settings(kind: Optional[type], given: Mapping[str, Any], where: str) -> Any:
+    """Return a dataclass filled from a YAML mapping; None, and no keys allowed, if there is no dataclass.
+
+    Raises:
+        ConfigError: a key that it does not have, one that is missing, or a value of another type.
+    """
+    known: Dict[str, Any] = {f.name: f for f in fields(kind)} if kind is not None else {}
+    for name in given:
+        if name not in known:
+            raise unknown_choice(f"key of {where}", str(name), known)
+    if kind is None:
+        return None
+    missing = [f.name for f in _mandatory(kind) if f.name not in given]
+    if missing:
+        raise ConfigError(f"{where} lacks {', '.join(missing)}.")
+    return kind(**{name: _convert(f"{where}.{name}", known[name].type, given[name]) for name in given})
+
+
+def _mandatory(kind: Any) -> "List[Field[Any]]":
+    return [f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
 
 
 def _convert(name: str, kind: Any, value: Any) -> Any:
     """Convert a YAML value; PyYAML reads 5e-5 as a string."""
     if kind == Optional[float]:
         return None if value is None else _convert(name, float, value)
+    if kind == Dict[str, Any]:
+        return dict(value or {})
     try:
         return kind(value)
     except (TypeError, ValueError):
@@ -108,26 +131,19 @@ def _nearest_divisor(batch: int, wanted: int) -> int:
     return min(small + [batch // d for d in small], key=lambda d: (abs(d - wanted), d))
 
 
-def check_params(params: Dict[str, Any]) -> AmpSettings:
-    """Check everything in rl_games' `params` that needs no environment, and return the AMP part of it.
+def check_supported(config: Mapping[str, Any]) -> None:
+    """Refuse keys of rl_games that AMP cannot follow.
 
     Raises:
-        ConfigError: in one line, what to change.
+        ConfigError: naming the first one.
     """
-    _check_supported(params["config"])
-    check_network_params(params["network"])
-    settings = AmpSettings.from_config(params["config"])
-    check_batch_sizes(params["config"])
-    return settings
-
-
-def _check_supported(config: Dict[str, Any]) -> None:
     refused = {
         "central_value_config": "AMP bootstraps from the policy's own critic",
         "normalize_rms_advantage": "it crashes rl_games 1.6.5; use normalize_advantage",
         "max_steps": "it crashes rl_games 1.6.5; use max_frames",
         "self_play_config": "AMP has no opponents",
         "use_action_masks": "AMP actions are continuous",
+        "use_diagnostics": "it crashes rl_games 1.6.5; metrics.csv has losses, KL and clip_frac",
     }
     for key, why in refused.items():
         if config.get(key):

@@ -5,15 +5,18 @@ demonstrations, the environments in the middle of their episodes, the rollout's 
 Continued from both, a training gives the same bits as one that was never interrupted.
 """
 
-from typing import Any, Dict
+import random
+from typing import Any, Dict, List, Tuple
 
+import numpy as np
+import torch
 from rl_games.common.schedulers import IdentityScheduler
 
 from amp_train.errors import CheckpointError
-from amp_train.learning.random_state import random_state, set_random_state
 
 CARRIED_OVER = ("dones", "current_rewards", "current_shaped_rewards", "current_lengths")
 METERS = ("game_rewards", "game_shaped_rewards", "game_lengths")
+MT19937_WORDS = 624
 
 
 def training_state(agent: Any) -> Dict[str, Any]:
@@ -46,15 +49,15 @@ def continue_from(agent: Any, state: Dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
         reason = " ".join(str(error).split())[:160]
         raise CheckpointError(
-            "The training state does not fit this training ({}: {}). Start a new one from the policy with "
-            "checkpoint=.".format(type(error).__name__, reason)
+            f"The training state does not fit this training ({type(error).__name__}: {reason}). Start a new one from "
+            "the policy with checkpoint=."
         ) from error
 
 
 def _put_back(agent: Any, state: Dict[str, Any]) -> None:
     iteration = state["counters"]["iteration"]
     if iteration != agent.epoch_num:
-        raise ValueError("it is of iteration {}, the policy of {}".format(iteration, agent.epoch_num))
+        raise ValueError(f"it is of iteration {iteration}, the policy of {agent.epoch_num}")
     agent.frame, agent.total_time_s = int(state["counters"]["frame"]), float(state["time_s"])
     agent.last_mean_rewards, agent.mean_rewards = float(state["rewards"]["best"]), float(state["rewards"]["mean"])
     if not isinstance(agent.scheduler, IdentityScheduler):
@@ -74,7 +77,7 @@ def _put_back(agent: Any, state: Dict[str, Any]) -> None:
 
 def _like(saved: Any, now: Any) -> Any:
     if saved.shape != now.shape:
-        raise ValueError("a tensor of {} where this training has {}".format(tuple(saved.shape), tuple(now.shape)))
+        raise ValueError(f"a tensor of {tuple(saved.shape)} where this training has {tuple(now.shape)}")
     return saved.to(now.device)
 
 
@@ -85,3 +88,39 @@ def _meter_state(meter: Any) -> Dict[str, Any]:
 def _set_meter(meter: Any, state: Dict[str, Any]) -> None:
     # rl_games' meter begins with a mean of shape (1,), which its first update makes (1, 1).
     meter.mean, meter.current_size = state["mean"].to(meter.mean.device), int(state["count"])
+
+
+def random_state() -> Dict[str, Any]:
+    """Return the state of Python's, numpy's, torch's and CUDA's generators."""
+    version, words, gauss_next = random.getstate()
+    name, keys, position, has_gauss, cached_gaussian = _numpy_state()
+    return {
+        "python": {"version": version, "words": list(words), "gauss_next": gauss_next},
+        "numpy": {
+            "name": name,
+            "keys": keys,
+            "position": position,
+            "has_gauss": has_gauss,
+            "cached_gaussian": cached_gaussian,
+        },
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: Dict[str, Any]) -> None:
+    """Continue every generator from `random_state()`; CUDA's only where there are as many devices."""
+    python, numpy = state["python"], state["numpy"]
+    random.setstate((python["version"], tuple(python["words"]), python["gauss_next"]))
+    keys = np.array(numpy["keys"], dtype=np.uint32)
+    if keys.shape != (MT19937_WORDS,) or not 0 <= numpy["position"] <= MT19937_WORDS:
+        raise ValueError("numpy's generator cannot have that state")  # it would read beyond its words
+    np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached_gaussian"]))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _numpy_state() -> Tuple[str, List[int], int, int, float]:
+    name, keys, position, has_gauss, cached_gaussian = np.random.get_state()
+    return str(name), [int(key) for key in keys], int(position), int(has_gauss), float(cached_gaussian)

@@ -9,7 +9,7 @@ from typing import Any, Callable, Tuple
 import torch
 from torch import Tensor
 
-from amp_train.learning.normalizer import take_in
+from amp_train.learning.normalizers import update_running_stats
 
 ROWS, MINIBATCH = 65536, 1024
 LEARNING_RATE = 1e-3
@@ -29,7 +29,7 @@ def warm_start(model: Any, fetch_action_demo: Callable[[int], Tuple[Tensor, Tens
     """
     obs, action = fetch_action_demo(ROWS)
     if model.normalize_input:
-        take_in(model.running_mean_std.eval(), obs)
+        update_running_stats(model.running_mean_std.eval(), obs)
     obs, network = model.norm_obs(obs), model.a2c_network
     optimizer = torch.optim.Adam([*network.actor_mlp.parameters(), *network.mu.parameters()], fused=True)
     loss = obs.new_zeros(())

@@ -11,10 +11,11 @@ from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
+from amp_train.motion.cache import load_kept
 from amp_train.motion.clip import MotionClip
-from amp_train.motion.storage import DATASET_SUFFIXES, find_motion, load_clip
+from amp_train.motion.storage import DATASET_SUFFIXES, find_motion
 from amp_train.untrusted import parse_plain_yaml, printable
-from amp_train.untrusted.npy import read_file
+from amp_train.untrusted.npz import read_file
 
 _MAX_BYTES = 128 * 1024
 _MAX_CLIPS = 4096
@@ -33,7 +34,7 @@ def load_motion(name: Union[str, Path], spec: Optional[CharacterSpec] = None) ->
     path = find_motion(name)
     if path.suffix in DATASET_SUFFIXES:
         return load_dataset(path, spec)
-    return MotionDataset((load_clip(path, spec),), (1.0,))
+    return MotionDataset((load_kept(path, spec),), (1.0,))
 
 
 def motion_files(name: Union[str, Path]) -> List[Path]:
@@ -60,7 +61,7 @@ def _load_clips(files: List[Path], spec: Optional[CharacterSpec], path: Path) ->
     clips: List[MotionClip] = []
     total = 0
     for file in files:
-        clips.append(load_clip(file, spec))
+        clips.append(load_kept(file, spec))
         total += clips[-1].joint_rot.numel()
         if total > _MAX_NUMBERS:
             raise MotionError(

@@ -17,9 +17,7 @@ The members are plain `.npy` arrays, stored or deflated; an archive with pickled
 
 import io
 import os
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Dict, List, Union
 
@@ -27,12 +25,8 @@ import numpy as np
 
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MAX_JOINTS, MotionClip
-from amp_train.untrusted import printable
-from amp_train.untrusted.npy import MAX_FILE_BYTES, parse_npy
+from amp_train.untrusted.npz import parse_npz
 
-ZIP_MAGIC = b"PK\x03\x04"
-_MAX_MEMBERS = 32
-_MAX_DIRECTORY_BYTES = 64 * 1024
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 _NUMERIC = ("version", "fps", "root_pos", "root_rot", "joint_rot")
 _TEXT = ("name", "loop", "source", "licence")
@@ -54,65 +48,27 @@ def save_clip(clip: MotionClip, path: Union[str, Path]) -> None:
     os.replace(str(partial), str(path))
 
 
-def parse_npz(data: bytes, what: str) -> MotionClip:
+def parse_clip(data: bytes, what: str) -> MotionClip:
     """Read a clip from the bytes of an archive.
 
     Raises:
         MotionError: not such an archive, cut off, too large, or members missing or of the wrong kind.
     """
-    _check_directory(data, what)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            fields = _read_members(archive, what)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        EOFError,
-        struct.error,
-        ValueError,
-        RuntimeError,
-        KeyError,
-    ) as error:
-        reason = printable(str(error))[:160]
-        raise MotionError("{} is not a readable .npz archive: {}.".format(what, reason)) from None
-    return MotionClip(**fields)
-
-
-def _check_directory(data: bytes, what: str) -> None:
-    """Bound the archive's directory before `zipfile` reads it.
-
-    Its end record is the last 22 bytes where there is no comment; a zip64 locator before it could declare more."""
-    end = data[-22:]
-    if len(end) < 22 or end[:4] != b"PK\x05\x06":
-        raise MotionError("{} is not a complete .npz archive; it may have been cut off.".format(what))
-    members, size = struct.unpack("<HI", end[10:16])
-    if members > _MAX_MEMBERS or size > _MAX_DIRECTORY_BYTES or data[-42:-38] == b"PK\x06\x07":
-        raise MotionError("{} has more members than a motion clip.".format(what))
-
-
-def _read_members(archive: zipfile.ZipFile, what: str) -> Dict[str, Any]:
-    members = {info.filename: info for info in archive.infolist()}
-    missing: List[str] = [name for name in _MEMBERS if name + ".npy" not in members]
+    arrays = parse_npz(data, what, _MEMBERS)
+    missing: List[str] = [name for name in _MEMBERS if name not in arrays]
     if missing:
-        raise MotionError("{} is not a motion clip: it lacks {}.".format(what, ", ".join(missing)))
-    wanted = [members[name + ".npy"] for name in _MEMBERS]
-    if sum(info.file_size for info in wanted) > MAX_FILE_BYTES:
-        raise MotionError("{} unpacks to more than the {} MiB allowed.".format(what, MAX_FILE_BYTES // 2**20))
-    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in wanted):
-        raise MotionError("{} is compressed in a way that .npz does not use.".format(what))
-    arrays = {name: parse_npy(archive.read(members[name + ".npy"]), what + ": " + name) for name in _MEMBERS}
+        raise MotionError(f"{what} is not a motion clip: it lacks {', '.join(missing)}.")
     for name, array in arrays.items():
         if (array.dtype.kind == "U") != (name not in _NUMERIC):
-            raise MotionError("{}: {} is {}, expected {}.".format(what, name, array.dtype, _wanted(name)))
+            raise MotionError(f"{what}: {name} is {array.dtype}, expected {_wanted(name)}.")
         if array.ndim != 0 and name in ("version", "fps") + _TEXT:
-            raise MotionError("{}: {} has shape {}, expected a single value.".format(what, name, array.shape))
+            raise MotionError(f"{what}: {name} has shape {array.shape}, expected a single value.")
     num_names = arrays["joint_names"].size
     if num_names > MAX_JOINTS:
-        raise MotionError("{}: it has {} joint_names; {} are allowed.".format(what, num_names, MAX_JOINTS))
+        raise MotionError(f"{what}: it has {num_names} joint_names; {MAX_JOINTS} are allowed.")
     fields: Dict[str, Any] = {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()}
     fields["joint_names"] = arrays["joint_names"].tolist()
-    return fields
+    return MotionClip(**fields)
 
 
 def _wanted(name: str) -> str:

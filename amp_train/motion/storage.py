@@ -1,5 +1,6 @@
 """Find and load clips: any supported format, recognised by what the file holds, never executing any of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Union
 
@@ -8,24 +9,31 @@ from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.fit import bundled_humanoid, match_joints
 from amp_train.motion.ground import place_on_ground
-from amp_train.motion.importers import parse_foreign
-from amp_train.motion.npz import ZIP_MAGIC, parse_npz
+from amp_train.motion.importers import Imported, MotionFile, find_importer
+from amp_train.motion.retarget import AS_FOUND, RetargetOptions
 from amp_train.paths import MOTIONS_DIR
 from amp_train.untrusted import printable
-from amp_train.untrusted.npy import read_file
+from amp_train.untrusted.npz import read_file
 
 CLIP_SUFFIX = ".npz"
 DATASET_SUFFIXES = (".yaml", ".yml")
 
 
-def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_ground: bool = True) -> MotionClip:
-    """Load one clip.
+def load_clip(
+    path: Union[str, Path],
+    spec: Optional[CharacterSpec] = None,
+    fit_ground: bool = True,
+    options: RetargetOptions = AS_FOUND,
+) -> MotionClip:
+    """Load one clip of any format; mocap of another skeleton is put on the character.
 
     Args:
-        path: the project's `.npz`, a DeepMimic text clip, a poselib `.npy` (IsaacGymEnvs, ASE) or a MimicKit `.pkl`.
+        path: the project's `.npz`, or any format of `importers.IMPORTERS`: BVH, AMASS and SMPL `.npz`, GLB, GMR `.pkl`,
+            robot CSV, DeepMimic text, poselib `.npy`, MimicKit `.pkl`.
         spec: the character it is for; without one, the bundled humanoid.
         fit_ground: whether to put an imported clip on the ground, as a whole and where its frames hover
             (`ground.place_on_ground`). The project's own clips are left where they are.
+        options: what is to be said about a file that it does not say itself.
 
     Returns:
         The clip, its joints in the character's order.
@@ -33,12 +41,26 @@ def load_clip(path: Union[str, Path], spec: Optional[CharacterSpec] = None, fit_
     Raises:
         MotionError: missing, cut off, of no known format, or for another character.
     """
+    return import_clip(path, spec, fit_ground, options).clip
+
+
+def import_clip(
+    path: Union[str, Path],
+    spec: Optional[CharacterSpec] = None,
+    fit_ground: bool = True,
+    options: RetargetOptions = AS_FOUND,
+) -> Imported:
+    """Do what `load_clip` does, and tell how; arguments and errors are the same."""
     path, spec = Path(path).expanduser(), spec or bundled_humanoid()
-    data = read_file(path)
-    if data.startswith(ZIP_MAGIC):
-        return match_joints(parse_npz(data, "Clip '{}'".format(printable(str(path)))), spec)
-    clip = match_joints(parse_foreign(data, printable(path.stem), spec), spec)
-    return place_on_ground(clip, spec) if fit_ground else clip
+    file = MotionFile(read_file(path), printable(path.stem))
+    importer = find_importer(file)
+    if importer.is_own:
+        file.what = f"Clip '{printable(str(path))}'"
+    imported = importer.parse(file, spec, options)
+    clip = match_joints(imported.clip, spec)
+    if fit_ground and not importer.is_own:
+        clip = place_on_ground(clip, spec)
+    return replace(imported, clip=clip, notes=[importer.name] + imported.notes)
 
 
 def find_motion(name: Union[str, Path]) -> Path:

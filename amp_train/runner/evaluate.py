@@ -1,7 +1,7 @@
 """Evaluating a checkpoint: episodes with and without noise, seed by seed, and the discriminator's opinion of them."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from amp_train.character import CharacterSpec
 from amp_train.config import Config
 from amp_train.env import make_env
 from amp_train.evaluation.episodes import ClipReference, Episodes
-from amp_train.runner.episodes import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.policy import Policy
+from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry.health import disc_health
 
@@ -53,21 +53,13 @@ def evaluate(cfg: Config, checkpoint: str, episodes: int, episode_s: float, seed
             vec_env = AMPVecEnv(env, str(cfg.rl_device))
             policy = Policy(seeded, vec_env, checkpoint)
             for deterministic, of_kind in runs.items():
-                of_kind.append(_play(seeded, vec_env, policy, deterministic))
+                of_kind.append(record_episodes(seeded, vec_env, policy, deterministic))
             clips = clip_references(recorded_library(seeded, env), env.control_dt_s)
-            demo_logit = policy.disc_logit(vec_env.fetch_amp_obs_demo(DEMO_ROWS)).cpu()
+            demo_logit = policy.demo_logit(DEMO_ROWS).cpu()
         finally:
             env.close()
     scale = seeded.train.params.config.disc_reward_scale
     return Evaluation(env.spec, runs[True], runs[False], clips, _health(runs[False], demo_logit, scale))
-
-
-def _play(cfg: Config, vec_env: AMPVecEnv, policy: Policy, deterministic: bool) -> Episodes:
-    def disc(amp_obs: Tensor) -> Tuple[Tensor, Tensor]:
-        logit = policy.disc_logit(amp_obs)
-        return logit, policy.style_reward(logit)
-
-    return record_episodes(cfg, vec_env, lambda obs: policy.act(obs, deterministic), disc)
 
 
 def _health(runs: Sequence[Episodes], demo_logit: Tensor, reward_scale: float) -> Dict[str, Any]:

@@ -1,15 +1,14 @@
 """Playing a checkpoint: the policy acts, and what it does is measured and recorded."""
 
 from dataclasses import dataclass, fields
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 import torch
-from torch import Tensor
 
 from amp_train.character import CharacterState
 from amp_train.config import Config
 from amp_train.env import AmpEnv
-from amp_train.runner.episodes import say_warnings
+from amp_train.runner.episodes import EpisodeCallback, EpisodeStep, run_episodes
 from amp_train.runner.policy import Policy
 from amp_train.runner.vec_env import AMPVecEnv
 
@@ -25,6 +24,7 @@ class Playback:
         root_speed_m_s: m/s, horizontal, mean over all steps.
         clip_speed_m_s: the same of the clips, by weight.
         style_reward: mean over all steps.
+        task_reward: mean over all steps; None for a task without a goal.
         states: environment 0 over time, if recorded.
     """
 
@@ -34,11 +34,18 @@ class Playback:
     root_speed_m_s: float
     clip_speed_m_s: float
     style_reward: float
+    task_reward: Optional[float] = None
     states: Optional[CharacterState] = None
 
 
 def play(
-    cfg: Config, env: AmpEnv, checkpoint: str, episodes: int, deterministic: bool = True, record: bool = False
+    cfg: Config,
+    env: AmpEnv,
+    checkpoint: str,
+    episodes: int,
+    deterministic: bool = True,
+    record: bool = False,
+    callbacks: Sequence[EpisodeCallback] = (),
 ) -> Playback:
     """Play at least `episodes` episodes, the same number in every environment.
 
@@ -49,53 +56,72 @@ def play(
         episodes: how many at least.
         deterministic: act by the policy's mean, without noise.
         record: keep the states of environment 0, an episode's length at least.
+        callbacks: see every step too.
     """
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
     policy = Policy(cfg, vec_env, checkpoint)
-    meter = _Meter(env, -(-episodes // env.num_envs))
-    states: List[CharacterState] = []
-    min_steps = cfg.task.env.episode_length if record else 0
-    obs = policy.start(vec_env)
-    with torch.no_grad():
-        while meter.unfinished or meter.steps < min_steps:
-            if record:
-                states.append(env.state[:1].clone())
-            _, _, done, infos = vec_env.step(policy.act(obs, deterministic))
-            style_reward = policy.style_reward(policy.disc_logit(infos["amp_obs"]))
-            meter.add(env.state, done.to(env.device), infos["terminate"].to(env.device), style_reward)
-            obs = vec_env.reset_done()
-    say_warnings(env.simulator)
+    meter, recorder = PlayMeter(-(-episodes // env.num_envs)), StateRecorder()
+    own = [meter, recorder] if record else [meter]
+    num_steps = cfg.task.env.episode_length if record else None
+    run_episodes(vec_env, policy, [*own, *callbacks], num_steps, episodes, deterministic)
     result = meter.result(env)
-    result.states = _join(states) if record else None
+    result.states = recorder.states() if record else None
     return result
 
 
-class _Meter:
+class PlayMeter(EpisodeCallback):
     """Sums over the episodes that count: the first `quota` of each environment."""
 
-    def __init__(self, env: AmpEnv, quota: int) -> None:
-        self._left = torch.full((env.num_envs,), quota, dtype=torch.long, device=env.device)
-        self._sums = torch.zeros(5, dtype=torch.float64, device=env.device)
-        self.steps, self.unfinished = 0, True
+    def __init__(self, quota: int) -> None:
+        self._quota = quota
 
-    def add(self, state: CharacterState, done: Tensor, terminated: Tensor, style_reward: Tensor) -> None:
+    def on_start(self, env: AmpEnv) -> None:
+        """Begin counting."""
+        self._left = torch.full((env.num_envs,), self._quota, dtype=torch.long, device=env.device)
+        self._sums = torch.zeros(6, dtype=torch.float64, device=env.device)
+
+    def on_step(self, step: EpisodeStep) -> None:
+        """Add a step."""
         counts = self._left > 0
-        speed = state.root_vel[:, :2].norm(dim=-1)
-        parts = (counts, counts & done, counts & terminated, counts * speed, counts * style_reward.to(counts.device))
+        speed = step.state.root_vel[:, :2].norm(dim=-1)
+        values = (speed, step.style_reward, step.task_reward)
+        parts = [counts, counts & step.done, counts & step.terminated, *(counts * value for value in values)]
         self._sums += torch.stack([part.sum(dtype=torch.float64) for part in parts])
-        self._left -= (counts & done).to(self._left.dtype)
-        self.steps, self.unfinished = self.steps + 1, bool((self._left > 0).any())
+        self._left -= (counts & step.done).to(self._left.dtype)
 
     def result(self, env: AmpEnv) -> Playback:
-        steps, episodes, falls, speed, style_reward = self._sums.tolist()
+        """Return the means."""
+        steps, episodes, falls, speed, style_reward, task_reward = self._sums.tolist()
         library = env.motion_library
-        clip_speed = float((library.mean_root_speed * library.weights).sum())
-        mean_episode_s = steps / episodes * env.control_dt_s
-        return Playback(int(episodes), int(falls), mean_episode_s, speed / steps, clip_speed, style_reward / steps)
+        return Playback(
+            episodes=int(episodes),
+            falls=int(falls),
+            mean_episode_s=steps / max(episodes, 1) * env.control_dt_s,
+            root_speed_m_s=speed / max(steps, 1),
+            clip_speed_m_s=float((library.mean_root_speed * library.weights).sum()),
+            style_reward=style_reward / max(steps, 1),
+            task_reward=task_reward / max(steps, 1) if env.task.goal_size else None,
+        )
 
 
-def _join(states: List[CharacterState]) -> CharacterState:
-    """Put states of one character after one another, time first."""
-    names = [f.name for f in fields(CharacterState) if getattr(states[0], f.name) is not None]
-    joined = {name: torch.cat([getattr(state, name) for state in states]).cpu() for name in names}
-    return CharacterState(**joined)
+class StateRecorder(EpisodeCallback):
+    """Keeps the states of environment 0, from the beginning of the first episode on."""
+
+    def __init__(self) -> None:
+        self._states: List[CharacterState] = []
+
+    def on_start(self, env: AmpEnv) -> None:
+        """Keep the first state."""
+        self._states = [env.state[:1].clone()]
+
+    def on_step(self, step: EpisodeStep) -> None:
+        """Keep a state; a character that diverged is left where it was."""
+        state = step.state[:1]
+        is_finite = bool(torch.isfinite(state.body_pos).all())
+        self._states.append(state.clone() if is_finite else self._states[-1])
+
+    def states(self) -> CharacterState:
+        """Return all of them, time first."""
+        names = [f.name for f in fields(CharacterState) if getattr(self._states[0], f.name) is not None]
+        joined = {name: torch.cat([getattr(state, name) for state in self._states]).cpu() for name in names}
+        return CharacterState(**joined)

@@ -2,15 +2,14 @@
 
 import contextlib
 import io
-from typing import Any, cast
+from typing import Any, Mapping, Tuple, cast
 
-import torch
 from torch import Tensor
 
-from amp_train.checkpoint.load import load_model_state, safe_load
+from amp_train.checkpoint.load import safe_load
 from amp_train.config import Config, rl_games_params
-from amp_train.learning.losses import disc_objective
-from amp_train.learning.normalizer import AmpObsNormalizer
+from amp_train.learning.discriminator import discriminator_class
+from amp_train.learning.settings import AmpSettings
 from amp_train.runner.rl_games import load_runner
 from amp_train.runner.vec_env import AMPVecEnv
 
@@ -33,14 +32,21 @@ class Policy:
         self._player.has_batch_dimension = True
         if cfg.sigma is not None:
             self._player.model.a2c_network.sigma.data.fill_(cfg.sigma)
-        self._network: Any = self._player.model.a2c_network
-        self._scale = params["config"]["disc_reward_scale"]
-        self._reward = disc_objective(params["config"]["disc_loss"]).reward
-        self._normalizer = AmpObsNormalizer(vec_env.env.amp_obs_size).to(self._player.device)
-        statistics = safe_load(checkpoint, map_location=self._player.device).get("amp_input_mean_std")
-        self._normalized = statistics is not None and params["config"]["normalize_amp_input"]
-        if statistics is not None:
-            load_model_state(self._normalizer, statistics, "The checkpoint's amp_input_mean_std")
+        settings = AmpSettings.from_config(params["config"])
+        self.discriminator = discriminator_class(settings.discriminator)(
+            settings, self._player.model.a2c_network, vec_env.env.amp_obs_size, vec_env, self._player.device
+        )
+        self.discriminator.load_policy_file_entries(safe_load(checkpoint, map_location=self._player.device))
+
+    @property
+    def model(self) -> Any:
+        """rl_games' model: `running_mean_std` and `a2c_network`."""
+        return self._player.model
+
+    @property
+    def device(self) -> Any:
+        """Where it acts."""
+        return self._player.device
 
     def start(self, vec_env: AMPVecEnv) -> Tensor:
         """Restart every episode; return obs."""
@@ -50,12 +56,19 @@ class Policy:
         """Return actions (N, num_actions) in -1..1."""
         return cast(Tensor, self._player.get_action(obs, deterministic))
 
-    def disc_logit(self, amp_obs: Tensor) -> Tensor:
-        """Return the discriminator's opinion (N,) of AMP observations (N, amp_obs_size)."""
-        with torch.no_grad():
-            amp_obs = self._normalizer(amp_obs) if self._normalized else amp_obs
-            return self._network.eval_disc(amp_obs).squeeze(-1)
+    def judge(self, infos: Mapping[str, Any]) -> Tuple[Tensor, Tensor]:
+        """Return the discriminator's logit and style reward (N,) of a step, given the infos of all environments."""
+        logit = self.disc_logit(self.discriminator.observe(infos))
+        return logit, self.style_reward(logit)
+
+    def demo_logit(self, n: int) -> Tensor:
+        """Return the discriminator's opinion (n,) of n demonstrations."""
+        return self.discriminator.demo_logit(n).squeeze(-1)
+
+    def disc_logit(self, disc_obs: Tensor) -> Tensor:
+        """Return the discriminator's opinion (N,) of what it observes (N, .), of AMP's the AMP observations."""
+        return self.discriminator.logit(disc_obs).squeeze(-1)
 
     def style_reward(self, disc_logit: Tensor) -> Tensor:
         """Return what a logit is worth as a reward, as in training, same shape."""
-        return self._reward(disc_logit, self._scale)
+        return self.discriminator.reward_of(disc_logit)

@@ -21,12 +21,12 @@ from amp_train.sim.choice import default_sim_device
 OWN_KEYS = ("num_threads", "sim_device", "rl_device", "experiment")
 
 
-def join_ranks(cfg: Config, held: contextlib.ExitStack) -> Ranks:
+def join_ranks(cfg: Config, exit_stack: contextlib.ExitStack) -> Ranks:
     """Return the processes that train together with this one, after meeting them; `ALONE` with multi_gpu=False.
 
     Args:
         cfg: composed, not yet resolved.
-        held: leaves the others when it closes. Until then the first rank alone speaks on stdout.
+        exit_stack: leaves the others when it closes. Until then the first rank alone speaks on stdout.
 
     Raises:
         RankLostError: not all came.
@@ -36,10 +36,10 @@ def join_ranks(cfg: Config, held: contextlib.ExitStack) -> Ranks:
         return ALONE
     set_rendezvous()
     uses_cuda = "cuda" in str(cfg.rl_device or cfg.sim_device or default_sim_device(cfg.sim.name))
-    ranks = held.enter_context(JoinedRanks(launch.rank, launch.world_size, uses_cuda, cfg.multi_gpu_timeout_s))
+    ranks = exit_stack.enter_context(JoinedRanks(launch.rank, launch.world_size, uses_cuda, cfg.multi_gpu_timeout_s))
     if not ranks.is_first:
-        silence = held.enter_context(open(os.devnull, "w"))
-        held.enter_context(contextlib.redirect_stdout(silence))
+        silence = exit_stack.enter_context(open(os.devnull, "w"))
+        exit_stack.enter_context(contextlib.redirect_stdout(silence))
     return ranks
 
 
@@ -55,16 +55,15 @@ def common_resumption(ranks: Ranks, look: Callable[[], Optional[Resumption]]) ->
         found.append(look())
         return None if found[0] is None else [str(found[0].run_dir), found[0].checkpoint.name]
 
-    name = ranks.first_does(name_of_found)
+    name = ranks.run_on_rank0(name_of_found)
     if name is None:
         return None
     resumption = found[0] if found else find_resumption(ResumeTarget(Path(name[0]), name[1], must_exist=True))
     if resumption is not None and resumption.checkpoint.ranks != ranks.world_size:
         raise ConfigError(
-            "{0} was trained by {1} process(es), each with a state of its own to go on from, and these are {2}. Start "
-            "{1}, or begin a new training from its policy with checkpoint=.".format(
-                resumption.run_dir, resumption.checkpoint.ranks, ranks.world_size
-            )
+            f"{resumption.run_dir} was trained by {resumption.checkpoint.ranks} process(es), each with a state of its "
+            f"own to go on from, and these are {ranks.world_size}. Start {resumption.checkpoint.ranks}, or begin a new "
+            "training from its policy with checkpoint=."
         )
     return resumption
 
@@ -82,7 +81,7 @@ def start_common(cfg: Config, ranks: Ranks) -> None:
     if device.type == "cuda" and ranks.world_size > 1:
         torch.cuda.set_device(device)
     own = _flat(stored_form(cfg))
-    first = ranks.first_does(lambda: own)
+    first = ranks.run_on_rank0(lambda: own)
     different = [key for key in own if own[key] != first.get(key) and key not in OWN_KEYS]
     different.sort(key=lambda key: (key != "num_envs", key))  # others follow from it
     complaint = ranks.agree(_complaint(different[0], own, first, ranks.rank) if different else None)
@@ -107,9 +106,8 @@ def rank_seed(seed: int, rank: int) -> int:
 
 
 def _complaint(key: str, own: Dict[str, Any], first: Dict[str, Any], rank: int) -> str:
-    return "{} is {} on rank {} and {} on rank 0. All need the same configuration: give {}=.".format(
-        key, own[key], rank, first.get(key), key
-    )
+    values = f"{key} is {own[key]} on rank {rank} and {first.get(key)} on rank 0."
+    return f"{values} All need the same configuration: give {key}=."
 
 
 def _flat(tree: Dict[str, Any]) -> Dict[str, Any]:

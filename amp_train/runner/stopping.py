@@ -15,9 +15,7 @@ EXIT_FAILED = 3  # numbers not finite, physics diverging, checkpoints that canno
 # EX_TEMPFAIL of sysexits.h, "try again later": a signal or a time limit came and everything is saved. The only code
 # after which the same command with resume=auto goes on, so that a batch script requeues on it and on nothing else.
 EXIT_STOPPED = 75
-EXIT_INTERRUPTED = (
-    130  # ended by Ctrl-C while nothing was being trained; a second Ctrl-C kills by SIGINT, shells say 130
-)
+EXIT_INTERRUPTED = 130  # Ctrl-C while nothing was being trained; a second Ctrl-C kills by SIGINT, shells say 130
 
 SAVING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 IGNORED_BY_NOHUP = ("SIGINT", "SIGHUP")
@@ -98,7 +96,7 @@ class StopRequest:
             _die_of(number)
         if self.signal_name is None or number == signal.SIGINT:
             self.signal_name = signal.Signals(number).name
-            _say("{}: saving after this iteration.".format(self.signal_name))
+            _say(f"{self.signal_name}: saving after this iteration.")
             if number == signal.SIGINT:
                 _say(" Ctrl-C again ends at once.")
             _say("\n")
@@ -107,7 +105,7 @@ class StopRequest:
 def _own_limit(max_time_s: Optional[float]) -> Optional[Deadline]:
     if max_time_s is None:
         return None
-    return Deadline(time.monotonic() + max_time_s, "max_time_s={:g}".format(max_time_s))
+    return Deadline(time.monotonic() + max_time_s, f"max_time_s={max_time_s:g}")
 
 
 def _batch_limit(environ: Mapping[str, str]) -> Optional[Deadline]:

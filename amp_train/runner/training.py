@@ -63,7 +63,7 @@ def train(
     observer = TrainingObserver(
         [MetricsFiles(run_dir), ProgressBar()] if ranks.is_first else [],
         _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None,
-        lambda: evaluation.row(observer.agent),
+        lambda: {**evaluation.row(observer.agent), **env.pop_task_metrics()},
         params["config"]["disc_reward_scale"],
         lambda: {"num_diverged": env.num_diverged},
     )

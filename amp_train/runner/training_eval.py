@@ -1,17 +1,17 @@
 """The pose error while training: a few short episodes of the noise-free policy in environments of their own."""
 
 import logging
-from typing import Any, Optional, cast
+from typing import Any, Mapping, Optional, Tuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from amp_train.config import Config
+from amp_train.distributed.ranks import single_threaded
 from amp_train.env import make_env
 from amp_train.evaluation.score import score_episodes
-from amp_train.learning.threads import single_threaded
-from amp_train.runner.episodes import clip_references, record_episodes, recorded_library, set_up_episodes
+from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry.sinks import Row
 
@@ -67,7 +67,7 @@ class TrainingEvaluation:
             vec_env = cast(AMPVecEnv, self._vec_env)
             vec_env.env.set_state(self._first_state)
             agent.model.eval()
-            run = record_episodes(self._cfg, vec_env, lambda obs: _mean_action(agent, obs))
+            run = record_episodes(self._cfg, vec_env, _AgentPolicy(agent))
             agent.model.train(was_training)
             (scores,) = score_episodes([run], self._clips)
         return {
@@ -82,7 +82,21 @@ class TrainingEvaluation:
             self._vec_env.close()
 
 
-def _mean_action(agent: Any, obs: Tensor) -> Tensor:
-    """Return the policy's mean (N, num_actions), clamped to -1..1 as rl_games does before it acts."""
-    result = agent.model({"is_train": False, "prev_actions": None, "obs": agent._preproc_obs(obs), "rnn_states": None})
-    return torch.clamp(result["mus"], -1.0, 1.0)
+class _AgentPolicy:
+    """The policy that rl_games' agent is training; its discriminator is not asked."""
+
+    def __init__(self, agent: Any) -> None:
+        self._agent = agent
+
+    def start(self, vec_env: AMPVecEnv) -> Tensor:
+        return vec_env.reset()
+
+    def act(self, obs: Tensor, deterministic: bool) -> Tensor:
+        """Return the policy's mean (N, num_actions), clamped to -1..1 as rl_games does before it acts."""
+        obs = self._agent._preproc_obs(obs)
+        result = self._agent.model({"is_train": False, "prev_actions": None, "obs": obs, "rnn_states": None})
+        return torch.clamp(result["mus"], -1.0, 1.0)
+
+    def judge(self, infos: Mapping[str, Any]) -> Tuple[Tensor, Tensor]:
+        nothing = torch.zeros(len(infos["terminate"]))
+        return nothing, nothing

@@ -60,6 +60,11 @@ class AMPVecEnv(IVecEnv):
         """Draw n demonstrations (n, amp_obs_size), a fresh tensor."""
         return self._to_learner(self.env.fetch_amp_obs_demo(n))
 
+    def fetch_amp_obs_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Return what the discriminator sees (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s."""
+        env: Any = self.env
+        return self._to_learner(env.fetch_amp_obs_at(clip_ids.to(env.device), times_s.to(env.device)))
+
     def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
         """Draw observations of the clips (n, obs_size) and actions (n, num_actions) that go on along them."""
         obs, action = self.env.fetch_action_demo(n)

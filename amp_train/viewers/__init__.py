@@ -1,9 +1,21 @@
-"""What one looks at: videos and pictures of `CharacterState`s, and the curves of a training.
+"""What one looks at: videos, pages, windows and reports of what a policy does, and the curves of a training.
 
-matplotlib, imageio and OpenGL are imported in this layer only, when something is drawn."""
+A viewer sees `CharacterState`s through the episode loop's callbacks; the environment never imports this layer.
+matplotlib, imageio, viser and OpenGL are imported here only, when something is drawn."""
 
 from amp_train.viewers.curves import plot_curves
 from amp_train.viewers.offscreen import ViewerError
-from amp_train.viewers.video import render_frames, render_video
+from amp_train.viewers.recording import Recorder, Recording
+from amp_train.viewers.scene import View
+from amp_train.viewers.video import record_video, render_frames, render_video
 
-__all__ = ["ViewerError", "plot_curves", "render_frames", "render_video"]
+__all__ = [
+    "Recorder",
+    "Recording",
+    "View",
+    "ViewerError",
+    "plot_curves",
+    "record_video",
+    "render_frames",
+    "render_video",
+]

@@ -29,8 +29,11 @@ class OffscreenCanvas:
         self._mujoco, self._rect = mujoco, mujoco.MjrRect(0, 0, width, height)
         self._platform = _open_platform(width, height)
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-        # Without a GPU, smoothed edges make a picture cost three times as much.
-        model.vis.quality.offsamples = 0 if _draws_on_cpu() else 4
+        if _draws_on_cpu():
+            # Smoothed edges and a sharp shadow would make a picture cost five times as much.
+            model.vis.quality.offsamples, model.vis.quality.shadowsize = 0, 1024
+        else:
+            model.vis.quality.offsamples = 4
         try:
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         except mujoco.FatalError as error:
@@ -73,7 +76,8 @@ def _open_platform(width: int, height: int) -> Any:
 def _forget_pyopengl() -> None:
     """Undo PyOpenGL's choice of a platform, which it makes once, at import, so that the next platform can be tried."""
     os.environ.pop("PYOPENGL_PLATFORM", None)
-    for name in [n for n in sys.modules if n.split(".")[0] == "OpenGL" or n in ("mujoco.egl", "mujoco.osmesa")]:
+    users = ("mujoco.egl", "mujoco.osmesa")  # they keep its exceptions, and would not catch those of a second import
+    for name in [n for n in sys.modules if n.split(".")[0] == "OpenGL" or n.startswith(users)]:
         del sys.modules[name]
 
 

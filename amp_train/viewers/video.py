@@ -1,15 +1,17 @@
-"""Pictures and videos of a character's states, drawn without a window on any machine."""
+"""Pictures and videos of recorded characters, drawn without a window on any machine."""
 
 import logging
 from pathlib import Path
-from typing import Any, Iterator, Optional, Union
+from typing import Any, Iterator, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from amp_train.character import CharacterSpec, CharacterState
-from amp_train.errors import MissingPackageError
+from amp_train.viewers.caption import captions, write_on
 from amp_train.viewers.offscreen import OffscreenCanvas, ViewerError
-from amp_train.viewers.stage import Stage
+from amp_train.viewers.recording import Recording, one_character
+from amp_train.viewers.scene import Scene, View
+from amp_train.viewers.writers import chosen_pictures, write_pictures
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +38,8 @@ def render_frames(
     Raises:
         ViewerError: nothing to draw, or a reference of another length.
     """
-    return np.stack(list(_pictures(spec, states, width, height, reference)))
+    recording = _recording(spec, states, reference)
+    return np.stack(list(draw(recording, View(), width, height, with_text=False)))
 
 
 def render_video(
@@ -49,68 +52,96 @@ def render_video(
     height: int = 480,
     reference: Optional[CharacterState] = None,
 ) -> Path:
-    """Write T states of one character as an MP4, or a GIF if the name says so, of `fps` frames a second.
+    """Write T states of one character as a file of `fps` frames a second, in the format that its name says.
 
-    The other arguments and the errors are those of `render_frames`.
+    The other arguments and the errors are those of `render_frames` and `write_pictures`.
+
+    Returns:
+        The path.
+    """
+    recording = _recording(spec, states, reference)
+    return _write(path, recording, View(), fps, (width, height), with_text=False)
+
+
+def record_video(
+    path: Union[str, Path],
+    recording: Recording,
+    view: Optional[View] = None,
+    *,
+    width: int = 640,
+    height: int = 480,
+    with_text: bool = True,
+) -> Path:
+    """Write a recording at its own rate: characters, ghosts, goals, and a line of text with time and scores.
+
+    Args:
+        path: MP4, GIF, WebP, or a strip as PNG, by its name.
+        recording: several characters are lined up in a row.
+        view: where the ghost is and how the camera moves.
+        width, height: even numbers of pixels.
+        with_text: whether time and scores are written in the picture.
 
     Returns:
         The path.
 
     Raises:
+        ViewerError: nothing to draw, odd sizes, an unknown ending.
         MissingPackageError: no encoder is installed.
     """
-    path = Path(path)
-    pictures = _pictures(spec, states, width, height, reference)
-    first = next(pictures)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_writer(path, fps) as writer:
-        writer.append_data(first)
-        for picture in pictures:
-            writer.append_data(picture)
-    return path
+    return _write(path, recording, view or View(), 1.0 / recording.dt_s, (width, height), with_text)
 
 
-def _pictures(
-    spec: CharacterSpec, states: CharacterState, width: int, height: int, reference: Optional[CharacterState]
+def _write(
+    path: Union[str, Path], recording: Recording, view: View, fps: float, size: Tuple[int, int], with_text: bool
+) -> Path:
+    indices = chosen_pictures(path, len(recording))
+    return write_pictures(path, draw(recording, view, size[0], size[1], with_text, indices), fps)
+
+
+def draw(
+    recording: Recording,
+    view: View,
+    width: int,
+    height: int,
+    with_text: bool = True,
+    indices: Optional[Sequence[int]] = None,
 ) -> Iterator[np.ndarray]:
-    _check(states, width, height, reference)
-    stage = Stage(spec, states, reference)
-    canvas = _open_canvas(stage.model, width, height)
+    """Yield the pictures (height, width, 3) uint8 of a recording, or of its steps `indices`."""
+    _check(recording, width, height)
+    scene = Scene(recording, view)
+    lines = captions(recording) if with_text else []
+    canvas = open_canvas(scene.model, width, height)
     try:
-        for index in range(len(stage)):
-            yield canvas.draw(stage.frame(index))
+        for index in range(len(scene)) if indices is None else indices:
+            picture = canvas.draw(scene.frame(index))
+            yield write_on(picture, lines[index]) if with_text else picture
     finally:
         canvas.close()
 
 
-def _check(states: CharacterState, width: int, height: int, reference: Optional[CharacterState]) -> None:
-    if len(states) == 0:
+def _recording(spec: CharacterSpec, states: CharacterState, reference: Optional[CharacterState]) -> Recording:
+    recording = one_character(spec, states)
+    if reference is not None:
+        if len(reference) != len(states):
+            message = "The reference has {} frames and the character {}; give one reference frame for each."
+            raise ViewerError(message.format(len(reference), len(states)))
+        recording.ghosts = one_character(spec, reference).states
+    return recording
+
+
+def _check(recording: Recording, width: int, height: int) -> None:
+    if len(recording) == 0:
         raise ViewerError("There is nothing to draw: the states have no frame.")
-    if reference is not None and len(reference) != len(states):
-        message = "The reference has {} frames and the character {}; give one reference frame for each."
-        raise ViewerError(message.format(len(reference), len(states)))
     if width < 16 or height < 16 or width % 2 or height % 2:
         raise ViewerError("A picture of {}x{} cannot be encoded; give even sizes from 16.".format(width, height))
 
 
-def _open_canvas(model: Any, width: int, height: int) -> Any:
+def open_canvas(model: Any, width: int, height: int) -> Any:
+    """Return what draws here: OpenGL, or flat capsules where there is none, which one line in the log says."""
     try:
         return OffscreenCanvas(model, width, height)
     except ViewerError as error:
         _LOG.warning("%s Drawing flat capsules instead.", error)
-    from amp_train.viewers.sketch import SketchCanvas
+    from amp_train.viewers.software_renderer import SoftwareCanvas
 
-    return SketchCanvas(model, width, height)
-
-
-def _open_writer(path: Path, fps: float) -> Any:
-    try:
-        import imageio
-
-        if path.suffix.lower() == ".gif":
-            return imageio.get_writer(str(path), duration=1000.0 / fps, loop=0)
-        return imageio.get_writer(str(path), format="FFMPEG", fps=fps, codec="libx264", quality=7, macro_block_size=2)
-    except ImportError as error:
-        raise MissingPackageError("Writing a video needs an encoder: pip install 'imageio[ffmpeg]'.") from error
-    except ValueError as error:
-        raise ViewerError("Cannot write a video to '{}': {}".format(path, error)) from error
+    return SoftwareCanvas(model, width, height)

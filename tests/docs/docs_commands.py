@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence
 
-from amp_train.cli import eval_job, play_job
+from amp_train.cli import eval as eval_command
+from amp_train.cli import play as play_command
 from amp_train.config import check_sweep, compose
 from amp_train.config.overrides import parse_overrides
 from amp_train.errors import UserError
@@ -104,12 +105,12 @@ def _check_train(arguments: List[str]) -> None:
 
 def _check_play(arguments: List[str]) -> None:
     if arguments != ["--help"]:
-        compose(play_job.split_arguments(arguments)[1])
+        compose(play_command.split_arguments(arguments)[1])
 
 
 def _check_eval(arguments: List[str]) -> None:
     if arguments != ["--help"]:
-        compose(eval_job.split_arguments(arguments)[1])
+        compose(eval_command.split_arguments(arguments)[1])
 
 
 def _check_make(arguments: List[str]) -> None:

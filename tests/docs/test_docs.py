@@ -11,7 +11,7 @@ from docs_commands import PAGES, ROOT, Command, check, commands_of, programs, sh
 
 from amp_train.errors import UserError
 
-ALL_COMMANDS: List[Command] = [command for page in PAGES for command in commands_of(page)]
+ALL_COMMANDS: List[Command] = list({tuple(c.words): c for page in PAGES for c in commands_of(page)}.values())
 MAX_LINE = 100
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 

@@ -17,11 +17,13 @@ from typing import Any, Callable, Dict, List, Optional
 
 import torch
 
+import amp_train.runner.ranks
+import amp_train.runner.training  # noqa: F401  loaded before the forks
 from amp_train.checkpoint import atomic
 from amp_train.checkpoint.store import newest_valid
-from amp_train.cli import train, train_job
+from amp_train.cli import train
 from amp_train.env import AmpEnv
-from amp_train.learning import save_schedule
+from amp_train.learning import training_loop
 
 STEP, DISK, CLOCK = "step", "disk", "clock"  # what is counted until the kill: control steps, disk operations, seconds
 MODES = (DISK, STEP, CLOCK, DISK)
@@ -133,8 +135,8 @@ def last_row(path: Path) -> int:
 
 def main() -> None:
     folder, seed, kills, arguments = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
-    train_job._report = lambda *_: None  # pictures take longer than these trainings; loaded before the forks
-    save_schedule.NEGLIGIBLE_S = float("inf")  # on a busy disk saves would be put off
+    train._report = lambda *_: None  # pictures take longer than these trainings; loaded before the forks
+    training_loop.NEGLIGIBLE_S = float("inf")  # on a busy disk saves would be put off
     torch.set_num_threads(1)
     rng = random.Random(seed)
     whole = run(folder / "whole", arguments, DISK, 0, False)

@@ -16,7 +16,7 @@ import torch
 
 from amp_train.checkpoint.store import newest_valid
 from amp_train.cli import train
-from amp_train.learning import save_schedule
+from amp_train.learning import training_loop
 from amp_train.paths import MOTIONS_DIR
 from amp_train.resume.run_lock import RunLock
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
@@ -39,7 +39,7 @@ SMALL = [
 @pytest.fixture(autouse=True)
 def _saves_are_never_put_off(monkeypatch):
     """As they would be on a busy machine, where one takes long."""
-    monkeypatch.setattr(save_schedule, "NEGLIGIBLE_S", float("inf"))
+    monkeypatch.setattr(training_loop, "NEGLIGIBLE_S", float("inf"))
 
 
 @pytest.fixture

@@ -21,9 +21,11 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.checkpoint.load import load_plain, safe_load
 from amp_train.checkpoint.store import fault_of, read_manifest
-from amp_train.config.stored import check_config_folders
-from amp_train.errors import UserError
+from amp_train.config.schema import TRAINED_KEYS
+from amp_train.config.stored import checked_stored
+from amp_train.errors import ConfigError, UserError
 from amp_train.motion import MotionClip, bundled_humanoid, load_clip, load_dataset, save_clip
+from amp_train.untrusted import parse_plain_yaml
 
 MAX_SECONDS = 2.0
 MAX_MESSAGE = 3000
@@ -210,10 +212,12 @@ def _program_of_checkpoint(data: bytes, folder: Path) -> Any:
     return load_plain(folder / "input")
 
 
-def _config_folder(data: bytes, folder: Path) -> Any:
-    (folder / "groups" / "motion").mkdir(parents=True, exist_ok=True)
-    (folder / "groups" / "motion" / "mine.yaml").write_bytes(data)
-    check_config_folders([str(folder / "groups")])
+def _stored_config(data: bytes, folder: Path) -> Any:
+    try:
+        content = parse_plain_yaml(data)
+    except ValueError as error:
+        raise ConfigError("not YAML") from error
+    return checked_stored(content, TRAINED_KEYS)
 
 
 def _pickles(content: Any) -> List[bytes]:
@@ -244,12 +248,12 @@ TARGETS: Dict[str, Target] = {
     "yaml": Target(_dataset, lambda: [b"motions:\n  - {file: seed.npz, weight: 2.0}\n", b"motions: [{file: ../x}]"]),
     "pth": Target(_checkpoint, lambda: [torch_bytes(checkpoint_content())]),
     "pth_pickle": Target(_program_of_checkpoint, lambda: [pickled_checkpoint(), CALLS_CANARY]),
-    "config_yaml": Target(
-        _config_folder,
+    "stored_config": Target(
+        _stored_config,
         lambda: [
-            b"name: mine\nfile: mine.npz\ncontact_bodies: [all]\n",
-            b"# @package _global_\ndefaults:\n  - override /train: HumanoidAMPPPO\nmotion: {name: \"${task.name}\"}\n",
-            yaml.safe_dump({"hydra": {"callbacks": {"x": {"_target_": "os.mkdir", "path": "canary"}}}}).encode(),
+            b"motion: {name: mine, file: mine.npz, contact_bodies: [all]}\nnum_envs: 4\n",
+            b"motion: {name: \"${task.name}\"}\ntrain: {params: {config: {train_dir: /tmp}}}\n",
+            yaml.safe_dump({"task": {"env": {"x": {"_target_": "os.mkdir", "path": "canary"}}}}).encode(),
         ],
     ),
 }  # fmt: skip

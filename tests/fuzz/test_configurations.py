@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from amp_train.config import compose, resolve, rl_games_params, stored_form, with_overrides
 from amp_train.config.schema import TRAINED_KEYS
 from amp_train.errors import ConfigError, UserError
-from amp_train.learning.settings import check_params
+from amp_train.learning import check_params
 
 SECRET = "a-secret-of-the-environment"
 SMALL = ["num_envs=16", "train.params.config.minibatch_size=128", "train.params.config.amp_minibatch_size=64"]
@@ -144,34 +144,6 @@ def test_sizes_that_no_machine_has_are_refused_before_anything_is_made(
     node[path.split(".")[-1]] = value
     with pytest.raises(ConfigError, match="at most"):
         accepted(changed, composed)
-
-
-@pytest.mark.parametrize(
-    "name, text",
-    [
-        ("motion/mine.yaml", "# @package _global_\nhydra:\n  callbacks:\n    x: {_target_: os.mkdir, path: canary}\n"),
-        ("motion/mine.yaml", "#@package hydra.callbacks\nx: {path: canary}\n"),
-        ("motion/mine.yaml", "defaults:\n  - /evil@hydra.callbacks: x\nname: mine\n"),
-        ("motion/mine.yaml", "defaults:\n  - override /hydra/launcher: evil\n"),
-        ("motion/mine.yaml", "name: x\nfile: {_target_: os.mkdir}\n"),
-        ("motion/mine.yaml", "name: ${oc.env:HOME}\n"),
-        ("motion/mine.yaml", "a: &a [x, x]\nb: [*a, *a]\n"),
-        ("motion/mine.yaml", "a: !!python/object/apply:os.mkdir [canary]\n"),
-        ("motion/mine.yaml", "a: " + "[" * 500),
-        ("motion/mine.yaml", "# " + "x" * 2**20 + "\nname: a\n"),
-        ("hydra/launcher/basic.yaml", "_target_: os.mkdir\n"),
-        ("evil/callbacks.yaml", "x: {_target_: os.mkdir, path: canary}\n"),
-    ],
-)
-@pytest.mark.parametrize("given", ["config_dir", "searchpath"])
-def test_a_folder_of_config_groups_cannot_call_anything(empty_folder: Path, name: str, text: str, given: str) -> None:
-    folder = empty_folder / "groups"
-    (folder / name).parent.mkdir(parents=True)
-    (folder / name).write_text(text)
-    overrides = [] if given == "config_dir" else ["hydra.searchpath=['file://{}']".format(folder)]
-    with pytest.raises(ConfigError, match="Config file '.*'"):
-        compose(overrides, str(folder) if given == "config_dir" else None)
-    assert list(Path(".").iterdir()) == []
 
 
 def test_a_harmless_folder_of_config_groups_is_used(empty_folder: Path) -> None:

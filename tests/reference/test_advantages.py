@@ -2,7 +2,7 @@
 
 import torch
 
-from amp_train.learning.advantages import gae, next_values_of
+from amp_train.learning.ppo_math import gae, next_values_of
 
 GAMMA, TAU = 0.9, 0.5
 

@@ -9,18 +9,18 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from amp_train.errors import ConfigError
-from amp_train.learning.disc_loss import discriminator_loss
-from amp_train.learning.losses import (
+from amp_train.learning.discriminator import (
+    DiscBatch,
+    Discriminator,
     bce_prediction_loss,
-    bound_loss,
     disc_accuracies,
     disc_objective,
-    gaussian_kl,
     gradient_penalty,
     lsgan_prediction_loss,
     sum_of_squares,
 )
-from amp_train.learning.network import AMPBuilder
+from amp_train.learning.models import AMPBuilder
+from amp_train.learning.ppo_math import bound_loss, gaussian_kl
 
 NETWORK = {
     "separate": True,
@@ -125,21 +125,17 @@ def test_bound_loss_begins_at_one_on_both_sides():
 
 
 def test_whole_discriminator_loss_adds_each_part_with_its_coefficient(network):
-    demo = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
-    logits = {
-        "disc_agent_logit": torch.full((4, 1), -1.0),
-        "disc_agent_replay_logit": torch.full((4, 1), 2.0),
-        "disc_demo_logit": network.eval_disc(demo),
-    }
+    batch = DiscBatch(*(torch.randn(4, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)))
 
     def loss(**coefficients):
         zero = {"disc_loss": "bce", "disc_grad_penalty": 0.0, "disc_logit_reg": 0.0, "disc_weight_decay": 0.0}
-        return discriminator_loss(logits, demo, network, SimpleNamespace(**{**zero, **coefficients}))[0].item()
+        settings = SimpleNamespace(discriminator_settings={}, **{**zero, **coefficients})
+        return Discriminator(settings, network, 5, None, "cpu").loss(batch)[0].item()
 
     # Agent and replay count as one stream of eight rows.
-    agent = torch.cat((logits["disc_agent_logit"], logits["disc_agent_replay_logit"]))
-    prediction = bce_prediction_loss(agent, logits["disc_demo_logit"]).item()
-    penalty = gradient_penalty(logits["disc_demo_logit"], demo).item()
+    agent_logit, demo_logit = network.eval_disc(torch.cat((batch.agent, batch.replay))), network.eval_disc(batch.demo)
+    prediction = bce_prediction_loss(agent_logit, demo_logit).item()
+    penalty = gradient_penalty(demo_logit, batch.demo).item()
     first, second, last = network._disc_mlp[0].weight, network._disc_mlp[2].weight, network._disc_logits.weight
     logit_squares = last.square().sum().item()
     all_squares = logit_squares + first.square().sum().item() + second.square().sum().item()

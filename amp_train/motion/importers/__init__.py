@@ -1,51 +1,54 @@
-"""Foreign clip formats, one file each; all end in a `MotionClip` in the project's convention."""
+"""Formats of clips, one file each. A new one is a module with an `Importer`, and a line in `IMPORTERS`."""
 
-from typing import Any
+from typing import Tuple
 
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
-from amp_train.motion.clip import MotionClip
-from amp_train.motion.importers.deepmimic import parse_deepmimic
-from amp_train.motion.importers.mimickit import is_mimickit, parse_mimickit
-from amp_train.motion.importers.poselib import is_poselib, parse_poselib
-from amp_train.untrusted.npy import NPY_MAGIC, parse_npy_header
-from amp_train.untrusted.safe_pickle import PICKLE_MAGIC, load_plain_pickle
+from amp_train.motion.importers.base import Imported, Importer, MotionFile
+from amp_train.motion.importers.bvh import BVH
+from amp_train.motion.importers.deepmimic import DEEPMIMIC
+from amp_train.motion.importers.glb import GLB
+from amp_train.motion.importers.mimickit import MIMICKIT
+from amp_train.motion.importers.own import OWN
+from amp_train.motion.importers.poselib import POSELIB
+from amp_train.motion.importers.robot import GMR, ROBOT_CSV
+from amp_train.motion.importers.smpl import SMPL
+from amp_train.motion.retarget import AS_FOUND, RetargetOptions
 
-__all__ = ["parse_foreign"]
+__all__ = ["IMPORTERS", "Imported", "Importer", "MotionFile", "find_importer", "import_motion"]
 
-FORMATS = "the project's .npz, DeepMimic text, poselib .npy (IsaacGymEnvs, ASE), MimicKit .pkl"
-
+IMPORTERS: Tuple[Importer, ...] = (OWN, SMPL, BVH, GLB, POSELIB, MIMICKIT, GMR, DEEPMIMIC, ROBOT_CSV)
+_FBX = "an FBX file, which no library with a clear licence reads. Export it as BVH or GLB (Blender: File > Export)"
 # How a file begins whose format is known, but not read.
-_UNSUPPORTED = {b"HIERARCHY": "a BVH file, which must be retargeted to the character by another program first"}
+_UNREAD = {
+    b"Kaydara FBX": _FBX,
+    b"; FBX": _FBX,
+    b"ASF": "a CMU skeleton without its motion; take the BVH version of the data set",
+}
 
 
-def parse_foreign(data: bytes, name: str, spec: CharacterSpec) -> MotionClip:
-    """Convert the bytes of a foreign clip, recognised by what they are and not by the file's name.
+def find_importer(file: MotionFile) -> Importer:
+    """Return the format of a file, told by what it holds and not by its name.
 
     Raises:
-        MotionError: of no known format, broken, or a pickle that would build more than plain data.
+        MotionError: of no known format.
     """
-    what = "Clip '{}'".format(name)
-    if data.startswith(NPY_MAGIC):
-        dtype, _, _, start = parse_npy_header(data, what)
-        if not dtype.hasobject:
-            raise MotionError("{} is a bare array of {}, not a motion clip.".format(what, dtype))
-        return _parse_content(load_plain_pickle(data[start:], what), name, spec)
-    if data.startswith(PICKLE_MAGIC):
-        return _parse_content(load_plain_pickle(data, what), name, spec)
-    if data.lstrip()[:1] == b"{":
-        return parse_deepmimic(data, name)
-    kind = _UNSUPPORTED.get(data[:64].lstrip()[:9].upper(), "of no known format")
-    raise MotionError("{} is {}. Supported: {}.".format(what, kind, FORMATS))
+    for importer in IMPORTERS:
+        if importer.matches(file):
+            return importer
+    kind = next((text for start, text in _UNREAD.items() if file.data.startswith(start)), None)
+    if kind is None and file.is_bare_array:
+        kind = "a bare array, not a motion clip"
+    if kind is None:
+        holds = " (a pickle, but of none of these)" if file.is_pickle else ""
+        kind = f"of no known format{holds}. Supported: {', '.join(i.name for i in IMPORTERS)}"
+    raise MotionError(f"{file.what} is {kind}.")
 
 
-def _parse_content(content: Any, name: str, spec: CharacterSpec) -> MotionClip:
-    if isinstance(content, list) and len(content) == 1:
-        content = content[0]
-    if is_poselib(content):
-        return parse_poselib(content, name, spec)
-    if is_mimickit(content):
-        return parse_mimickit(content, name, spec)
-    raise MotionError(
-        "Clip '{}' is a pickle, but neither of poselib nor of MimicKit. Supported: {}.".format(name, FORMATS)
-    )
+def import_motion(file: MotionFile, spec: CharacterSpec, options: RetargetOptions = AS_FOUND) -> Imported:
+    """Read a file of any format for a character.
+
+    Raises:
+        MotionError: of no known format, broken, for another character, or a pickle that would build more than data.
+    """
+    return find_importer(file).parse(file, spec, options)

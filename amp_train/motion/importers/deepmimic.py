@@ -11,8 +11,11 @@ import numpy as np
 import torch
 
 from amp_train import rotations
+from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MAX_FRAMES, MotionClip, continuous
+from amp_train.motion.importers.base import Imported, Importer, MotionFile
+from amp_train.motion.retarget import RetargetOptions
 
 _JOINTS = (
     ("abdomen", 4),
@@ -139,3 +142,14 @@ def _resample(root_pos: np.ndarray, rot: torch.Tensor, times: np.ndarray) -> Tup
     root_pos = root_pos[before] + blend[:, None] * (root_pos[before + 1] - root_pos[before])
     rot = continuous(rot)
     return root_pos, rotations.slerp(rot[before], rot[before + 1], torch.from_numpy(blend)[:, None, None])
+
+
+def _matches(file: MotionFile) -> bool:
+    return file.data[:256].lstrip()[:1] == b"{"
+
+
+def _parse(file: MotionFile, spec: CharacterSpec, options: RetargetOptions) -> Imported:
+    return Imported(parse_deepmimic(file.data, file.name))
+
+
+DEEPMIMIC = Importer("DeepMimic text", _matches, _parse)

@@ -19,6 +19,8 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, Kinematics
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MAX_FRAMES, MotionClip
+from amp_train.motion.importers.base import Imported, Importer, MotionFile
+from amp_train.motion.retarget import RetargetOptions
 
 _LOOPS = {0: "clamp", 1: "wrap"}
 _ARMS = ("right_shoulder", "right_elbow", "left_shoulder", "left_elbow")
@@ -113,3 +115,14 @@ def _arms_down_joint_rot(dof_pos: Tensor, spec: CharacterSpec) -> Tensor:
         joint_rot[:, shoulder] = rotations.quat_mul(joint_rot[:, shoulder], lift)
         joint_rot[:, elbow] = rotations.quat_mul(rotations.quat_mul(rotations.quat_conjugate(lift), about_z), lift)
     return joint_rot
+
+
+def _matches(file: MotionFile) -> bool:
+    return file.is_pickle and is_mimickit(file.pickled)
+
+
+def _parse(file: MotionFile, spec: CharacterSpec, options: RetargetOptions) -> Imported:
+    return Imported(parse_mimickit(file.pickled, file.name, spec))
+
+
+MIMICKIT = Importer("MimicKit .pkl", _matches, _parse)

@@ -14,6 +14,8 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MAX_JOINTS, MAX_NUMBERS, MotionClip
+from amp_train.motion.importers.base import Imported, Importer, MotionFile
+from amp_train.motion.retarget import RetargetOptions
 
 
 def is_poselib(content: Any) -> bool:
@@ -102,3 +104,14 @@ def _array(content: Dict[str, Any], name: str, *path: str) -> np.ndarray:
     if not np.isfinite(value).all():
         raise MotionError("poselib clip '{}': {} must be an array of finite numbers.".format(name, ".".join(path)))
     return value.astype(np.float64)
+
+
+def _matches(file: MotionFile) -> bool:
+    return file.is_pickle and is_poselib(file.pickled)
+
+
+def _parse(file: MotionFile, spec: CharacterSpec, options: RetargetOptions) -> Imported:
+    return Imported(parse_poselib(file.pickled, file.name, spec))
+
+
+POSELIB = Importer("poselib .npy (IsaacGymEnvs, ASE)", _matches, _parse)

@@ -119,7 +119,7 @@ def test_a_checkpoint_with_other_layers_is_told_which(fails, tmp_path):
 
 
 def test_a_missing_optional_package_is_named_with_what_to_install(fails, monkeypatch):
-    find_spec = "amp_train.runner.preflight.importlib.util.find_spec"
+    find_spec = "amp_train.config.validate.importlib.util.find_spec"
     monkeypatch.setattr(find_spec, lambda name: None)
     assert "pip install wandb" in fails(train, *SMALL, "wandb_activate=True")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from amp_train.cli.play_job import PlayArgs, drawn, playing_config, split_arguments, video_path
+from amp_train.cli.play import PlayArgs, path_or_reason, playing_config, split_arguments, video_path
 from amp_train.config import compose, resolve, stored_form
 from amp_train.errors import MissingPackageError
 
@@ -60,5 +60,5 @@ def test_a_machine_that_cannot_draw_says_what_to_install_and_goes_on():
     def cannot():
         raise MissingPackageError("Writing a video needs an encoder: pip install 'imageio[ffmpeg]'.")
 
-    assert drawn(lambda: Path("out.mp4")) == "out.mp4"
-    assert "pip install" in drawn(cannot)
+    assert path_or_reason(lambda: Path("out.mp4")) == "out.mp4"
+    assert "pip install" in path_or_reason(cannot)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from amp_train.cli.play_job import PlayArgs, playing_config
+from amp_train.cli.play import PlayArgs, playing_config
 from amp_train.config import compose, resolve
-from amp_train.env.random_draws import parameters_of
+from amp_train.env.randomization import parameters_of
 from amp_train.errors import ConfigError
 
 PARAMS = "task.task.randomization_params."

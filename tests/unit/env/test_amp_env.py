@@ -44,8 +44,9 @@ def config(**changes: Any) -> SimpleNamespace:
     )
     num_envs, seed = changes.pop("num_envs", NUM_ENVS), changes.pop("seed", 3)
     env.update(changes)
+    randomize = SimpleNamespace(randomize=False)
     return SimpleNamespace(
-        task=SimpleNamespace(env=SimpleNamespace(**env), task=SimpleNamespace(randomize=False)),
+        task=SimpleNamespace(name="HumanoidAMP", goal={}, env=SimpleNamespace(**env), task=randomize),
         motion=SimpleNamespace(**motion),
         character=SimpleNamespace(**character),
         sim=SimpleNamespace(name="mujoco", decimation=4),
@@ -146,7 +147,7 @@ def test_adaptive_init_learns_where_the_character_survives() -> None:
     assert fallen.nonzero().flatten().tolist() == [1]
     fallen[5] = True
     for place, rate in enumerate(starts.failure_rate):
-        assert (float(rate) < 1.0) == bool((~fallen[env._places == place]).any())
+        assert (float(rate) < 1.0) == bool((~fallen[env._bins == place]).any())
     env.reset_done()
     assert env._progress[1] == 0 and env._progress[2] == 30
 
@@ -155,14 +156,14 @@ def test_who_begins_where_the_clip_has_been_low_has_been_low_as_long() -> None:
     jump = dict(file="jump.npz", rise_height=1.0, max_low_s=2.2, num_envs=64)
     env = make_env(config(**jump))
     env.reset()
-    low = env._low_steps
+    low = env._termination.low_steps
     assert bool((low[env.state.root_pos[:, 2] >= 1.05] == 0).all()) and 35 < int(low.max()) <= 45
     env.step(hold(env))
     still_low = env.state.root_pos[:, 2] < 1.0
-    assert torch.equal(env._low_steps, torch.where(still_low, low + 1, torch.zeros_like(low)))
+    assert torch.equal(env._termination.low_steps, torch.where(still_low, low + 1, torch.zeros_like(low)))
     default = make_env(config(**jump, state_init="Default"))
     default.reset()
-    assert not bool(default._low_steps.any())
+    assert not bool(default._termination.low_steps.any())
 
 
 def test_a_fall_terminates_and_only_fallen_environments_restart() -> None:
@@ -252,11 +253,11 @@ def test_what_is_known_of_adaptive_starts_continues_bit_for_bit() -> None:
     env = adaptive_env_that_has_learned()
     rollout(env, 10)
     saved = env.get_state()
-    straight, rates, places = rollout(env, 25), env._resets.adaptive.failure_rate, env._places
+    straight, rates, bins = rollout(env, 25), env._resets.adaptive.failure_rate, env._bins
     other = make_env(config(seed=99, state_init="Adaptive", num_envs=16))
     other.set_state(saved)
     assert torch.equal(rollout(other, 25), straight)
-    assert torch.equal(other._resets.adaptive.failure_rate, rates) and torch.equal(other._places, places)
+    assert torch.equal(other._resets.adaptive.failure_rate, rates) and torch.equal(other._bins, bins)
 
 
 def test_what_is_known_of_starts_in_one_clip_is_not_taken_for_another() -> None:
@@ -264,7 +265,7 @@ def test_what_is_known_of_starts_in_one_clip_is_not_taken_for_another() -> None:
     env = make_env(config(state_init="Adaptive", num_envs=16))
     env.set_state(saved)
     rollout(env, 40)
-    assert int(env._places.max()) < len(env._resets.adaptive.failure_rate) == 13
+    assert int(env._bins.max()) < len(env._resets.adaptive.failure_rate) == 13
 
 
 def test_a_clip_that_breaks_the_rule_on_staying_low_is_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from amp_train.env.clip_low_steps import ClipLowSteps
+from amp_train.env.termination import ClipLowSteps
 
 DT_S = 0.1
 

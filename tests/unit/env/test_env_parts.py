@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.env.actions import PdActionMap
-from amp_train.env.amp_history import AmpHistory
-from amp_train.env.termination import FallDetector
+from amp_train.env.amp_observations import AmpHistory
+from amp_train.env.termination import FallDetector, Termination
 from amp_train.errors import CharacterError
 
 CPU = torch.device("cpu")
@@ -61,7 +63,7 @@ def test_standing_on_the_feet_is_no_fall(humanoid: CharacterSpec, kinematics: Ki
     state = standing(kinematics)
     assert state.contact_force is not None
     state.contact_force[:, list(humanoid.contact_body_ids), 2] = 300.0
-    assert not bool(detector(humanoid, trunk=0.6).fallen(state, LONG_AGO, NOT_LOW))
+    assert not bool(detector(humanoid, trunk=0.6).fall_cause(state, LONG_AGO, NOT_LOW))
 
 
 @pytest.mark.parametrize("axis, force", [(2, 50.0), (0, -50.0)])
@@ -73,25 +75,27 @@ def test_a_low_forbidden_contact_is_a_fall(
     hand = humanoid.body_names.index("left_hand")
     state.contact_force[0, hand, axis] = force
     # The shins of a standing character are below 0.5 m, so the contact decides.
-    assert bool(detector(humanoid).fallen(state, LONG_AGO, NOT_LOW))
-    assert not bool(detector(humanoid).fallen(state, torch.tensor([1]), NOT_LOW)), (
+    assert bool(detector(humanoid).fall_cause(state, LONG_AGO, NOT_LOW))
+    assert not bool(detector(humanoid).fall_cause(state, torch.tensor([1]), NOT_LOW)), (
         "contacts right after a reset are not judged"
     )
-    assert not bool(detector(humanoid, height=0.2).fallen(state, LONG_AGO, NOT_LOW)), "nothing forbidden is that low"
+    assert not bool(detector(humanoid, height=0.2).fall_cause(state, LONG_AGO, NOT_LOW)), (
+        "nothing forbidden is that low"
+    )
 
 
 def test_sensor_noise_is_no_contact(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
     state = standing(kinematics)
     assert state.contact_force is not None
     state.contact_force[0, 0, 2] = 0.05
-    assert not bool(detector(humanoid).fallen(state, LONG_AGO, NOT_LOW))
+    assert not bool(detector(humanoid).fall_cause(state, LONG_AGO, NOT_LOW))
 
 
 def test_a_sunken_trunk_is_a_fall_without_any_contact(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
     state = standing(kinematics, 2)
     state.body_pos[1, :, 2] -= 0.5
     rules = detector(humanoid, height=0.0, trunk=0.6)
-    assert rules.fallen(state, torch.tensor([1, 1]), NOT_LOW).tolist() == [False, True]
+    assert rules.fall_cause(state, torch.tensor([1, 1]), NOT_LOW).bool().tolist() == [False, True]
 
 
 def test_the_action_that_follows_a_pose_aims_ahead_of_it_by_what_damping_holds_back(humanoid: CharacterSpec) -> None:
@@ -122,7 +126,7 @@ def test_who_stays_low_for_longer_than_the_clip_does_has_fallen(
     for height in (low, low, low, high, low, low, low, low):
         state.root_pos[1, 2] = height
         steps = rules.low_steps(state, steps)
-        ended.append(rules.fallen(state, torch.tensor([9, 9]), steps).tolist())
+        ended.append(rules.fall_cause(state, torch.tensor([9, 9]), steps).bool().tolist())
     assert ended == [[False, False]] * 7 + [[False, True]]
 
 
@@ -138,3 +142,41 @@ def test_a_torque_limit_holds_for_all_axes_of_its_joint_and_no_other(humanoid: C
     hip = humanoid.dof_offsets[humanoid.joint_names.index("left_hip")]
     changed = humanoid.with_torque_limits({"left_hip": 200.0}).dof_effort != humanoid.dof_effort
     assert changed.nonzero().flatten().tolist() == [hip, hip + 1, hip + 2]
+
+
+def test_the_cause_is_the_body_that_sank_else_the_lowest_that_touches(
+    humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
+    state, names = standing(kinematics, 5), humanoid.body_names
+    rules = FallDetector(humanoid, 0.5, 0.7 * state.body_pos[0, :, 2] * trunk_of(humanoid), CPU, 0.5, max_low_steps=3)
+    assert state.contact_force is not None
+    state.contact_force[:4, names.index("left_hand"), 2] = 5.0
+    state.contact_force[1, names.index("right_shin"), 0] = -5.0  # lower than the hand
+    state.body_pos[2, names.index("head"), 2] *= 0.5  # before any touch
+    state.body_pos[2, names.index("torso"), 2] *= 0.6  # less deep
+    steps, progress = torch.tensor([9, 0, 0, 0, 9]), torch.tensor([5, 5, 5, 1, 5])
+    causes = rules.fall_cause(state, progress, steps)
+    said = [rules.cause_names[cause] for cause in causes.tolist()]
+    assert said == ["left_hand touched", "right_shin touched", "head sank", "", "stayed low"]
+
+
+def trunk_of(spec: CharacterSpec) -> torch.Tensor:
+    return torch.tensor([float(name in ("pelvis", "torso", "head")) for name in spec.body_names])
+
+
+def test_diverged_physics_is_named_first_and_a_fall_before_the_task(
+    humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
+    state = standing(kinematics, 4)
+    state.body_pos[:2, :, 2] -= 0.5
+    falls = FallDetector(humanoid, 0.0, 0.6 * trunk_of(humanoid), CPU, task_failure="lost")
+    diverged, task_failed = torch.tensor([True, False, False, False]), torch.tensor([False, True, True, False])
+    task: Any = SimpleNamespace(forgives=lambda state, fallen: None, failed=lambda state: task_failed)
+    for early, says in ((True, ["diverged", "head sank", "lost", ""]), (False, ["diverged", "lost", "lost", ""])):
+        rules = Termination(falls, early, 4, CPU)
+        said = [rules.cause_names[cause] for cause in rules.cause(state, torch.full((4,), 9), diverged, task).tolist()]
+        assert [text.replace("pelvis", "head").replace("torso", "head") for text in said] == says
+    rules = Termination(falls, True, 4, CPU)
+    task.forgives = lambda state, fallen: fallen & torch.tensor([True, True, False, False])
+    said = [rules.cause_names[cause] for cause in rules.cause(state, torch.full((4,), 9), diverged, task).tolist()]
+    assert said == ["diverged", "lost", "lost", ""]

@@ -1,63 +1,26 @@
 """On a GPU a step and its resets never wait for the device; here that is seen in the operations they are made of."""
 
 from types import SimpleNamespace
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import pytest
 import torch
 from no_waiting import NoWaiting
-from torch import Tensor
+from still_simulator import StillSimulator
 
-from amp_train.character import CharacterSpec, CharacterState, Kinematics, load_character
+from amp_train.character import load_character
 from amp_train.config import compose
 from amp_train.env import AmpEnv
 from amp_train.motion import MotionLibrary, load_motion
-from amp_train.sim import Simulator
+from amp_train.paths import CONF_DIR
 
+TASK_NAMES = [path.stem for path in sorted((CONF_DIR / "task").glob("*.yaml"))]
 NUM_ENVS, LINKS = 12, ("right_hand", "left_hand", "right_foot", "left_foot")
 
 
-class StillSimulator(Simulator):
-    """Characters that stay as they were set, by operations that a GPU does by itself."""
-
-    def __init__(self, spec: CharacterSpec, num_envs: int, masked: bool) -> None:
-        self.spec, self.num_envs, self.device, self.masked_resets = spec, num_envs, torch.device("cpu"), masked
-        self.physics_dt_s, self.control_dt_s = 1.0 / 120.0, 1.0 / 30.0
-        self._state = Kinematics(spec).default_state(num_envs)
-        self._state.contact_force = torch.zeros(num_envs, spec.num_bodies, 3)
-
-    def step(self, pd_target: Tensor) -> None:
-        pass
-
-    def state(self) -> CharacterState:
-        return self._state
-
-    def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
-        for name, rows in state.tensors().items():
-            setattr(self._state, name, getattr(self._state, name).index_copy(0, env_ids, rows))
-
-    def set_state_where(self, chosen: Tensor, state: CharacterState) -> None:
-        for name, rows in state.tensors().items():
-            mask = chosen.view((-1,) + (1,) * (rows.dim() - 1))
-            setattr(self._state, name, torch.where(mask, rows, getattr(self._state, name)))
-
-    def diverged(self) -> Tensor:
-        return self._state.dof_vel.isnan().any(-1)
-
-    def get_full_state(self) -> Dict[str, Tensor]:
-        return {}
-
-    def set_full_state(self, full_state: Dict[str, Tensor]) -> None:
-        pass
-
-    def parameters(self) -> Dict[str, Tensor]:
-        return {"mass": self.spec.body_mass, "lower": self.spec.dof_lower, "upper": self.spec.dof_upper}
-
-    def set_parameters(self, chosen: Tensor, values: Dict[str, Tensor]) -> None:
-        pass
-
-
-def make(masked: bool, state_init: str, randomize: bool = False) -> AmpEnv:
+def make(
+    masked: bool, state_init: str, randomize: bool = False, task_name: str = "HumanoidAMP", goal: Optional[Dict] = None
+) -> AmpEnv:
     env = dict(
         episode_length=5, num_amp_obs_steps=3, local_root_obs=True, state_init=state_init, hybrid_init_prob=0.5,
         early_termination=True, termination_height=0.5, fall_height_ratio=0.7,
@@ -68,7 +31,7 @@ def make(masked: bool, state_init: str, randomize: bool = False) -> AmpEnv:
     ]
     randomization = compose(["task.task.randomization_params." + key for key in null + ["frequency=1"]]).task.task
     randomization.randomize = randomize
-    task: Any = SimpleNamespace(env=SimpleNamespace(**env), task=randomization)
+    task: Any = SimpleNamespace(name=task_name, goal=goal or {}, env=SimpleNamespace(**env), task=randomization)
     motion = SimpleNamespace(termination_height=None, state_init=None, rise_height=0.5, max_low_s=1.0)
     cfg = SimpleNamespace(task=task, motion=motion, character=SimpleNamespace(fall_bodies=["pelvis", "torso"]))
     cfg.sim = SimpleNamespace(name="mujoco")
@@ -91,6 +54,17 @@ def test_steps_resets_and_demonstrations_never_wait_for_the_device(state_init: s
             env.reset_done()
             env.fetch_amp_obs_demo(5)
     assert bool((env._progress < 5).all())
+
+
+@pytest.mark.parametrize("task_name", [name for name in TASK_NAMES if name != "HumanoidAMP"])
+def test_no_task_waits_for_the_device(task_name: str) -> None:
+    env = make(True, "Hybrid", task_name=task_name)
+    env.reset()
+    with NoWaiting():
+        for _ in range(7):
+            env.step(torch.zeros(NUM_ENVS, env.num_actions))
+            env.reset_done()
+            env.fetch_action_demo(5)
 
 
 def test_the_check_sees_what_waits() -> None:

@@ -6,8 +6,16 @@ from typing import Any, Dict, List
 import pytest
 import torch
 
-from amp_train.env.random_draws import Noise, Source, drawn, schedule_share, scheduled
-from amp_train.env.randomization import Randomization, bucketed, chosen_parameters
+from amp_train.env.randomization import (
+    Noise,
+    Randomization,
+    Source,
+    bucketed,
+    chosen_parameters,
+    sample_of,
+    schedule_share,
+    scheduled,
+)
 from amp_train.errors import ConfigError
 
 NUM_ENVS = 4
@@ -69,20 +77,20 @@ def all_done() -> torch.Tensor:
 
 
 def test_a_gaussian_range_is_mean_and_standard_deviation() -> None:
-    sample = drawn("gaussian", [2.0, 0.5], (200, 200), source())
+    sample = sample_of("gaussian", [2.0, 0.5], (200, 200), source())
     # 40,000 numbers: the mean is known to 0.5 / 200 = 0.0025, the deviation to 0.7 of that; 4 times as much.
     assert float(sample.mean()) == pytest.approx(2.0, abs=0.01)
     assert float(sample.std()) == pytest.approx(0.5, abs=0.007)
 
 
 def test_a_uniform_range_is_least_and_largest() -> None:
-    sample = drawn("uniform", [0.5, 1.5], (200, 200), source())
+    sample = sample_of("uniform", [0.5, 1.5], (200, 200), source())
     assert 0.5 <= float(sample.min()) < 0.501 and 1.499 < float(sample.max()) <= 1.5
     assert float(sample.mean()) == pytest.approx(1.0, abs=0.006)
 
 
 def test_a_loguniform_draw_lies_as_often_below_as_above_the_geometric_mean() -> None:
-    sample = drawn("loguniform", [0.1, 10.0], (200, 200), source())
+    sample = sample_of("loguniform", [0.1, 10.0], (200, 200), source())
     assert 0.1 <= float(sample.min()) and float(sample.max()) <= 10.001
     assert float((sample < 1.0).float().mean()) == pytest.approx(0.5, abs=0.01)
 
@@ -186,10 +194,10 @@ def test_no_mass_is_negative_and_no_limit_crosses_the_other() -> None:
 
 def test_a_reset_renews_what_the_policy_sees_of_the_episodes_that_began_only() -> None:
     drawing = randomization(FakeSimulator(), observations=draw(1.0, 2.0, operation="additive"))
-    seen = drawing.shown(torch.zeros(NUM_ENVS, 3)).clone()
+    seen = drawing.noisy_obs(torch.zeros(NUM_ENVS, 3)).clone()
     begun = torch.tensor([True, False, False, False])
     drawing.begin(begun)
-    again = drawing.shown_after_reset(torch.zeros(NUM_ENVS, 3), begun)
+    again = drawing.noisy_obs_after_reset(torch.zeros(NUM_ENVS, 3), begun)
     assert (again != seen).any(1).tolist() == begun.tolist()
     assert bool((again >= 1.0).all())
 

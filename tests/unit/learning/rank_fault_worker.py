@@ -4,19 +4,10 @@ import os
 import signal
 import sys
 import time
-import types
-from pathlib import Path
 
 import torch
 
-import amp_train
-
-# The package's own __init__ loads rl_games, which takes seconds and has no part in this.
-package = types.ModuleType("amp_train.learning")
-package.__path__ = [str(Path(amp_train.__file__).parent / "learning")]
-sys.modules[package.__name__] = package
-
-from amp_train.distributed.ranks import JoinedRanks, RankLostError  # noqa: E402
+from amp_train.distributed.ranks import JoinedRanks, RankLostError
 
 
 def main(fault: str, timeout_s: float, join_timeout_s: float = 100.0) -> int:

@@ -26,7 +26,7 @@ def basics(ranks: Ranks) -> Dict[str, Any]:
     rows = torch.arange(8.0).view(4, 2) * (1 + ranks.rank)
     moments = ranks.joined_moments(4, rows.mean(0), rows.var(0, unbiased=False))
     called = []
-    answer = ranks.first_does(lambda: called.append(ranks.rank) or {"folder": "runs/x"})
+    answer = ranks.run_on_rank0(lambda: called.append(ranks.rank) or {"folder": "runs/x"})
     return {
         "average": (first, second),
         "broadcast": told,
@@ -34,7 +34,7 @@ def basics(ranks: Ranks) -> Dict[str, Any]:
         "moments": moments,
         "sum": ranks.sum([1.0, 0.5 + ranks.rank]),
         "agree": [ranks.agree(None), ranks.agree("SIGTERM" if ranks.rank == 1 else None), ranks.agree(str(ranks.rank))],
-        "first_does": (answer, called),
+        "run_on_rank0": (answer, called),
         "error": error_of_the_first(ranks),
     }
 
@@ -44,7 +44,7 @@ def error_of_the_first(ranks: Ranks) -> str:
         raise ConfigError("no such folder")
 
     try:
-        ranks.first_does(fail)
+        ranks.run_on_rank0(fail)
     except UserError as error:
         return str(error)
     return ""
@@ -52,15 +52,15 @@ def error_of_the_first(ranks: Ranks) -> str:
 
 def one_step(agent: AMPAgent, rollout: Dict[str, Any], demos: torch.Tensor) -> Dict[str, Any]:
     """Make one update with a whole rollout as the only minibatch, and given demonstrations."""
-    agent.streams._demo.sample = lambda n: demos[:n].clone()  # type: ignore[method-assign]
+    agent.discriminator.sample_demos = lambda n: demos[:n].clone()  # type: ignore[method-assign]
     agent.set_train()
     agent.prepare_dataset({name: value.clone() for name, value in rollout.items()})
-    agent.train_actor_critic(agent.dataset[0])
+    kl = agent.update(agent.dataset[0])
     return {
         "gradients": {n: p.grad.clone() for n, p in agent.model.named_parameters() if p.grad is not None},
         "state": {n: v.clone() for n, v in agent.model.state_dict().items()},
-        "amp_mean": agent.streams.normalizer.running_mean.clone(),
-        "kl": agent.train_result[3].clone(),
+        "amp_mean": agent.discriminator.normalizer.running_mean.clone(),
+        "kl": kl.clone(),
     }
 
 
@@ -75,10 +75,10 @@ def joined_update(ranks: Ranks, folder: Path) -> Dict[str, Any]:
     env = PointMassVecEnv(ENVS, seed=100 + ranks.rank)
     agent = make_agent(folder / "joined", env, ranks=ranks, **ONE_MINIBATCH)
     agent.init_tensors()
-    agent.start_alike()
+    agent.broadcast_initial_state()
     agent.obs = agent.env_reset()
     before = {n: v.clone() for n, v in agent.model.state_dict().items()}
-    rollout, demos = rollout_of(agent), agent.streams._demo.sample(ENVS * HORIZON)
+    rollout, demos = rollout_of(agent), agent.discriminator.sample_demos(ENVS * HORIZON)
     torch.save((rollout, demos), folder / "rollout{}.pt".format(ranks.rank))
     result = {"joined": one_step(agent, rollout, demos)}
     ranks.wait()
@@ -103,7 +103,7 @@ def trained(ranks: Ranks, folder: Path, **config: Any) -> Dict[str, Any]:
     return {
         "model": {n: v.clone() for n, v in agent.model.state_dict().items()},
         "optimizer": optimizer,
-        "amp": {n: v.clone() for n, v in agent.streams.normalizer.state_dict().items()},
+        "amp": {n: v.clone() for n, v in agent.discriminator.normalizer.state_dict().items()},
         "lr": agent.last_lr,
         "group_lr": [group["lr"] for group in agent.optimizer.param_groups],
         "frame": agent.frame,
@@ -114,7 +114,7 @@ def trained(ranks: Ranks, folder: Path, **config: Any) -> Dict[str, Any]:
         "own_games": (int(agent.game_rewards.current_size), agent.game_rewards.mean.item()),
         "frames_told": list(env.train_info_frames),
         "epoch_stats": dict(agent.epoch_stats),
-        "replay": agent.streams._replay.state_dict()["rows"].clone(),
+        "replay": agent.discriminator.state_dict()["replay"]["rows"].clone(),
         "has_writer": agent.writer is not None,
     }
 

@@ -39,7 +39,7 @@ def test_a_restored_agent_acts_values_and_judges_identically(trained, tmp_path):
     restored.restore(path)
     before, after = outputs(trained, obs), outputs(restored, obs)
     assert torch.equal(before["mus"], after["mus"]) and torch.equal(before["values"], after["values"])
-    assert torch.equal(trained._style_reward(amp_obs), restored._style_reward(amp_obs))
+    assert torch.equal(trained.discriminator.style_reward(amp_obs), restored.discriminator.style_reward(amp_obs))
 
 
 def test_a_restored_agent_continues_where_it_stopped(trained, tmp_path):
@@ -114,7 +114,7 @@ def test_a_checkpoint_without_amp_statistics_still_loads(trained, tmp_path, capl
     torch.save(checkpoint, path)
     agent = make_agent(tmp_path)
     agent.restore(path)
-    assert agent.streams.normalizer.count.item() == 1
+    assert agent.discriminator.normalizer.count.item() == 1
     assert "amp_input_mean_std" in caplog.text
 
 

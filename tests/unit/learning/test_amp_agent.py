@@ -4,14 +4,14 @@ import copy
 
 import pytest
 import torch
-from fake_env import PointMassVecEnv
+from fake_env import PointMassVecEnv, RandomVecEnv
 from make_agent import CONFIG, NETWORK, make_agent, make_params
 from no_waiting import NoWaiting
 from rl_games.common.algo_observer import DefaultAlgoObserver
 
 from amp_train.errors import ConfigError
 from amp_train.learning import AMPAgent
-from amp_train.learning.style_reward import style_reward
+from amp_train.learning.discriminator import style_reward
 
 BATCH = CONFIG["num_actors"] * CONFIG["horizon_length"]
 AMP_ROWS = BATCH // CONFIG["minibatch_size"] * CONFIG["amp_minibatch_size"]
@@ -60,9 +60,8 @@ def test_acting_never_waits_for_the_device(tmp_path, monkeypatch):
     agent.set_eval()
     games = []
     monkeypatch.setattr(agent, "_keep_finished", games.append)
-    monkeypatch.setattr(agent, "_with_returns", dict)  # once a rollout, it may
     with torch.no_grad(), NoWaiting():
-        agent.play_steps()
+        agent.act()
     assert games[0][:, 0].sum() > 0
 
 
@@ -113,11 +112,37 @@ def test_an_epoch_leaves_plain_statistics(tmp_path):
     agent.train_epoch()
     expected = {
         "disc_loss", "disc_grad_penalty", "disc_logit_loss", "disc_agent_acc", "disc_demo_acc", "disc_agent_logit",
-        "disc_demo_logit", "style_reward_mean", "style_reward_std", "kl", "lr", "a_loss", "c_loss", "b_loss", "entropy",
+        "disc_demo_logit", "style_reward_mean", "style_reward_std", "task_reward_mean",
+        "kl", "lr", "a_loss", "c_loss", "b_loss", "entropy",
         "clip_frac",
     }  # fmt: skip
     assert set(agent.epoch_stats) == expected
     assert all(type(value) is float for value in agent.epoch_stats.values())
+
+
+def test_task_and_style_reward_are_told_apart_and_unweighted(tmp_path):
+    class Paid(PointMassVecEnv):
+        def step(self, actions):
+            obs, _, dones, infos = super().step(actions)
+            return obs, 0.25 * self.steps.float(), dones, infos
+
+    env = Paid(CONFIG["num_actors"], episode_length=1000, max_speed=1e9)  # steps 1 to 8 of one episode
+    agent = begin(make_agent(tmp_path, env, task_reward_w=0.3, disc_reward_w=0.7))
+    agent.train_epoch()
+    assert agent.epoch_stats["task_reward_mean"] == pytest.approx(0.25 * 4.5)
+    assert agent.tagged_stats()["info/task_reward_mean"] == agent.epoch_stats["task_reward_mean"]
+    style = agent.epoch_stats["style_reward_mean"]
+    returns = agent.rollout["returns"] - agent.rollout["values"]
+    assert style > 0.0 and bool(torch.isfinite(returns).all())
+
+
+def test_policy_and_discriminator_may_see_observations_of_any_two_sizes(tmp_path):
+    env = RandomVecEnv(CONFIG["num_actors"], obs_dim=7, action_dim=3, amp_obs_dim=10)
+    env.fetch_action_demo = lambda n: (torch.randn(n, 7), torch.rand(n, 3))
+    agent = make_agent(tmp_path, env, warm_start_steps=1, max_epochs=2)
+    agent.train()
+    assert agent.bare_model.running_mean_std.running_mean.shape == (7,)
+    assert agent.discriminator.normalizer.running_mean.shape == (10,)
 
 
 def test_observation_statistics_take_a_rollout_in_once(tmp_path):
@@ -137,7 +162,7 @@ def test_amp_statistics_move_once_an_epoch_on_all_three_streams(tmp_path):
     agent = begin(make_agent(tmp_path, mini_epochs=3))
     for _ in range(2):
         agent.train_epoch()
-    assert agent.streams.normalizer.count.item() == 1 + 2 * 3 * AMP_ROWS
+    assert agent.discriminator.normalizer.count.item() == 1 + 2 * 3 * AMP_ROWS
 
 
 def test_the_first_minibatch_sees_the_policy_that_acted(tmp_path):
@@ -160,7 +185,7 @@ def test_a_rollout_is_replayed_from_the_next_epoch_on(tmp_path):
     env = RecordingEnv(CONFIG["num_actors"])
     agent = begin(make_agent(tmp_path, env))
     agent.train_epoch()
-    replayed = agent.streams._replay.state_dict()["rows"]
+    replayed = agent.discriminator.state_dict()["replay"]["rows"]
     assert sorted(replayed[:, 0].tolist()) == sorted(torch.stack(env.amp_obs)[..., 0].flatten().tolist())
 
 
@@ -231,7 +256,7 @@ def ppo_loss_of(agent, mu=1.5, old_mu=1.5):
         "returns": 3.0 * one.unsqueeze(-1),
     }
     result = {"prev_neglogp": one, "values": one.unsqueeze(-1), "entropy": 2.0 * one, "mus": mus, "sigmas": sigma}
-    loss, parts = agent._ppo_loss(result, minibatch)
+    loss, parts = agent.ppo_loss(result, minibatch)
     return loss, parts, torch.autograd.grad(loss, mus)[0]
 
 
@@ -264,8 +289,10 @@ def test_advantages_are_clipped_on_request(tmp_path):
 
 def test_minibatch_results_hold_no_graph(tmp_path):
     agent = begin(make_agent(tmp_path))
+    kls, update = [], agent.update
+    agent.update = lambda minibatch: kls.append(update(minibatch)) or kls[-1]
     agent.train_epoch()
-    assert not any(isinstance(value, torch.Tensor) and value.requires_grad for value in agent.train_result)
+    assert kls and not any(kl.requires_grad for kl in kls)
 
 
 def test_time_limits_are_never_bootstrapped_twice(tmp_path):

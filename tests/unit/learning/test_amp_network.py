@@ -8,6 +8,7 @@ from make_agent import NETWORK
 
 from amp_train.errors import ConfigError
 from amp_train.learning import AMPBuilder
+from amp_train.learning.models import check_network_params
 
 
 def build(network=None, amp_input_shape=(6,), **kwargs):
@@ -123,7 +124,7 @@ def test_the_policy_is_not_multiplied_in_tf32():
 )
 def test_networks_that_amp_cannot_train_are_refused(path, value, says):
     with pytest.raises(ConfigError, match=says):
-        build(changed(path, value))
+        check_network_params(changed(path, value))
 
 
 def test_a_missing_amp_observation_shape_is_refused():

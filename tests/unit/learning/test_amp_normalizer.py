@@ -3,7 +3,7 @@
 import torch
 from rl_games.algos_torch.running_mean_std import RunningMeanStd
 
-from amp_train.learning.normalizer import AmpObsNormalizer, take_in
+from amp_train.learning.normalizers import AmpObsNormalizer, update_running_stats
 
 
 def test_statistics_equal_those_of_all_rows_together():
@@ -37,7 +37,7 @@ def test_it_agrees_with_rl_games_running_mean_std():
 def test_rows_counted_twice_weigh_as_rows_taken_in_twice():
     rows = 3.0 + torch.randn(64, 3)
     once, twice = RunningMeanStd((3,)), RunningMeanStd((3,))
-    take_in(once, rows, times=2)
+    update_running_stats(once, rows, times=2)
     for _ in range(2):
         twice.train()
         twice(rows)

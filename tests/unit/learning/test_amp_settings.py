@@ -6,8 +6,8 @@ import pytest
 from make_agent import CONFIG, NETWORK
 
 from amp_train.errors import ConfigError
-from amp_train.learning import check_batch_sizes
-from amp_train.learning.settings import AmpSettings, _nearest_divisor, check_params
+from amp_train.learning import check_batch_sizes, check_params
+from amp_train.learning.settings import AmpSettings, _nearest_divisor
 
 
 def config(**changes):
@@ -32,7 +32,6 @@ def test_numbers_that_yaml_read_as_text_are_numbers():
         ("disc_coef", -1, "must not be negative"),
         ("amp_batch_size", 0, "at least 1"),
         ("amp_replay_keep_prob", 1.5, "0 to 1"),
-        ("disc_loss", "bcee", "Did you mean 'bce'"),
         ("disc_grad_penalty", "steep", "must be a number"),
         ("disc_learning_rate", 0.0, "positive"),
         ("advantage_clip", -4, "positive"),
@@ -41,6 +40,19 @@ def test_numbers_that_yaml_read_as_text_are_numbers():
 def test_values_that_cannot_be_are_refused(key, value, says):
     with pytest.raises(ConfigError, match=says):
         AmpSettings.from_config(config(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("disc_loss", "bcee", "Did you mean 'bce'"),
+        ("discriminator", "amq", "Did you mean 'amp'"),
+        ("discriminator_settings", {"tau": 1}, "Unknown key of discriminator_settings 'tau'"),
+    ],
+)
+def test_what_the_discriminator_does_not_know_is_refused(key, value, says):
+    with pytest.raises(ConfigError, match=says):
+        check_params({"config": config(**{key: value}), "network": copy.deepcopy(NETWORK)})
 
 
 def test_a_batch_of_whole_minibatches_is_accepted():
@@ -60,7 +72,12 @@ def test_more_discriminator_rows_than_a_minibatch_has_are_refused():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("central_value_config", {"network": {}}), ("normalize_rms_advantage", True), ("max_steps", 1000)],
+    [
+        ("central_value_config", {"network": {}}),
+        ("normalize_rms_advantage", True),
+        ("max_steps", 1000),
+        ("use_diagnostics", True),
+    ],
 )
 def test_features_that_do_not_go_with_amp_are_refused(key, value):
     params = {"config": config(**{key: value}), "network": copy.deepcopy(NETWORK)}

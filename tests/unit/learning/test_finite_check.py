@@ -67,23 +67,23 @@ def test_all_checkpoints_stay_finite(agent, tmp_path):
 
 
 def test_the_first_loss_that_breaks_is_named_with_its_minibatch(agent, tmp_path, monkeypatch):
-    agent._ppo_loss_of, calls = agent._ppo_loss, [0]
+    loss_of, calls = agent.ppo_loss, [0]
 
     def broken(result, minibatch):
-        loss, parts = agent._ppo_loss_of(result, minibatch)
+        loss, parts = loss_of(result, minibatch)
         calls[0] += 1
         if calls[0] == 2:
             parts["b_loss"] = parts["b_loss"] * float("inf")
             loss = loss + parts["b_loss"]
         return loss, parts
 
-    monkeypatch.setattr(agent, "_ppo_loss", broken)
+    monkeypatch.setattr(agent, "ppo_loss", broken)
     with pytest.raises(UpdateError, match="b_loss in minibatch 2 of {}".format(MINIBATCHES)):
         agent.train()
 
 
 def test_statistics_are_looked_at_too(agent):
-    break_in(agent, 1, lambda: agent.streams.normalizer.running_mean.fill_(float("nan")))
+    break_in(agent, 1, lambda: agent.discriminator.normalizer.running_mean.fill_(float("nan")))
     with pytest.raises(UpdateError, match="amp_input_mean_std.running_mean"):
         agent.train()
 

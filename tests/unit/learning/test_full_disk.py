@@ -11,14 +11,14 @@ from amp_train.checkpoint import atomic
 from amp_train.checkpoint.save_faults import MAX_IN_A_ROW
 from amp_train.checkpoint.store import newest_valid
 from amp_train.errors import SaveError
-from amp_train.learning import save_schedule
+from amp_train.learning import training_loop
 from amp_train.telemetry.event_file import event_file_instead_of
 
 
 @pytest.fixture(autouse=True)
 def _saves_are_never_put_off(monkeypatch):
     """As they would be on a busy machine, where one takes long."""
-    monkeypatch.setattr(save_schedule, "NEGLIGIBLE_S", float("inf"))
+    monkeypatch.setattr(training_loop, "NEGLIGIBLE_S", float("inf"))
 
 
 def agent_on(folder, **config):
@@ -30,13 +30,13 @@ def agent_on(folder, **config):
 
 def at_iteration(agent, actions):
     """Do something before the saves of an iteration, by its number."""
-    keep_best = agent._keep_best
+    keep_best = agent.loop._keep_best
 
-    def then_keep_best(epoch_num, has_games):
-        actions.get(epoch_num, lambda: None)()
-        keep_best(epoch_num, has_games)
+    def then_keep_best(has_games):
+        actions.get(agent.epoch_num, lambda: None)()
+        keep_best(has_games)
 
-    agent._keep_best = then_keep_best
+    agent.loop._keep_best = then_keep_best
 
 
 def checkpoint_of(folder):
@@ -117,7 +117,7 @@ def test_a_best_policy_that_could_not_be_saved_is_saved_later(tmp_path, monkeypa
     agent = agent_on(tmp_path, max_epochs=4, save_best_after=1)
     agent.save_freq = 0
     refuse(monkeypatch, lambda target: "last_" not in target and agent.epoch_num < 4)
-    monkeypatch.setattr(agent, "_episode_means", lambda: {"rewards": 1.0})
+    monkeypatch.setattr(agent.loop, "_episode_means", lambda: {"rewards": 1.0})
     agent.mean_rewards = 1.0
     agent.train()
     assert caplog.text.count("best policy") == 1  # not in every iteration

@@ -5,7 +5,7 @@ import torch
 from torch import nn, optim
 
 from amp_train.errors import CheckpointError
-from amp_train.learning.optimizer import fit_optimizer_state
+from amp_train.learning.rl_games_ppo import fit_optimizer_state
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_it_continues_with_model_statistics_and_moments(agent, path, checkpoint)
     agent.restore(path)
     for name, value in agent.model.state_dict().items():
         assert torch.equal(value, checkpoint["model"][name]), name
-    assert agent.streams.normalizer.running_var[0].item() == 4.0
+    assert agent.discriminator.normalizer.running_var[0].item() == 4.0
     assert (agent.epoch_num, agent.frame, agent.last_mean_rewards) == (5, 327680, 271.5)
 
     named = dict(agent.model.named_parameters())

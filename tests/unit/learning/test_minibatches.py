@@ -2,13 +2,13 @@
 
 import torch
 
-from amp_train.learning.minibatches import ShuffledMinibatches
+from amp_train.learning.buffers import ShuffledMinibatches
 
 
 def make(batch=12, minibatch=4, amp_minibatch=3):
     dataset = ShuffledMinibatches(batch, minibatch, amp_minibatch, "cpu")
     ids = torch.arange(batch)
-    rollout = {"obs": ids.unsqueeze(-1).float(), "returns": 10 * ids, "amp_obs": 100 * ids, "rnn_states": None}
+    rollout = {"obs": ids.unsqueeze(-1).float(), "returns": 10 * ids, "disc_obs": 100 * ids, "rnn_states": None}
     dataset.update_values_dict(rollout)
     return dataset
 
@@ -30,11 +30,11 @@ def test_the_order_changes_from_mini_epoch_to_mini_epoch():
 def test_rows_of_all_tensors_belong_together():
     for minibatch in mini_epoch(make()):
         assert torch.equal(minibatch["returns"], 10 * minibatch["obs"].squeeze(-1).long())
-        assert torch.equal(minibatch["amp_obs"], 10 * minibatch["returns"][:3])
+        assert torch.equal(minibatch["disc_obs"], 10 * minibatch["returns"][:3])
 
 
 def test_values_that_are_no_tensors_are_left_out():
-    assert set(make()[0]) == {"obs", "returns", "amp_obs"}
+    assert set(make()[0]) == {"obs", "returns", "disc_obs"}
 
 
 def test_the_rollout_is_released_on_request():

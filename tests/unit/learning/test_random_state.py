@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from amp_train.learning.random_state import random_state, set_random_state
+from amp_train.learning.training_state import random_state, set_random_state
 
 DRAWS = {
     "python": random.random,

@@ -8,7 +8,7 @@ from launch_ranks import start_ranks, wait_for
 from make_agent import CONFIG
 
 from amp_train.distributed.ranks import ALONE
-from amp_train.learning.rollout_statistics import standardized
+from amp_train.learning.ppo_math import standardized
 
 WORKER = Path(__file__).with_name("rank_worker.py")
 BATCH = CONFIG["num_actors"] * CONFIG["horizon_length"]
@@ -55,7 +55,10 @@ def test_a_reason_to_stop_of_one_rank_is_everyones_and_the_lowest_rank_speaks(bo
 
 
 def test_what_the_first_rank_does_alone_is_done_once_and_known_to_all(both):
-    assert [rank["basics"]["first_does"] for rank in both] == [({"folder": "runs/x"}, [0]), ({"folder": "runs/x"}, [])]
+    assert [rank["basics"]["run_on_rank0"] for rank in both] == [
+        ({"folder": "runs/x"}, [0]),
+        ({"folder": "runs/x"}, []),
+    ]
     assert [rank["basics"]["error"] for rank in both] == ["no such folder"] * 2
 
 
@@ -137,6 +140,6 @@ def test_one_process_needs_no_others():
     with ALONE as ranks:
         assert ranks.joined_moments(3, rows, rows) == (3, rows, rows)
         assert (ranks.agree(None), ranks.agree("x"), ranks.sum([1, 2.5])) == (None, "x", [1.0, 2.5])
-        assert ranks.first_does(lambda: 7) == 7
+        assert ranks.run_on_rank0(lambda: 7) == 7
     # (x - 3) / sqrt(14 / 2)
     torch.testing.assert_close(standardized(rows), (rows - 3.0) / 7.0**0.5, rtol=1e-6, atol=1e-7)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amp_train.errors import ConfigError
-from amp_train.learning.replay_buffer import ReplayBuffer
+from amp_train.learning.buffers import ReplayBuffer
 
 
 def rows(first, count):

@@ -1,6 +1,6 @@
 """When a checkpoint is due."""
 
-from amp_train.learning.save_schedule import SaveSchedule
+from amp_train.learning.training_loop import SaveSchedule
 
 
 class Clock:
@@ -36,7 +36,7 @@ def test_nothing_is_due_where_both_are_off():
     assert saves(0, 0, iteration_s=50.0, cost_s=0.05, iterations=100) == []
 
 
-def test_dear_saves_are_put_off_until_they_are_a_hundredth_of_the_time():
+def test_expensive_saves_are_put_off_until_they_are_a_hundredth_of_the_time():
     # Due after every 50 iterations of 0.2 s, but 1 s each: at most one in 100 s, which is 500 iterations.
     saved = saves(50, 0, iteration_s=0.2, cost_s=1.0, iterations=3000)
     gaps = [after - before for before, after in zip(saved, saved[1:])]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amp_train.learning import style_reward
-from amp_train.learning.style_reward import combine_rewards, lsgan_style_reward
+from amp_train.learning.discriminator import combine_rewards, lsgan_style_reward
 
 
 def test_style_reward_equals_the_formula_of_isaacgymenvs():

@@ -83,8 +83,8 @@ def test_half_and_half_is_the_whole_bit_for_bit(uninterrupted, half, tmp_path):
 COMPONENTS = [
     "counters.frame", "schedule", "rollout.obs", "rollout.current_rewards",
     "rollout.current_shaped_rewards", "rollout.current_lengths", "meters.game_rewards", "meters.game_shaped_rewards",
-    "meters.game_lengths", "parts.streams.replay", "parts.streams.replay.next", "parts.streams.demo",
-    "parts.streams.demo.next", "environment.vel", "environment.steps", "environment.generator",
+    "meters.game_lengths", "parts.discriminator.replay", "parts.discriminator.replay.next", "parts.discriminator.demo",
+    "parts.discriminator.demo.next", "environment.vel", "environment.steps", "environment.generator",
     "random.torch",
 ]  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_what_is_stored_is_whole_and_lacks_nothing_of_the_state(half):
     checkpoint, damaged = newest_valid(half / "toy" / "nn")
     assert damaged == [] and checkpoint.iteration == HALF and checkpoint.ranks == 1
     state = load_state(checkpoint.state())
-    assert len(state["parts"]["streams"]["replay"]["rows"]) == SETTINGS["amp_replay_buffer_size"]
+    assert len(state["parts"]["discriminator"]["replay"]["rows"]) == SETTINGS["amp_replay_buffer_size"]
     torch.load(checkpoint.policy, weights_only=True)
     torch.load(checkpoint.state(), weights_only=True)
 

@@ -37,10 +37,10 @@ def test_a_mimickit_number_of_hundreds_of_digits(humanoid: CharacterSpec, tmp_pa
         load_clip(_pickled(tmp_path, {"fps": 30, "loop_mode": 0, "frames": frames}), humanoid)
 
 
-def test_a_bvh_file_is_named_as_what_it_is(tmp_path: Path) -> None:
-    (tmp_path / "clip.bvh").write_text("HIERARCHY\nROOT Hips\n{\n}\nMOTION\nFrames: 0\n")
-    with pytest.raises(MotionError, match="is a BVH file, which must be retargeted .* Supported: "):
-        load_clip(tmp_path / "clip.bvh")
+def test_an_fbx_file_is_named_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "clip.fbx").write_bytes(b"Kaydara FBX Binary  \x00\x1a\x00" + bytes(64))
+    with pytest.raises(MotionError, match="is an FBX file, .* Export it as BVH or GLB"):
+        load_clip(tmp_path / "clip.fbx")
 
 
 def test_a_clip_named_many_times_cannot_fill_the_memory(

@@ -16,7 +16,7 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, Kinematics
 from amp_train.errors import MotionError
 from amp_train.motion import MotionClip, load_clip
-from amp_train.motion.importers import parse_foreign
+from amp_train.motion.importers import MotionFile, import_motion
 
 
 def _frame(duration: float = 1 / 30, **values: List[float]) -> List[float]:
@@ -35,7 +35,7 @@ def _deepmimic(frames: List[List[float]], loop: Any = "wrap") -> bytes:
 
 
 def _imported(data: bytes, spec: CharacterSpec) -> MotionClip:
-    return parse_foreign(data, "clip", spec)
+    return import_motion(MotionFile(data, "clip"), spec).clip
 
 
 def test_deepmimic_is_turned_from_y_up_to_z_up(humanoid: CharacterSpec) -> None:

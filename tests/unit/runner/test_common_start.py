@@ -27,7 +27,7 @@ class SecondRank(Ranks):
     def __init__(self, first_says):
         self._first_says = first_says
 
-    def first_does(self, function):
+    def run_on_rank0(self, function):
         return self._first_says
 
 

@@ -1,6 +1,5 @@
 """What is recorded of episodes, and the clips they are compared with."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,28 +7,43 @@ import torch
 
 from amp_train.config import compose, resolve
 from amp_train.env import make_env
+from amp_train.env.actions import pd_torque
 from amp_train.evaluation.episodes import TIME_LIMIT
 from amp_train.motion import MotionLibrary, load_clip
 from amp_train.paths import MOTIONS_DIR
-from amp_train.runner.episodes import (
-    clip_references,
-    fall_cause,
-    power_w,
-    record_episodes,
-    recorded_library,
-    set_up_episodes,
-)
+from amp_train.runner.episodes import EpisodeCallback, StopEpisodes, run_episodes
+from amp_train.runner.playback import StateRecorder
+from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 
 
-def test_power_is_torque_times_velocity_with_the_drive_limited(humanoid, kinematics):
+class Acting:
+    """A policy from a function of the observations; the discriminator's opinion is the root's height."""
+
+    def __init__(self, act):
+        self._act = act
+
+    def start(self, vec_env):
+        return vec_env.reset()
+
+    def act(self, obs, deterministic):
+        return self._act(obs)
+
+    def judge(self, infos):
+        logit = infos["amp_obs"][:, 0]
+        return logit, 2 * logit
+
+
+def test_the_torque_is_that_of_the_actuator_within_its_limit(humanoid, kinematics):
     state = kinematics.default_state(2)
     target = torch.zeros(2, humanoid.num_dofs)
     knee = humanoid.dof_offsets[humanoid.joint_names.index("right_knee")]
     state.dof_pos[:, knee] = torch.tensor([0.1, 2.0])
     state.dof_vel[:, knee] = 2.0
-    # 300 N m/rad, 30 N m s/rad, at most 100 N m: |-30 - 60| * 2 and |-600 - 60| limited.
-    torch.testing.assert_close(power_w(state, target, humanoid), torch.tensor([180.0, 200.0]), atol=1e-2, rtol=0)
+    # 300 N m/rad, 30 N m s/rad, at most 100 N m: -30 - 60, and -600 - 60 limited.
+    torque = pd_torque(humanoid, state, target)
+    torch.testing.assert_close(torque[:, knee], torch.tensor([-90.0, -100.0]), atol=1e-2, rtol=0)
+    assert int((torque != 0).sum()) == 2
 
 
 def test_a_reference_is_one_pass_of_the_clip_at_the_control_rate(humanoid):
@@ -80,7 +94,7 @@ def recorded():
             env.simulator.set_state(torch.tensor([0]), lying)
         return action
 
-    episodes = record_episodes(cfg, AMPVecEnv(env, "cpu"), act, lambda amp_obs: (amp_obs[:, 0], amp_obs[:, 0] * 2))
+    episodes = record_episodes(cfg, AMPVecEnv(env, "cpu"), Acting(act))
     env.close()
     return cfg, episodes, seen
 
@@ -108,22 +122,85 @@ def test_episodes_begin_in_different_phases(recorded):
     assert (seen[0].dof_pos[0] - seen[0].dof_pos[1]).abs().max() > 0.05
 
 
-def test_a_fall_is_named_after_the_body(humanoid, kinematics):
-    state = kinematics.default_state(1)
-    state.contact_force = torch.zeros(1, humanoid.num_bodies, 3)
-    library = SimpleNamespace(min_body_height=state.body_pos[..., 2].clone())
-    env = SimpleNamespace(spec=replace(humanoid), motion_library=library)
-    cfg = compose([])
-    hand = humanoid.body_names.index("left_hand")
-    state.contact_force[0, hand, 2] = 5.0
-    assert fall_cause(cfg, env, state, 0) == "left_hand touched"
-    state.body_pos[0, humanoid.body_names.index("head"), 2] *= 0.5
-    assert fall_cause(cfg, env, state, 0) == "head sank"
-    env.spec = replace(humanoid, contact_body_ids=range(humanoid.num_bodies))
-    upright = kinematics.default_state(1)
-    upright.contact_force = state.contact_force
-    assert fall_cause(compose(["motion=roll"]), env, upright, 0) == "diverged"
-    upright.root_pos[0, 2] = 0.2
-    assert fall_cause(compose(["motion=roll"]), env, upright, 0) == "stayed low"
-    state.body_pos[0, 3] = float("nan")
-    assert fall_cause(cfg, env, state, 0) == "diverged"
+@pytest.mark.mujoco
+def test_power_is_recorded_as_torque_times_velocity(recorded):
+    _, episodes, seen = recorded
+    humanoid_power = episodes.power_w[0, 0]
+    assert 1.0 < float(humanoid_power) < 5000.0 and bool((episodes.power_w >= 0).all())
+
+
+class Counting(EpisodeCallback):
+    def __init__(self, enough=None):
+        self.seen, self.enough = [], enough
+
+    def on_start(self, env):
+        self.seen.append("start")
+
+    def on_step(self, step):
+        self.seen.append(step)
+        if step.index + 1 == self.enough:
+            raise StopEpisodes
+
+    def on_end(self):
+        self.seen.append("end")
+
+
+@pytest.fixture
+def vec_env():
+    env = make_env(resolve(compose(["num_threads=1", "num_envs=2", "task.env.episode_length=6"])))
+    yield AMPVecEnv(env, "cpu")
+    env.close()
+
+
+def limp(obs):
+    return torch.zeros(len(obs), 28)
+
+
+@pytest.mark.mujoco
+def test_every_callback_sees_every_step_and_one_can_end_the_loop(vec_env):
+    stopping, other = Counting(enough=3), Counting()
+    run_episodes(vec_env, Acting(limp), [stopping, other])
+    for counting in (stopping, other):
+        assert counting.seen[0] == "start" and counting.seen[-1] == "end" and len(counting.seen) == 5
+    steps = other.seen[1:-1]
+    assert [step.index for step in steps] == [0, 1, 2]
+    assert steps[2].time_s == pytest.approx(3 / 30) and steps[0].env is vec_env.env
+    torch.testing.assert_close(steps[0].state.root_pos[:, 2], steps[0].disc_logit)
+    assert torch.equal(steps[1].style_reward, 2 * steps[1].disc_logit)
+    # What the policy saw before a step is what the step before led to.
+    torch.testing.assert_close(steps[1].obs[:, 0], steps[0].state.root_pos[:, 2])
+
+
+@pytest.mark.mujoco
+def test_the_loop_ends_with_as_many_episodes_of_each_environment_and_as_many_steps(vec_env):
+    counting = Counting()
+    run_episodes(vec_env, Acting(limp), [counting], episodes=3)  # two in each of two environments
+    steps = counting.seen[1:-1]
+    ended = torch.stack([step.done for step in steps])
+    assert int(ended.sum(0).min()) == 2 and bool(ended[-1].any()) and not bool((ended[:-1].sum(0) >= 2).all())
+    counting = Counting()
+    run_episodes(vec_env, Acting(limp), [counting], num_steps=40, episodes=2)
+    assert len(counting.seen) == 42
+
+
+@pytest.mark.mujoco
+def test_callbacks_are_ended_when_a_policy_breaks_down(vec_env):
+    def broken(obs):
+        raise RuntimeError("no action")
+
+    counting = Counting()
+    with pytest.raises(RuntimeError, match="no action"):
+        run_episodes(vec_env, Acting(broken), [counting], num_steps=3)
+    assert counting.seen == ["start", "end"]
+
+
+@pytest.mark.mujoco
+def test_states_are_kept_from_the_first_on_and_a_diverged_one_is_left_out(vec_env):
+    recorder = StateRecorder()
+    run_episodes(vec_env, Acting(limp), [recorder], num_steps=4)
+    states = recorder.states()
+    assert len(states) == 5 and bool((states.root_pos[0] != states.root_pos[4]).any())
+    broken = vec_env.env.state.clone()
+    broken.body_pos[0, 3] = float("nan")
+    recorder.on_step(SimpleNamespace(state=broken))
+    assert torch.equal(recorder.states().body_pos[5], states.body_pos[4])

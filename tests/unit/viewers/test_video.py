@@ -7,11 +7,15 @@ from typing import Tuple
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+import torch
 
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
-from amp_train.viewers import ViewerError, render_frames, render_video, video
+from amp_train.errors import UserError
+from amp_train.viewers import Recording, View, ViewerError, render_frames, render_video, video
 from amp_train.viewers.offscreen import OffscreenCanvas
-from amp_train.viewers.stage import import_mujoco
+from amp_train.viewers.recording import MarkerPose, one_character
+from amp_train.viewers.scene import import_mujoco
+from amp_train.viewers.writers import chosen_pictures
 
 SIZE = {"width": 160, "height": 120}
 
@@ -29,9 +33,9 @@ def why_no_opengl(humanoid: CharacterSpec) -> str:
     return ""
 
 
-@pytest.fixture(params=["opengl", "sketch"])
+@pytest.fixture(params=["opengl", "software"])
 def canvas(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, why_no_opengl: str) -> str:
-    if request.param == "sketch":
+    if request.param == "software":
         monkeypatch.setattr(video, "OffscreenCanvas", no_opengl)
     elif why_no_opengl:
         pytest.skip(why_no_opengl)
@@ -146,3 +150,69 @@ def test_what_cannot_be_drawn_is_said_in_one_line(humanoid: CharacterSpec, stand
         render_frames(humanoid, standing, reference=standing[:1])
     with pytest.raises(ViewerError, match="161x120"):
         render_frames(humanoid, standing, width=161, height=120)
+
+
+def test_the_files_name_says_the_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
+    monkeypatch.setattr(video, "OffscreenCanvas", no_opengl)
+    states = kinematics.default_state(20)
+    webp = render_video(tmp_path / "a.webp", humanoid, states, 30.0, **SIZE)
+    assert webp.read_bytes()[8:12] == b"WEBP"
+    strip = imageio.imread(render_video(tmp_path / "a.png", humanoid, states, 30.0, **SIZE))
+    assert strip.shape == (120, 8 * 160, 3)
+    with pytest.raises(ViewerError, match=r"\.mp4, \.gif, \.webp or \.png"):
+        render_video(tmp_path / "a.mp5", humanoid, states, 30.0, **SIZE)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.webp", "a.png"}
+
+
+def test_a_strip_shows_the_first_and_the_last_picture() -> None:
+    assert chosen_pictures("a.png", 71) == [0, 10, 20, 30, 40, 50, 60, 70]
+    assert chosen_pictures("a.png", 3) == [0, 1, 2]
+    assert chosen_pictures("a.gif", 3) == [0, 1, 2]
+
+
+def test_a_fixed_camera_stands_still_while_the_tracking_one_goes_along(
+    canvas: str, humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
+    states = kinematics.default_state(60)
+    states.root_pos[:, 0] += torch.linspace(0.0, 4.0, 60)
+    recording = one_character(humanoid, states)
+    columns = {}
+    for camera in ("tracking", "fixed"):
+        pictures = list(video.draw(recording, View("none", camera), 320, 240, False, [15, 45]))
+        columns[camera] = [place_of(picture, "orange")[1].mean() for picture in pictures]
+    assert abs(columns["tracking"][1] - columns["tracking"][0]) < 12
+    assert abs(columns["fixed"][1] - columns["fixed"][0]) > 50
+
+
+def test_a_row_of_characters_shows_every_one(canvas: str, humanoid: CharacterSpec, kinematics: Kinematics) -> None:
+    def blue(count: int) -> int:
+        states = CharacterState(**{n: t.unsqueeze(0) for n, t in kinematics.default_state(count).tensors().items()})
+        recording = Recording(humanoid, 1 / 30, states, torch.zeros(1, count, dtype=torch.bool))
+        (picture,) = video.draw(recording, View(), 480, 240, False)
+        gaps = np.diff(np.unique(place_of(picture, "orange")[1]))
+        return int((gaps > 8).sum()) + 1
+
+    assert blue(1) == 1 and blue(3) == 3
+
+
+@pytest.mark.parametrize("kind", ["arrow", "ball", "flag"])
+def test_a_goal_is_drawn_where_it_is(canvas: str, humanoid: CharacterSpec, standing: CharacterState, kind: str) -> None:
+    recording = one_character(humanoid, standing)
+    direction = np.array([[0.0, 0.6, 0.0]]) if kind == "arrow" else None
+    recording.markers = [[MarkerPose(kind, np.array([[0.0, 1.0, 0.3]]), direction)], []]
+    with_goal, without = (p.astype(int) for p in video.draw(recording, View("none"), 320, 240, False))
+    red = (with_goal[..., 0] > with_goal[..., 1] + 50) & (np.abs(with_goal[..., 1] - with_goal[..., 2]) < 40)
+    rows, columns = np.nonzero(red)
+    assert len(rows) > 15
+    assert (
+        columns.mean() > place_of(without, "orange")[1].mean() + 10
+    )  # to the character's left, on the picture's right
+
+
+def test_unknown_views_are_refused() -> None:
+    with pytest.raises(UserError, match="beside, none, over"):
+        View(ghost="besides")
+    with pytest.raises(UserError, match="fixed, tracking"):
+        View(camera="drone")

@@ -1,0 +1,250 @@
+"""What a configuration's values may be: the ranges and choices of the schema, names, and values that belong together.
+
+`check_config` needs nothing but the values; `check_training` what a training is about to use, too.
+"""
+
+import importlib.util
+import logging
+import re
+from dataclasses import Field, fields, is_dataclass
+from typing import Any, Dict, List, Optional, Sequence, cast
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from amp_train.config.compose import as_config_error
+from amp_train.config.schema import ACTOR, Config, DrawConfig, MotionConfig, RandomizationParams
+from amp_train.errors import CheckpointError, ConfigError, MissingPackageError, unknown_choice
+from amp_train.untrusted import printable
+
+logger = logging.getLogger(__name__)
+
+MAX_LAYERS, MAX_NAME = 16, 100
+NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
+RANDOMIZATION = "task.task.randomization_params"
+CPU_SIMULATORS = ("mujoco",)
+SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
+# Null until they are fitted to the machine.
+_TO_BE_FITTED = {"num_envs": 1, "num_threads": 1, "rl_device": "cpu"}
+
+
+def check_config(cfg: Config) -> None:
+    """Check every value of a configuration, resolved or not.
+
+    Raises:
+        ConfigError: naming the key, what was given and what is allowed.
+    """
+    tree = cast(DictConfig, cfg)
+    _check_fields(_complete(tree), "")
+    for key in ("train.params.network.mlp.units", "train.params.network.disc.units"):
+        units = list(OmegaConf.select(tree, key))
+        if len(units) > MAX_LAYERS:
+            raise ConfigError(f"{key} must be at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
+    for key in NAMES:
+        _check_name(key, OmegaConf.select(tree, key))
+    _check_low_posture(cfg.motion)
+    _check_randomization(cfg.task.task.randomization_params)
+    _check_task(cfg)
+
+
+def _complete(tree: DictConfig) -> DictConfig:
+    """Return a copy with a value for what is fitted to the machine; every other value and reference must exist."""
+    with as_config_error():
+        filled = tree.copy()
+        for key, placeholder in _TO_BE_FITTED.items():
+            if filled[key] is None:
+                filled[key] = placeholder
+        OmegaConf.to_container(filled, resolve=True, throw_on_missing=True)
+    return filled
+
+
+def _check_fields(node: DictConfig, prefix: str) -> None:
+    """Check a node of the schema, and all below it, against the metadata of their fields.
+
+    Values come before groups: `num_envs` is named in an error, not a key further down that refers to it.
+    """
+    settings = fields(cast(Any, OmegaConf.get_type(node)))
+    for setting in sorted(settings, key=lambda f: isinstance(node[f.name], DictConfig)):
+        _check_value(f"{prefix}{setting.name}", node[setting.name], setting)
+
+
+def _check_value(key: str, value: Any, setting: "Field[Any]") -> None:
+    if isinstance(value, DictConfig) and is_dataclass(OmegaConf.get_type(value)):
+        _check_fields(value, f"{key}.")
+    elif isinstance(value, DictConfig):
+        for name in value:
+            _check_value(f"{key}.{name!s}", value[name], setting)
+    elif isinstance(value, ListConfig):
+        for item in value:
+            _check_value(key, item, setting)
+    elif value is not None:
+        _check_number_or_word(key, value, setting)
+
+
+def _check_number_or_word(key: str, value: Any, setting: "Field[Any]") -> None:
+    allowed, choices = setting.metadata.get("range"), setting.metadata.get("choices")
+    if allowed is not None and value not in allowed:
+        raise ConfigError(f"{key} must be {allowed}, not {value}.")
+    if choices is not None and value not in choices:
+        raise unknown_choice(key, printable(value)[:MAX_NAME], choices)
+
+
+def _check_name(key: str, name: str) -> None:
+    plain = name.strip() == name and printable(name) == name
+    if not plain or not 1 <= len(name) <= MAX_NAME or name in (".", "..") or set("/\\") & set(name):
+        given = printable(repr(name)[:80])
+        raise ConfigError(f"{key}={given} must be a plain name of at most {MAX_NAME} characters, without slashes.")
+
+
+def _check_task(cfg: Config) -> None:
+    """Check the task's name and its own settings; a file of the user's own that registers tasks is read before."""
+    # Not at the top: it imports torch, which Isaac Gym must come before.
+    from amp_train.env.tasks import load_task_file, task_settings
+
+    if cfg.task_file is not None:
+        load_task_file(cfg.task_file)
+    task_settings(cfg.task.name, cfg.task.goal)
+    if cfg.task.goal and cfg.train.params.config.task_reward_w == 0.0:
+        logger.warning(
+            "task=%s has goals, but its reward counts for nothing: take train=HumanoidAMPGoal, or set "
+            "train.params.config.task_reward_w and disc_reward_w.",
+            cfg.task.name,
+        )
+
+
+def _check_low_posture(motion: MotionConfig) -> None:
+    """Check that the two halves of the rule on staying low come together."""
+    given = {"rise_height": motion.rise_height, "max_low_s": motion.max_low_s}
+    missing = [key for key, value in given.items() if value is None]
+    if len(missing) == 1:
+        raise ConfigError(f"motion.rise_height and motion.max_low_s go together, but {missing[0]} is null.")
+
+
+def _check_randomization(params: RandomizationParams) -> None:
+    """Check the random draws, used or not."""
+    # Not at the top: it imports torch, which Isaac Gym must come before.
+    from amp_train.env.randomization import parameters_of
+
+    for actor in params.actor_params:
+        if actor != ACTOR:
+            raise unknown_choice(f"actor in {RANDOMIZATION}.actor_params", str(actor), [ACTOR])
+    for name, noise in (("observations", params.observations), ("actions", params.actions)):
+        if noise is not None:
+            _check_draw(f"{RANDOMIZATION}.{name}", noise)
+            if noise.range_correlated is not None:
+                _check_bounds(f"{RANDOMIZATION}.{name}.range_correlated", noise.range_correlated, noise.distribution)
+    for key, parameter in parameters_of(params):
+        _check_draw(f"{RANDOMIZATION}.{key}", parameter)
+        if parameter.setup_only and parameter.schedule is not None:
+            raise ConfigError(
+                f"{RANDOMIZATION}.{key} is drawn once, at step 0 (setup_only), when its schedule still says: nothing. "
+                "Leave out setup_only or schedule."
+            )
+
+
+def _check_draw(key: str, draw: DrawConfig) -> None:
+    _check_bounds(f"{key}.range", draw.range, draw.distribution)
+    if draw.schedule is not None and draw.schedule_steps is None:
+        raise ConfigError(f"{key}.schedule={draw.schedule} needs schedule_steps, a number of control steps.")
+
+
+def _check_bounds(key: str, bounds: Sequence[float], distribution: str) -> None:
+    if len(bounds) != 2:
+        raise ConfigError(f"{key} must be two finite numbers, not {str(list(bounds))[:80]}.")
+    low, high = bounds
+    if distribution == "gaussian" and high < 0:
+        raise ConfigError(f"{key}: [mean, standard deviation], so the second is at least 0, not {high}.")
+    if distribution != "gaussian" and low > high:
+        raise ConfigError(f"{key}: [least, largest], not [{low}, {high}].")
+    if distribution == "loguniform" and low <= 0:
+        raise ConfigError(f"{key} must be more than 0 for loguniform, not {low}.")
+
+
+def check_simulator(cfg: Config) -> None:
+    """Check what a chosen simulator cannot do, and that the devices of a resolved configuration exist.
+
+    Raises:
+        ConfigError: a window where there is none, or a device that is not on this machine.
+    """
+    if not cfg.headless and cfg.sim.name not in SIMULATORS_WITH_A_WINDOW:
+        raise ConfigError(
+            f"There is no live window for sim={cfg.sim.name}, only videos (video=True, amp-play). Leave headless=True."
+        )
+    if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
+        raise ConfigError(f"sim={cfg.sim.name} runs on the CPU: set sim_device=cpu, not {cfg.sim_device}.")
+    _check_device("sim_device", str(cfg.sim_device))
+    _check_device("rl_device", str(cfg.rl_device))
+
+
+def _check_device(key: str, name: str) -> None:
+    import torch
+
+    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(f"{key}='{name}' is not a torch device. This machine has: {', '.join(there)}.") from error
+    if device.type != "cpu" and f"{device.type}:{device.index or 0}" not in there:
+        raise ConfigError(f"{key}='{name}' is not on this machine. It has: {', '.join(there)}.")
+
+
+def check_training(cfg: Config) -> None:
+    """Check a resolved configuration for a training, before anything is created.
+
+    Raises:
+        UserError: in one line, the first thing that is wrong.
+    """
+    from amp_train.learning import check_params
+
+    params = rl_games_params(cfg)
+    if params["config"]["torch_compile"]:
+        raise ConfigError(
+            "train.params.config.torch_compile must be False: a double backward (gradient penalty) cannot be compiled."
+        )
+    check_params(params)
+    if cfg.checkpoint is not None:
+        _check_can_continue(cfg.checkpoint, cfg.train.params.config.max_epochs, list(params["network"]["mlp"]["units"]))
+    if cfg.wandb_activate and importlib.util.find_spec("wandb") is None:
+        raise MissingPackageError("wandb_activate=True needs wandb: pip install wandb.")
+
+
+def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
+    from amp_train.checkpoint.load import safe_load
+
+    checkpoint = safe_load(path)
+    missing: List[str] = sorted({"epoch", "frame"} - set(checkpoint))
+    if missing:
+        raise CheckpointError(f"Checkpoint {path} cannot be continued from: it lacks {', '.join(missing)}.")
+    layers = [name for name in checkpoint["model"] if re.match(r"a2c_network\.actor_mlp\.\d+\.weight", name)]
+    its_units = [len(checkpoint["model"][name]) for name in layers]
+    if its_units != units:
+        raise CheckpointError(
+            f"Checkpoint {path} has layers of {its_units} units, this run {units}: give "
+            f"train.params.network.mlp.units={its_units} and disc.units, or for a checkpoint of IsaacGymEnvs "
+            "train=HumanoidAMPPPO."
+        )
+    done: Optional[int] = checkpoint["epoch"]
+    if isinstance(done, int) and done >= max_epochs:
+        raise ConfigError(
+            f"Checkpoint {path} has done {done} iterations of {max_epochs}: give max_iterations= a larger number to "
+            "continue."
+        )
+
+
+def rl_games_params(cfg: Config) -> Dict[str, Any]:
+    """Return `params` as rl_games reads it: interpolations resolved, keys without a value left out.
+
+    Raises:
+        ConfigError: a mandatory key without a value.
+    """
+    try:
+        params = OmegaConf.to_container(cast(DictConfig, cfg.train.params), resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"train.params: {str(error).splitlines()[0].rstrip('.')}.") from error
+    return cast(Dict[str, Any], _without_nulls(params))
+
+
+def _without_nulls(tree: Any) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    return {key: _without_nulls(value) for key, value in tree.items() if value is not None}

@@ -1,0 +1,25 @@
+"""What the character is to do beside moving like the clips: one file a task, each found by its name in `task.name`.
+
+A task of your own need not be in this package: `task_file=my_task.py` on the command line reads a file that registers
+it, as `register_task` shows.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from amp_train.env.tasks.base import Marker, Task, TaskSetup
+from amp_train.env.tasks.registry import load_task_file, make_task, register_task, setting_names, task_settings
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = [
+    "Marker",
+    "Task",
+    "TaskSetup",
+    "load_task_file",
+    "make_task",
+    "register_task",
+    "setting_names",
+    "task_settings",
+]

@@ -1,0 +1,216 @@
+"""`Task`: goals, rewards and failures of N episodes, worked through in batches and without waiting for a GPU."""
+
+import math
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec, CharacterState
+from amp_train.errors import ConfigError, unknown_choice
+from amp_train.sim import Simulator
+
+
+class TaskSetup(NamedTuple):
+    """What a task is built from.
+
+    Attributes:
+        simulator: the worlds; with `spec`, `num_envs`, `device`, `control_dt_s`.
+        generator: the environment's source of randomness, on the simulator's device. All draws are to come from it.
+    """
+
+    simulator: Simulator
+    generator: torch.Generator
+
+
+class Marker(NamedTuple):
+    """Something to draw that shows a goal.
+
+    Attributes:
+        kind: `arrow`, `ball` or `flag`.
+        pos: (N, 3) m, world; an arrow's tail, a ball's middle, a flag's foot.
+        direction: (N, 3) m, world, an arrow's tip seen from its tail; None for the others.
+    """
+
+    kind: str
+    pos: Tensor
+    direction: Optional[Tensor] = None
+
+
+class Task:
+    """The base of all tasks; as it is, there is no goal and the reward is 1.
+
+    In every control step the environment calls `step`, `reward`, `metrics`, `failed`, `forgives`, `change_goals` and
+    `goal_obs`, in this order: the reward is for the goals that the policy has seen, and the observation shows those it
+    is to follow next. When episodes have ended, it calls `goes_on`, `begin` and `goal_obs`.
+    A world that has diverged passes through with the others; what comes of its rows is not used.
+
+    Every tensor that is an attribute is saved in training states and restored from them, so a task needs no code for
+    an exact continuation. Assign new tensors instead of writing into old ones.
+
+    Attributes:
+        goal_size: numbers in the observation of a goal.
+        failure: what `failed` means, in a few words.
+        controls: what `set_goal` can set, with least and largest value.
+    """
+
+    goal_size: int = 0
+    failure: str = "task failed"
+    controls: Dict[str, Tuple[float, float]] = {}
+
+    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+        """Prepare for N episodes; `begin` is called before anything else.
+
+        Args:
+            settings: an instance of the dataclass that the task was registered with.
+            setup: the worlds and the source of randomness.
+        """
+        simulator = setup.simulator
+        self.settings, self.simulator, self.generator = settings, simulator, setup.generator
+        self.spec: CharacterSpec = simulator.spec
+        self.num_envs, self.device, self.control_dt_s = simulator.num_envs, simulator.device, simulator.control_dt_s
+
+    @classmethod
+    def scene(cls, settings: Any) -> Sequence[Any]:
+        """Return the bodies beside the character, before the simulator is built."""
+        return ()
+
+    def begin(self, chosen: Tensor, state: CharacterState) -> None:
+        """Begin episodes, those `chosen` (N,) bool, of characters in N states. Others stay as they are."""
+
+    def step(self, state: CharacterState) -> None:
+        """Take note of a control step that led to N states."""
+
+    def reward(self, state: CharacterState) -> Tensor:
+        """Return the rewards (N,), from 0 to 1, of the control step that led to N states."""
+        return torch.ones(self.num_envs, device=self.device)
+
+    def failed(self, state: CharacterState) -> Optional[Tensor]:
+        """Return which episodes (N,) bool have failed at the task; None: none ever does."""
+        return None
+
+    def forgives(self, state: CharacterState, fallen: Tensor) -> Optional[Tensor]:
+        """Return in which episodes (N,) bool a fall, of `fallen` (N,) bool, is no failure; None: in none."""
+        return None
+
+    def goes_on(self, terminated: Tensor) -> Optional[Tensor]:
+        """Return which of the episodes that ended in a failure (N,) bool, diverged ones not among them, are followed by
+        one that begins where they ended; None: none is."""
+        return None
+
+    def change_goals(self, state: CharacterState) -> None:
+        """Set new goals where it is time to."""
+
+    def goal_obs(self, state: CharacterState) -> Tensor:
+        """Return what the policy sees of the goals, (N, goal_size), in the characters' own frames."""
+        return torch.zeros(self.num_envs, 0, device=self.device)
+
+    def demo_goal(self, state: CharacterState) -> Tensor:
+        """Return goals (n, goal_size), as `goal_obs` shows them, that n states of the clips are the right answer to.
+
+        A policy's warm start imitates the clips under these."""
+        return torch.zeros(len(state), self.goal_size, device=self.device)
+
+    def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
+        """Return measures of success that a person understands, each (N,), of the control step; NaN where there is
+        none."""
+        return {}
+
+    def markers(self) -> List[Marker]:
+        """Return what shows the goals in a picture."""
+        return []
+
+    def set_goal(self, **values: float) -> None:
+        """Set goals of all episodes by hand; from then on they change by hand only.
+
+        Args:
+            values: some of `controls`.
+
+        Raises:
+            ConfigError: another name, or a value out of its range.
+        """
+        for name, value in values.items():
+            if name not in self.controls:
+                raise unknown_choice(f"goal of {type(self).__name__}", name, self.controls)
+            low, high = self.controls[name]
+            if not low <= value <= high:
+                raise ConfigError(f"The goal {name} must be from {low:g} to {high:g}, not {value:g}.")
+        self._steer(values)
+
+    def _steer(self, values: Dict[str, float]) -> None:
+        """Do what `set_goal` promises, the values being checked."""
+
+    def get_state(self) -> Dict[str, Tensor]:
+        """Return the tensors of the task, on the CPU."""
+        return {name: value.cpu().clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def set_state(self, saved: Dict[str, Tensor]) -> None:
+        """Continue from `get_state`."""
+        for name, value in saved.items():
+            setattr(self, name, value.to(self.device))
+
+    def uniform(self, low: float, high: float, n: Optional[int] = None) -> Tensor:
+        """Draw n numbers (n,), by default N, evenly from low to high."""
+        n = self.num_envs if n is None else n
+        return low + (high - low) * torch.rand(n, device=self.device, generator=self.generator)
+
+    def normal(self, std: float) -> Tensor:
+        """Draw (N,) numbers around 0 with a standard deviation."""
+        return std * torch.randn(self.num_envs, device=self.device, generator=self.generator)
+
+
+class GoalTask(Task):
+    """A task that depends on how the characters move.
+
+    The centre of mass is taken as the mean of the bodies' origins by mass, which lies within centimetres of it and
+    moves with it. Its velocity is the mean over the control step, as in the author's code.
+
+    Attributes:
+        centre: (N, 3) m, world.
+        centre_vel: (N, 2) m/s, world, on the ground.
+    """
+
+    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+        super().__init__(settings, setup)
+        self._mass_share = (self.spec.body_mass / self.spec.body_mass.sum()).to(self.device)
+        self.centre = torch.zeros(self.num_envs, 3, device=self.device)
+        self.centre_vel = torch.zeros(self.num_envs, 2, device=self.device)
+
+    def begin(self, chosen: Tensor, state: CharacterState) -> None:
+        self.centre = torch.where(chosen.unsqueeze(-1), self._centre_of(state), self.centre)
+        self.centre_vel = torch.where(chosen.unsqueeze(-1), state.root_vel[:, :2], self.centre_vel)
+
+    def step(self, state: CharacterState) -> None:
+        centre = self._centre_of(state)
+        self.centre_vel = (centre - self.centre)[:, :2] / self.control_dt_s
+        self.centre = centre
+
+    def _centre_of(self, state: CharacterState) -> Tensor:
+        return torch.einsum("nbx,b->nx", state.body_pos, self._mass_share)
+
+
+def to_heading_frame(state: CharacterState, vectors: Tensor) -> Tensor:
+    """Turn world vectors (N, 2) or (N, 3) into the characters' heading frames: x ahead, y to the left."""
+    if vectors.shape[-1] == 2:
+        vectors = torch.cat((vectors, torch.zeros_like(vectors[:, :1])), dim=-1)
+        return rotations.rotate_to_heading(state.root_rot, vectors.unsqueeze(1))[:, 0, :2]
+    return rotations.rotate_to_heading(state.root_rot, vectors.unsqueeze(1))[:, 0]
+
+
+def direction_of(angle: Tensor) -> Tensor:
+    """Return unit vectors (..., 2) on the ground at angles (...,) rad from the x axis, counter-clockwise."""
+    return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
+
+
+def check_choice(key: str, given: str, allowed: Sequence[str]) -> None:
+    """Refuse a setting of `task.goal` that is not among the allowed ones."""
+    if given not in allowed:
+        raise unknown_choice(f"task.goal.{key}", given, allowed)
+
+
+def check_range(key: str, bounds: Sequence[float], least: float = -math.inf) -> None:
+    """Refuse a setting of `task.goal` that is not a least and a largest value."""
+    if len(bounds) != 2 or not all(math.isfinite(bound) for bound in bounds) or not least <= bounds[0] <= bounds[1]:
+        at_least = f", at least {least:g}" if math.isfinite(least) else ""
+        raise ConfigError(f"task.goal.{key} must be [least, largest]{at_least}, not {list(bounds)}.")

@@ -1,0 +1,111 @@
+"""`HumanoidAMPGetup`: `HumanoidAMPHeading`, and getting up from a fall (the author's code, "heading AMP getup").
+
+While getting up, for a time that the get-up clips take, no fall is judged and the reward is for height:
+
+    r = 0.2 clip(h_root / 0.5 m) + 0.8 clip(h_head / 1.3 m)
+
+Afterwards the reward is that of the heading. Episodes that begin low begin with getting up, and a share of those that
+failed go on from the fall. The code knows the time since the clip's beginning; here it begins anew for whoever is low.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Dict, Optional
+
+import torch
+from torch import Tensor
+
+from amp_train.character import CharacterState
+from amp_train.env.tasks.base import TaskSetup
+from amp_train.env.tasks.heading import Heading, HeadingSettings
+from amp_train.env.tasks.registry import register_task
+
+STOOP_M = 0.1  # who runs has the head so much lower
+
+
+@dataclass
+class GetupSettings(HeadingSettings):
+    """How goals are drawn, and what getting up is."""
+
+    getup_s: float = 3.8  # of the longest get-up clip
+    root_m: float = 0.5  # heights that are high enough
+    head_m: float = 1.3
+    low_head_m: float = 1.0  # who begins with the head below gets up first
+    head_body: str = "head"
+    go_on_prob: float = 0.2  # of the failed episodes, those that go on from the fall
+    fall_ends: bool = True  # false: a fall is no failure but the beginning of getting up
+
+
+@register_task("HumanoidAMPGetup", GetupSettings)
+class Getup(Heading):
+    """Goal: that of the heading, and how much of the time for getting up is left, 1 to 0."""
+
+    goal_size = 4
+
+    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+        super().__init__(settings, setup)
+        (self._head,) = self.spec.body_ids([settings.head_body])
+        self._left_s = torch.zeros(self.num_envs, device=self.device)
+        self._has_stood = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        self._is_first_up = torch.zeros_like(self._has_stood)
+        self._is_time_up = torch.zeros_like(self._has_stood)
+
+    @property
+    def getting_up(self) -> Tensor:
+        """(N,) bool."""
+        return self._left_s > 0.5 * self.control_dt_s  # whatever the rounding
+
+    def begin(self, chosen: Tensor, state: CharacterState) -> None:
+        super().begin(chosen, state)
+        is_low = state.body_pos[:, self._head, 2] < self.settings.low_head_m
+        self._left_s = self._left_s.masked_fill(chosen & ~is_low, 0.0)
+        self._has_stood = self._has_stood | (chosen & ~is_low)
+        self._start_timer(chosen & is_low)
+
+    def _start_timer(self, chosen: Tensor) -> None:
+        self._left_s = self._left_s.masked_fill(chosen, self.settings.getup_s)
+        self._has_stood = self._has_stood & ~chosen
+
+    def step(self, state: CharacterState) -> None:
+        super().step(state)
+        was_getting_up = self.getting_up
+        self._left_s = (self._left_s - self.control_dt_s).clamp(min=0.0)
+        self._is_time_up = was_getting_up & ~self.getting_up
+        is_up = (state.body_pos[:, self._head, 2] >= self.settings.head_m - STOOP_M) & was_getting_up
+        self._is_first_up = is_up & ~self._has_stood
+        self._has_stood = self._has_stood | is_up
+
+    def reward(self, state: CharacterState) -> Tensor:
+        settings = self.settings
+        root = (state.root_pos[:, 2] / settings.root_m).clamp(0.0, 1.0)
+        head = (state.body_pos[:, self._head, 2] / settings.head_m).clamp(0.0, 1.0)
+        return torch.where(self.getting_up, 0.2 * root + 0.8 * head, super().reward(state))
+
+    def forgives(self, state: CharacterState, fallen: Tensor) -> Tensor:
+        if self.settings.fall_ends:
+            return self.getting_up
+        self._start_timer(fallen & ~self.getting_up)
+        return torch.ones_like(fallen)
+
+    def goes_on(self, terminated: Tensor) -> Optional[Tensor]:
+        return terminated & (self.uniform(0.0, 1.0) < self.settings.go_on_prob)
+
+    def goal_obs(self, state: CharacterState) -> Tensor:
+        return torch.cat((super().goal_obs(state), (self._left_s / self.settings.getup_s).unsqueeze(-1)), dim=-1)
+
+    def demo_goal(self, state: CharacterState) -> Tensor:
+        """Return the clips' own direction and speed, and for who is low any time that is left."""
+        low = (state.body_pos[:, self._head, 2] < self.settings.low_head_m).to(state.root_pos.dtype)
+        left = low * self.uniform(0.0, 1.0, len(state))
+        return torch.cat((super().demo_goal(state), left.unsqueeze(-1)), dim=-1)
+
+    def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
+        """Return the errors of the heading while walking, whether a get-up came to stand in its time, and after how
+        long."""
+        nothing = torch.full_like(self._left_s, float("nan"))
+        walking = {name: torch.where(self.getting_up, nothing, value) for name, value in super().metrics(state).items()}
+        taken_s = self.settings.getup_s - self._left_s
+        return {
+            **walking,
+            "stood_up_share": torch.where(self._is_time_up, self._has_stood.to(nothing.dtype), nothing),
+            "time_to_stand_s": torch.where(self._is_first_up, taken_s, nothing),
+        }

@@ -1,0 +1,9 @@
+"""`HumanoidAMP`: move like the clips, and nothing else. No goal; the reward is 1 a step, as in IsaacGymEnvs."""
+
+from amp_train.env.tasks.base import Task
+from amp_train.env.tasks.registry import register_task
+
+
+@register_task("HumanoidAMP")
+class Imitation(Task):
+    """The style reward alone counts."""

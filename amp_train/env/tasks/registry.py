@@ -1,0 +1,107 @@
+"""Tasks by name. A configuration names a task and sets it up; it never says where code is to be found."""
+
+import importlib.util
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Type, TypeVar, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from amp_train.env.tasks.base import Task, TaskSetup
+from amp_train.errors import ConfigError, nearest, unknown_choice
+
+AnyTask = TypeVar("AnyTask", bound=Type[Task])
+
+
+@dataclass
+class NoSettings:
+    """A task without settings."""
+
+
+class TaskEntry(NamedTuple):
+    """A registered task: its class, and the dataclass of `task.goal`."""
+
+    make: Type[Task]
+    settings: Type[Any]
+
+
+_TASKS: Dict[str, TaskEntry] = {}
+_FILES: List[Path] = []
+
+
+def register_task(name: str, settings: Type[Any] = NoSettings) -> Callable[[AnyTask], AnyTask]:
+    """Make a task known: `@register_task("HumanoidAMPHeading", HeadingSettings)` above its class.
+
+    Args:
+        name: what `task.name` calls it.
+        settings: a dataclass with a default for every field; the YAML's `task.goal` sets them. It may refuse values in
+            its `__post_init__` with a ConfigError.
+    """
+
+    def register(task: AnyTask) -> AnyTask:
+        _TASKS[name] = TaskEntry(task, settings)
+        return task
+
+    return register
+
+
+def load_task_file(path: str) -> None:
+    """Run a Python file of the user's own, which registers tasks; once in a process.
+
+    Raises:
+        ConfigError: no such file, or none of Python's.
+    """
+    file = Path(path).expanduser().resolve()
+    if file in _FILES:
+        return
+    if file.suffix != ".py" or not file.is_file():
+        raise ConfigError(f"task_file={path} is no Python file that is here.")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    _FILES.append(file)
+
+
+def setting_names(name: Optional[str] = None) -> List[str]:
+    """Return the keys of `task.goal` of one task, or of all."""
+    entries = _TASKS.values() if name is None else [_entry(name)]
+    return [field.name for entry in entries for field in fields(entry.settings)]
+
+
+def task_settings(name: str, goal: Mapping[str, Any]) -> Any:
+    """Return the settings of a task, `task.goal` filled into its dataclass.
+
+    Raises:
+        ConfigError: no such task or key, or a value that the task does not take.
+    """
+    names = setting_names(name)
+    for key in goal:
+        if key not in names:
+            keys = f"Task {name} has the keys: {', '.join(names) or 'none'}."
+            raise ConfigError(f"Unknown key 'task.goal.{key}'. {keys}{nearest(str(key), names)}")
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(_entry(name).settings), cast(DictConfig, dict(goal)))
+        return OmegaConf.to_object(typed)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"task.goal: {str(error).splitlines()[0].rstrip('.')}.") from error
+
+
+def make_task(cfg: Any, setup: TaskSetup) -> Task:
+    """Build the task of a configuration's `task` part.
+
+    Raises:
+        ConfigError: as `task_settings`.
+    """
+    return _entry(cfg.name).make(task_settings(cfg.name, cfg.goal), setup)
+
+
+def scene_of(cfg: Any) -> Any:
+    """Return the bodies that the task of a configuration's `task` part puts beside the character."""
+    return _entry(cfg.name).make.scene(task_settings(cfg.name, cfg.goal))
+
+
+def _entry(name: str) -> TaskEntry:
+    if name not in _TASKS:
+        raise ConfigError(f"{unknown_choice('task', name, _TASKS)} For a task of your own: task_file=FILE.py.")
+    return _TASKS[name]

@@ -1,0 +1,236 @@
+"""Biovision BVH, the format that most mocap is published in. A reader of our own: bounded, and it runs nothing.
+
+HIERARCHY names joints with an OFFSET and CHANNELS in any order; MOTION has one row of numbers a frame, angles in
+degrees. A joint turns by its channels in the order in which they are listed, each about the axes that the one before
+left it with. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
+
+import math
+from typing import Dict, Iterator, List, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec
+from amp_train.errors import MotionError
+from amp_train.motion.clip import MAX_FRAMES, MAX_JOINTS, MAX_NUMBERS
+from amp_train.motion.importers.base import Imported, Importer, MotionFile
+from amp_train.motion.retarget import RetargetOptions, SkeletonMotion, retarget
+from amp_train.untrusted import printable
+
+_MAX_HEADER_BYTES = 256 * 1024
+_MAX_DEPTH = 64
+_AXES = "XYZ"
+
+
+class _Joints:
+    """The hierarchy while it is read."""
+
+    def __init__(self) -> None:
+        self.names: List[str] = []
+        self.parents: List[int] = []
+        self.offsets: List[List[float]] = []
+        self.channels: List[List[str]] = []
+        self.tips: Dict[int, Tensor] = {}
+
+
+def is_bvh(data: bytes) -> bool:
+    """Tell whether a file begins as BVH files do."""
+    return data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").upper().startswith(b"HIERARCHY")
+
+
+def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
+    """Read a BVH file.
+
+    Raises:
+        MotionError: broken, cut off, too large, or a joint without offset or channels.
+    """
+    head, _, motion = data.partition(b"MOTION")
+    if not motion:
+        raise _bad(name, "it has no MOTION part; it may have been cut off")
+    if len(head) > _MAX_HEADER_BYTES:
+        raise _bad(name, "its hierarchy is larger than {} KiB".format(_MAX_HEADER_BYTES // 1024))
+    joints = _Joints()
+    _read_hierarchy(joints, iter(head.decode("utf-8", "replace").lstrip("\ufeff").split()), name)
+    fps, values = _read_motion(motion, sum(len(c) for c in joints.channels), name)
+    local, root_pos, moved = _poses(joints, values, name)
+    return SkeletonMotion(
+        name=name,
+        fps=fps,
+        joint_names=tuple(joints.names),
+        parents=tuple(joints.parents),
+        offsets=torch.tensor(joints.offsets, dtype=torch.float64),
+        rotations=local,
+        root_pos=root_pos,
+        tips=joints.tips,
+        moved=moved,
+    )
+
+
+def _read_hierarchy(joints: _Joints, words: Iterator[str], name: str) -> None:
+    """Read the joints in the file's order; `above` is the stack of open joints, -1 for an End Site."""
+    above: List[int] = []
+    try:
+        if next(words).upper() != "HIERARCHY":
+            raise _bad(name, "it does not begin with HIERARCHY")
+        for word in words:
+            kind = word.upper()
+            if kind in ("ROOT", "JOINT"):
+                _open_joint(joints, above, next(words), kind, name)
+                _expect(next(words), "{", name)
+            elif kind == "END":
+                next(words)
+                _skip_to_brace(words)
+                above.append(-1)
+            elif kind == "OFFSET":
+                _read_offset(joints, above, [_number(next(words), name) for _ in range(3)], name)
+            elif kind == "CHANNELS":
+                _read_channels(joints, above, words, name)
+            elif kind == "}":
+                above.pop()
+            else:
+                raise _bad(name, "its hierarchy holds '{}' where a joint belongs".format(printable(word)[:40]))
+    except (StopIteration, IndexError):
+        raise _bad(name, "its hierarchy is not complete") from None
+    if above or not joints.names or min(len(o) for o in joints.offsets) < 3:
+        raise _bad(name, "its hierarchy is not complete")
+
+
+def _open_joint(joints: _Joints, above: List[int], title: str, kind: str, name: str) -> None:
+    if (kind == "ROOT") != (not above) or (kind == "ROOT" and joints.names):
+        raise _bad(name, "it must have one ROOT, and every JOINT inside it")
+    if len(joints.names) >= MAX_JOINTS or len(above) >= _MAX_DEPTH:
+        raise _bad(name, "it has more than {} joints, or {} inside each other".format(MAX_JOINTS, _MAX_DEPTH))
+    title = printable(title)[:80]
+    if title in joints.names:  # some exporters name two joints alike
+        title = "{}.{}".format(title, len(joints.names))
+    joints.names.append(title)
+    joints.parents.append(above[-1] if above else -1)
+    if joints.parents[-1] == -1 and above:
+        raise _bad(name, "it has a joint below an End Site")
+    joints.offsets.append([])
+    joints.channels.append([])
+    above.append(len(joints.names) - 1)
+
+
+def _skip_to_brace(words: Iterator[str]) -> None:
+    """An End Site may have a name."""
+    for _ in range(4):
+        if next(words) == "{":
+            return
+    raise IndexError
+
+
+def _read_offset(joints: _Joints, above: List[int], offset: List[float], name: str) -> None:
+    if above[-1] >= 0:
+        joints.offsets[above[-1]] = offset
+    elif above[-2] >= 0:
+        joints.tips[above[-2]] = torch.tensor(offset, dtype=torch.float64)
+
+
+def _read_channels(joints: _Joints, above: List[int], words: Iterator[str], name: str) -> None:
+    count = int(_number(next(words), name))
+    channels = [next(words).capitalize() for _ in range(min(max(count, 0), 6))]
+    known = [a + kind for a in _AXES for kind in ("position", "rotation")]
+    if not 0 <= count <= 6 or any(c not in known for c in channels) or len(set(channels)) < len(channels):
+        raise _bad(name, "a joint's CHANNELS must be up to 6 of: {}".format(", ".join(known)))
+    joints.channels[above[-1]] = channels
+
+
+def _read_motion(motion: bytes, columns: int, name: str) -> Tuple[float, np.ndarray]:
+    """Return frames per second and the rows (F, columns)."""
+    lines = motion.lstrip().split(b"\n", 2)
+    if len(lines) < 3 or columns == 0:
+        raise _bad(name, "its MOTION part needs Frames:, Frame Time: and rows of numbers")
+    frames = _number(lines[0].partition(b":")[2].decode("latin1").strip(), name)
+    step_s = _number(lines[1].partition(b":")[2].decode("latin1").strip(), name)
+    if not 0 < step_s <= 10.0 or not 1 <= frames <= MAX_FRAMES or frames * columns > MAX_NUMBERS:
+        raise _bad(name, "it declares {:g} frames of {:g} s; at most {} frames are allowed".format(
+            frames, step_s, min(MAX_FRAMES, MAX_NUMBERS // columns)))  # fmt: skip
+    words = lines[2].split(None, int(frames) * columns)[: int(frames) * columns]
+    try:
+        values = np.array(words, dtype=np.float64)
+    except ValueError:
+        raise _bad(name, "its MOTION part holds something else than numbers") from None
+    if len(values) < columns or not np.isfinite(values).all():
+        raise _bad(name, "its MOTION part is cut off or holds NaN or infinity")
+    # A file that was cut off in its last row is used up to the row before.
+    return _round_fps(1.0 / step_s), values[: len(values) // columns * columns].reshape(-1, columns)
+
+
+def _round_fps(fps: float) -> float:
+    """Files print 0.008333 for 1/120 and .0333 for 1/30."""
+    whole = round(fps)
+    return float(whole) if whole > 0 and abs(fps / whole - 1.0) < 2e-3 else fps
+
+
+def _poses(joints: _Joints, values: np.ndarray, name: str) -> Tuple[Tensor, Tensor, Dict[int, Tensor]]:
+    """Turn channels into local rotations (F, J, 4), the root's position (F, 3) and the positions of moved joints."""
+    local, moved, column = [], {}, 0
+    for joint, channels in enumerate(joints.channels):
+        part = torch.from_numpy(values[:, column : column + len(channels)])
+        column += len(channels)
+        local.append(_rotation(channels, part))
+        if any(c.endswith("position") for c in channels):
+            moved[joint] = _position(channels, part, joints.offsets[joint])
+    root = moved.pop(0, None)
+    if root is None:
+        root = torch.tensor(joints.offsets[0], dtype=torch.float64).repeat(len(values), 1)
+    # Most exporters list a position for every joint that never moves.
+    return torch.stack(local, dim=1), root, {j: p for j, p in moved.items() if _moves(p, joints.offsets[j])}
+
+
+def _moves(pos: Tensor, offset: List[float]) -> bool:
+    size = max(1e-6, float(np.linalg.norm(offset)))
+    return bool((pos - torch.tensor(offset, dtype=pos.dtype)).abs().max() > 1e-3 * size)
+
+
+def _rotation(channels: List[str], part: Tensor) -> Tensor:
+    rot = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64).repeat(len(part), 1)
+    for k, channel in enumerate(channels):
+        if channel.endswith("rotation"):
+            axis = torch.eye(3, dtype=torch.float64)[_AXES.index(channel[0])]
+            turn = rotations.quat_from_angle_axis(torch.deg2rad(part[:, k]), axis.expand(len(part), 3))
+            rot = rotations.quat_mul(rot, turn)
+    return rot
+
+
+def _position(channels: List[str], part: Tensor, offset: List[float]) -> Tensor:
+    """A position channel replaces the offset's component."""
+    pos = torch.tensor(offset, dtype=torch.float64).repeat(len(part), 1)
+    for k, channel in enumerate(channels):
+        if channel.endswith("position"):
+            pos[:, _AXES.index(channel[0])] = part[:, k]
+    return pos
+
+
+def _number(word: str, name: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise _bad(name, "'{}' stands where a number belongs".format(printable(word)[:40]))
+    return value
+
+
+def _expect(word: str, wanted: str, name: str) -> None:
+    if word != wanted:
+        raise _bad(name, "'{}' stands where '{}' belongs".format(printable(word)[:40], wanted))
+
+
+def _bad(name: str, what: str) -> MotionError:
+    return MotionError("BVH file '{}' cannot be used: {}.".format(name, what))
+
+
+def _matches(file: MotionFile) -> bool:
+    return is_bvh(file.data)
+
+
+def _parse(file: MotionFile, spec: CharacterSpec, options: RetargetOptions) -> Imported:
+    done = retarget(parse_bvh(file.data, file.name), spec, options)
+    return Imported(done.clip, done.notes, done)
+
+
+BVH = Importer("BVH", _matches, _parse)

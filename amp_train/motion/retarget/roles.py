@@ -1,0 +1,199 @@
+"""Which joint is which: the parts of a humanoid, found by the names that mocap and robots use, or given in a YAML file.
+
+    left_thigh: LeftUpLeg      # role: joint of the file
+    left_shin: LeftLeg
+
+A role is the joint at the part's upper end: `left_thigh` is the hip, `left_shin` the knee, `left_foot` the ankle.
+Pelvis and chest need no name: they are where the legs, and the arms, branch off."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from amp_train.errors import MotionError
+from amp_train.untrusted import parse_plain_yaml, printable
+from amp_train.untrusted.npz import read_file
+
+SIDES = ("left", "right")
+LEG, ARM = ("thigh", "shin", "foot"), ("upper_arm", "lower_arm", "hand")
+ROLES = ("pelvis", "chest", "head") + tuple(
+    "{}_{}".format(side, part) for side in SIDES for part in LEG + ("toe",) + ARM
+)
+_NEEDED = tuple("{}_{}".format(side, part) for side in SIDES for part in LEG)
+_MAX_MAP_BYTES = 64 * 1024
+
+# What a part is called once left and right are taken off, best first: `thigh` where there is one, `hip` where not.
+_WORDS: Dict[str, Tuple[str, ...]] = {
+    "thigh": ("thigh", "upleg", "upperleg", "legupper", "femur", "hipyaw", "hip"),
+    "shin": ("shin", "lowleg", "lowerleg", "leglower", "calf", "tibia", "knee", "leg"),
+    "foot": ("foot", "ankleroll", "ankle"),
+    "toe": ("toebase", "toe", "toes", "ball"),
+    "upper_arm": ("uparm", "upperarm", "armupper", "humerus", "shoulderyaw", "arm", "shldr", "shoulder"),
+    "lower_arm": ("lowarm", "lowerarm", "forearm", "armlower", "radius", "elbow"),
+    "hand": ("hand", "wristyaw", "wrist"),
+}
+# Families, told by names that only they have; for the line that says what was recognised.
+_FAMILIES: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
+    ("CMU", ("lhipjoint",)),
+    ("CMU (ASF names)", ("lfemur", "lhumerus")),
+    ("Mixamo", ("lefttoebase", "leftshoulder", "spine2", "headtopend")),
+    ("Bandai-Namco", ("jointroot", "upperlegl")),
+    ("Rokoko", ("leftthigh", "leftshin")),
+    ("Xsens", ("leftupperleg", "leftupperarm", "chest4")),
+    ("SMPL", ("lefthip", "leftcollar", "spine3")),
+    ("3ds Max Biped", ("bip01lthigh",)),
+    ("LAFAN1 or MotionBuilder", ("leftupleg", "leftshoulder", "leftforearm")),
+)
+_PARTS_OF_NAMES = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_LEFT, _RIGHT = ("left", "l"), ("right", "r")
+_SUFFIXES = ("link", "base", "jnt", "bone", "0")
+
+
+def family_of(names: Sequence[str]) -> str:
+    """Return what kind of skeleton the names belong to, "" where that is not known."""
+    plain = {_plain(name) for name in names}
+    for family, marks in _FAMILIES:
+        if all(any(p.endswith(mark) for p in plain) for mark in marks):
+            return family
+    return ""
+
+
+def find_roles(
+    names: Sequence[str], parents: Sequence[int], given: Optional[Mapping[str, str]] = None
+) -> Dict[str, int]:
+    """Return the joint of each role, as far as there is one.
+
+    Args:
+        names: joints, or bodies of a character.
+        parents: index of each one's parent, -1 for the root.
+        given: role -> name, from a map; the rest is found by name.
+
+    Raises:
+        MotionError: an unknown role or name in the map, or no complete pair of legs.
+    """
+    found = _given(names, given or {})
+    for side in SIDES:
+        for part, words in _WORDS.items():
+            role = "{}_{}".format(side, part)
+            if role not in found:
+                joint = _best(names, parents, side, words)
+                if joint is not None:
+                    found[role] = joint
+    _toes_below_ankles(found, names, given or {})
+    _above(found, names, parents)
+    _check_order(found, parents)
+    missing = [role for role in _NEEDED if role not in found]
+    if missing:
+        raise MotionError(
+            "The skeleton has no joints known as {}; it has: {}. Give map=FILE.yaml with lines like "
+            "'left_thigh: NAME'.".format(", ".join(missing), printable(", ".join(names))[:600])
+        )
+    return found
+
+
+def read_map(path: Path) -> Dict[str, str]:
+    """Read a map of roles from a YAML file.
+
+    Raises:
+        MotionError: missing, or not `role: joint` lines.
+    """
+    try:
+        content = parse_plain_yaml(read_file(path, _MAX_MAP_BYTES))
+    except ValueError as error:
+        raise MotionError("Joint map '{}' is {}.".format(printable(str(path)), printable(str(error)))) from None
+    if not isinstance(content, dict) or not all(isinstance(v, str) for kv in content.items() for v in kv):
+        raise MotionError("Joint map '{}' must hold lines like 'left_thigh: LeftUpLeg'.".format(printable(str(path))))
+    return content
+
+
+def side_and_part(name: str) -> Tuple[str, str]:
+    """Split a name into "left", "right" or "", and the rest in small letters: mixamorig:LeftUpLeg -> left, upleg."""
+    words = [w.lower() for w in _PARTS_OF_NAMES.findall(name.split(":")[-1])]
+    while len(words) > 1 and words[-1] in _SUFFIXES:
+        words.pop()
+    for side, marks in (("left", _LEFT), ("right", _RIGHT)):
+        for mark in marks:
+            if mark in words:
+                at = words.index(mark)
+                return side, "".join(words[at + 1 :] if at + 1 < len(words) else words[:at])
+    joined = "".join(words)
+    for side, marks in (("left", _LEFT), ("right", _RIGHT)):
+        for mark in marks:  # lfemur: only before a word that is known, lowerback is no left owerback
+            if joined.startswith(mark) and any(joined[len(mark) :] in known for known in _WORDS.values()):
+                return side, joined[len(mark) :]
+    return "", joined
+
+
+def _given(names: Sequence[str], given: Mapping[str, str]) -> Dict[str, int]:
+    found = {}
+    for role, name in given.items():
+        if role not in ROLES:
+            raise MotionError("Unknown part '{}' in the map of joints. Known: {}.".format(
+                printable(role)[:60], ", ".join(ROLES)))  # fmt: skip
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = " Did you mean '{}'?".format(near[0]) if near else ""
+            raise MotionError("The map names joint '{}', which the skeleton does not have.{}".format(
+                printable(name)[:80], printable(hint)))  # fmt: skip
+        found[role] = list(names).index(name)
+    return found
+
+
+def _best(names: Sequence[str], parents: Sequence[int], side: str, words: Sequence[str]) -> Optional[int]:
+    """Return the joint that goes by the first word that any goes by; of several in a chain, the uppermost."""
+    split = [side_and_part(name) for name in names]
+    for word in words:
+        for joint, (its_side, part) in enumerate(split):
+            if its_side == side and part == word:
+                return joint
+    return None
+
+
+def _toes_below_ankles(found: Dict[str, int], names: Sequence[str], given: Mapping[str, str]) -> None:
+    """Where a side has both an ankle and a foot, as SMPL has, the foot is what others call toes."""
+    split = [side_and_part(name) for name in names]
+    for side in SIDES:
+        foot, toe = f"{side}_foot", f"{side}_toe"
+        if (side, "ankle") in split and (side, "foot") in split and foot not in given and toe not in given:
+            found[foot] = split.index((side, "ankle"))
+            found.setdefault(toe, split.index((side, "foot")))
+
+
+def _above(found: Dict[str, int], names: Sequence[str], parents: Sequence[int]) -> None:
+    """Add pelvis and chest, where the limbs branch off, and the head."""
+    for role, part in (("pelvis", "thigh"), ("chest", "upper_arm")):
+        pair = [found["{}_{}".format(side, part)] for side in SIDES if "{}_{}".format(side, part) in found]
+        if role not in found and len(pair) == 2:
+            common = [j for j in _path(parents, parents[pair[0]]) if j in _path(parents, parents[pair[1]])]
+            if common:
+                found[role] = common[0]
+    if "head" not in found:
+        heads = [j for j, name in enumerate(names) if side_and_part(name)[1].endswith("head")]
+        if heads:
+            found["head"] = heads[0]
+
+
+def _check_order(found: Dict[str, int], parents: Sequence[int]) -> None:
+    """Leave out what does not lie below what it should lie below: a name that means something else here."""
+    for side in SIDES:
+        for chain in (LEG + ("toe",), ARM):
+            above: List[int] = []
+            for part in chain:
+                role = "{}_{}".format(side, part)
+                if role in found and above and above[-1] not in _path(parents, found[role])[1:]:
+                    del found[role]
+                elif role in found:
+                    above.append(found[role])
+
+
+def _path(parents: Sequence[int], joint: int) -> List[int]:
+    path = []
+    while joint >= 0:
+        path.append(joint)
+        joint = parents[joint]
+    return path
+
+
+def _plain(name: str) -> str:
+    return "".join(_PARTS_OF_NAMES.findall(name.split(":")[-1])).lower()

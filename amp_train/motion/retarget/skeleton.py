@@ -1,0 +1,117 @@
+"""`SkeletonMotion`: a motion of somebody else's skeleton, as a file has it. Every importer of mocap ends here."""
+
+from dataclasses import dataclass, field, replace
+from typing import Dict, List, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amp_train import rotations
+from amp_train.errors import MotionError
+from amp_train.motion.clip import MAX_FPS, MAX_FRAMES, MAX_JOINTS, MIN_FPS
+
+# How the axes of a file become ours (x forward, y left, z up): rotations of a file whose up-axis is y, or z.
+UP_AXES: Dict[str, Tuple[Tuple[float, ...], ...]] = {
+    "y": ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+    "z": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SkeletonMotion:
+    """Joints, bones and rotations in the file's own axes and unit.
+
+    Attributes:
+        name: what messages call it.
+        fps: frames per second.
+        joint_names: J names, a parent before its children; the first is the root.
+        parents: index of each joint's parent, -1 for the root.
+        offsets: (J, 3) position in the parent's frame with all rotations zero.
+        rotations: (F, J, 4) xyzw, joint to parent.
+        root_pos: (F, 3) world position of the root joint.
+        tips: joint -> (3,) where its bone ends, in its own frame (BVH: End Site).
+        moved: joint -> (F, 3) positions in the parent's frame that replace its offset, where the file moves it.
+        up: the file's up-axis, "y" or "z"; "" where it is not known.
+        metres: length of the file's unit, m; 0 where it is not known.
+    """
+
+    name: str
+    fps: float
+    joint_names: Tuple[str, ...]
+    parents: Tuple[int, ...]
+    offsets: Tensor
+    rotations: Tensor
+    root_pos: Tensor
+    tips: Dict[int, Tensor] = field(default_factory=dict)
+    moved: Dict[int, Tensor] = field(default_factory=dict)
+    up: str = ""
+    metres: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.joint_names) <= MAX_JOINTS:
+            raise MotionError("Clip '{}' has {} joints; 1 to {} are allowed.".format(
+                self.name, len(self.joint_names), MAX_JOINTS))  # fmt: skip
+        if not 2 <= len(self.root_pos) <= MAX_FRAMES:
+            raise MotionError("Clip '{}' has {} frames; 2 to {} are allowed.".format(
+                self.name, len(self.root_pos), MAX_FRAMES))  # fmt: skip
+        if not MIN_FPS <= self.fps <= MAX_FPS:
+            raise MotionError("Clip '{}' has {:.6g} frames a second; {:g} to {:g} are allowed. Give fps=.".format(
+                self.name, self.fps, MIN_FPS, MAX_FPS))  # fmt: skip
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.root_pos)
+
+    def thinned(self, max_fps: float) -> "SkeletonMotion":
+        """Keep every n-th frame, so that at most `max_fps` remain a second."""
+        step = max(1, int(np.ceil(self.fps / max_fps - 1e-3)))
+        if step == 1 or self.num_frames <= step:
+            return self
+        return replace(
+            self,
+            fps=self.fps / step,
+            rotations=self.rotations[::step],
+            root_pos=self.root_pos[::step],
+            moved={joint: pos[::step] for joint, pos in self.moved.items()},
+        )
+
+    def forward(self) -> Tuple[Tensor, Tensor]:
+        """Place every joint: positions (F, J, 3) and rotations (F, J, 4), world, in the file's axes and unit."""
+        return _forward(self, self.rotations, self.root_pos, self.moved)
+
+    def zero_pose(self) -> Tensor:
+        """Return the joints' positions (J, 3) with all rotations zero and the root at the origin."""
+        rot = torch.tensor([0.0, 0.0, 0.0, 1.0]).repeat(1, len(self.parents), 1).to(self.offsets)
+        return _forward(self, rot, torch.zeros(1, 3).to(self.offsets), {})[0][0]
+
+    def descendants(self, joint: int) -> List[int]:
+        """List a joint and all below it."""
+        found = [joint]
+        for child in range(joint + 1, len(self.parents)):
+            if self.parents[child] in found:
+                found.append(child)
+        return found
+
+    def path(self, joint: int) -> List[int]:
+        """List a joint and those above it, up to the root."""
+        found = [joint]
+        while self.parents[found[-1]] >= 0:
+            found.append(self.parents[found[-1]])
+        return found
+
+
+def _forward(
+    skeleton: SkeletonMotion, local: Tensor, root_pos: Tensor, moved: Dict[int, Tensor]
+) -> Tuple[Tensor, Tensor]:
+    pos: List[Tensor] = []
+    rot: List[Tensor] = []
+    for joint, parent in enumerate(skeleton.parents):
+        if parent < 0:
+            pos.append(root_pos)
+            rot.append(local[:, joint])
+        else:
+            reach = moved.get(joint, skeleton.offsets[joint].expand(len(local), 3))
+            pos.append(pos[parent] + rotations.quat_rotate(rot[parent], reach))
+            rot.append(rotations.quat_mul(rot[parent], local[:, joint]))
+    return torch.stack(pos, dim=1), torch.stack(rot, dim=1)

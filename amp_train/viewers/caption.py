@@ -1,0 +1,46 @@
+"""A line of text in a picture: the time, and how the character does."""
+
+from typing import Any, List
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from amp_train.viewers.recording import Recording
+
+_INK, _SHADE = (255, 255, 255), (0, 0, 0, 120)
+_NAMES = (("style_reward", "style"), ("task_reward", "task"))
+
+
+def captions(recording: Recording) -> List[str]:
+    """Return a line for every step: time, speed, rewards, pose error; of several characters, the mean."""
+    speed = recording.states.root_vel[..., :2].norm(dim=-1).mean(1)
+    lines = []
+    for t in range(len(recording)):
+        parts = ["{:5.2f} s".format(t * recording.dt_s), "{:.2f} m/s".format(float(speed[t]))]
+        for name, short in _NAMES:
+            values = recording.scores.get(name)
+            if values is not None and not (name == "task_reward" and bool((values == 1).all())):
+                parts.append("{} {:.2f}".format(short, float(values[t].mean())))
+        error = recording.scores.get("pose_error_m")
+        if error is not None:
+            parts.append("to the clip {:.0f} cm".format(100 * float(error[t].mean())))
+        lines.append("   ".join(parts))
+    return lines
+
+
+def write_on(picture: np.ndarray, text: str) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 with a line of text in the upper left corner."""
+    image = Image.fromarray(picture)
+    pen, size = ImageDraw.Draw(image, "RGBA"), max(10, len(picture) // 28)
+    font = _font(size)
+    left, top, right, bottom = pen.textbbox((size // 2, size // 2), text, font=font)
+    pen.rectangle((left - size // 3, top - size // 4, right + size // 3, bottom + size // 4), fill=_SHADE)
+    pen.text((size // 2, size // 2), text, fill=_INK, font=font)
+    return np.asarray(image)
+
+
+def _font(size: int) -> Any:
+    try:
+        return ImageFont.load_default(size)
+    except (TypeError, ImportError, OSError):  # Pillow before 10.1, or without FreeType, has one size
+        return ImageFont.load_default()

@@ -1,0 +1,176 @@
+"""What a picture shows: characters, translucent ghosts, goals, and a camera that glides along, as MuJoCo's geoms."""
+
+from dataclasses import dataclass
+from typing import Any, List
+
+import numpy as np
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec, CharacterState
+from amp_train.errors import MissingPackageError, unknown_choice
+from amp_train.sim.mujoco_state import MujocoState
+from amp_train.viewers.ghost import place
+from amp_train.viewers.recording import ROW_SPACING_M, MarkerPose, Recording, in_a_row
+
+GHOSTS, CAMERAS = ("beside", "over", "none"), ("tracking", "fixed")
+_CAMERA_SMOOTHING_FRAMES = 21
+_CAMERA_ELEVATION_DEG = -12.0
+# Seen from the front right of the direction the character faces at first.
+_CAMERA_AZIMUTH_DEG, _ROW_AZIMUTH_DEG = 120.0, 160.0
+_DISTANCE = {"none": 1.6, "over": 1.6, "beside": 1.85}  # in extents of the model
+_ROW_DISTANCE_PER_M = 0.75
+# Beside the character, on the far side, and nearly the colour of the floor.
+_GHOST_OFFSET_M = 0.9
+_GHOST_RGBA = (0.45, 0.45, 0.5, 0.45)
+_MARKER_RGBA = (0.85, 0.15, 0.15, 0.9)
+
+
+@dataclass
+class View:
+    """How a recording is looked at.
+
+    Attributes:
+        ghost: the clip `beside` the character, `over` it, or `none`.
+        camera: `tracking` glides along; `fixed` stands where the whole way is in the picture.
+    """
+
+    ghost: str = "beside"
+    camera: str = "tracking"
+
+    def __post_init__(self) -> None:
+        for name, given, known in (("ghost", self.ghost, GHOSTS), ("camera", self.camera, CAMERAS)):
+            if given not in known:
+                raise unknown_choice(name, given, known)
+
+
+class Scene:
+    """Poses a model frame by frame and lists what is to be drawn."""
+
+    def __init__(self, recording: Recording, view: View) -> None:
+        """Prepare T frames. Several characters are lined up; one stays where it was."""
+        self._mujoco = mujoco = import_mujoco()
+        spec = recording.spec
+        shown = in_a_row(recording) if recording.num_characters > 1 else recording
+        self.model = mujoco.MjModel.from_xml_path(spec.mjcf_path)
+        self._data = mujoco.MjData(self.model)
+        people = shown.num_characters * (2 if recording.ghosts is not None else 1)
+        self._scene = mujoco.MjvScene(self.model, (people + 2) * self.model.ngeom + 100)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
+        self._characters, self._markers = _all_qpos(spec, shown.states), shown.markers
+        with_ghosts = shown.ghosts is not None and view.ghost != "none"
+        self._ghosts = _all_qpos(spec, _placed(shown, view.ghost)) if with_ghosts else []
+        self._place_camera(shown, view, with_ghosts)
+
+    def __len__(self) -> int:
+        return len(self._characters[0])
+
+    def _place_camera(self, shown: Recording, view: View, with_ghosts: bool) -> None:
+        first = shown.states.root_rot[0, 0]
+        azimuth_deg = _ROW_AZIMUTH_DEG if shown.num_characters > 1 else _CAMERA_AZIMUTH_DEG
+        self._azimuth_deg = azimuth_deg + float(np.degrees(rotations.heading(first).item()))
+        middle = np.mean([qpos[:, :3] for qpos in self._characters], axis=0)
+        self._lookat = smooth_path(middle)
+        extents = _DISTANCE[view.ghost if with_ghosts else "none"]
+        row_m = (shown.num_characters - 1) * ROW_SPACING_M
+        self._distance = extents * float(self.model.stat.extent) + _ROW_DISTANCE_PER_M * row_m
+        if view.camera == "fixed":
+            way = np.linalg.norm(np.ptp(self._lookat[:, :2], axis=0))
+            self._lookat = np.tile(0.5 * (self._lookat.min(0) + self._lookat.max(0)), (len(self), 1))
+            self._distance += float(way)
+
+    def frame(self, index: int) -> Any:
+        """Return the MjvScene of one frame; the next call overwrites it."""
+        mujoco, camera = self._mujoco, self._camera
+        camera.lookat[:], camera.distance = self._lookat[index], self._distance
+        camera.azimuth, camera.elevation = self._azimuth_deg, _CAMERA_ELEVATION_DEG
+        self._pose(self._characters[0][index])
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(self.model, self._data, self._option, None, camera, everything, self._scene)
+        for qpos in self._characters[1:]:
+            self._add_character(qpos[index])
+        first_ghost = self._scene.ngeom
+        for qpos in self._ghosts:
+            self._add_character(qpos[index])
+        for geom in self._scene.geoms[first_ghost : self._scene.ngeom]:
+            geom.rgba[:] = _GHOST_RGBA
+        for marker in self._markers[index] if self._markers else ():
+            for n in range(len(marker.pos)):
+                add_marker(self._scene, marker, n)
+        return self._scene
+
+    def _add_character(self, qpos: np.ndarray) -> None:
+        mujoco = self._mujoco
+        self._pose(qpos)
+        moving = mujoco.mjtCatBit.mjCAT_DYNAMIC
+        mujoco.mjv_addGeoms(self.model, self._data, self._option, mujoco.MjvPerturb(), moving, self._scene)
+
+    def _pose(self, qpos: np.ndarray) -> None:
+        self._data.qpos[:] = qpos
+        self._mujoco.mj_kinematics(self.model, self._data)
+        self._mujoco.mj_comPos(self.model, self._data)
+        self._mujoco.mj_camlight(self.model, self._data)
+
+
+def _placed(shown: Recording, mode: str) -> CharacterState:
+    """Put the ghosts on their characters, or to the left of where those face at first, so that none circles another."""
+    assert shown.ghosts is not None
+    left = float(rotations.heading(shown.states.root_rot[0, 0])) + 0.5 * np.pi
+    reach_m = _GHOST_OFFSET_M if mode == "beside" else 0.0
+    return place(shown.ghosts, shown.states, (reach_m * np.cos(left), reach_m * np.sin(left)))
+
+
+def add_marker(scene: Any, marker: MarkerPose, n: int) -> None:
+    """Add the marker of character n to an MjvScene: an arrow, a ball, or a flag."""
+    mujoco, pos = import_mujoco(), np.asarray(marker.pos[n], dtype=np.float64)
+    if scene.ngeom + 2 > scene.maxgeom or not np.isfinite(pos).all():
+        return
+    if marker.kind == "ball":
+        _init_geom(scene, mujoco.mjtGeom.mjGEOM_SPHERE, (0.12, 0.12, 0.12), pos)
+    elif marker.kind == "flag":
+        _connect(scene, mujoco.mjtGeom.mjGEOM_CAPSULE, 0.02, pos, pos + (0.0, 0.0, 1.0))
+        _init_geom(scene, mujoco.mjtGeom.mjGEOM_BOX, (0.15, 0.01, 0.1), pos + (0.15, 0.0, 0.9))
+    elif marker.direction is not None:
+        _connect(scene, mujoco.mjtGeom.mjGEOM_ARROW, 0.04, pos, pos + np.asarray(marker.direction[n], dtype=float))
+
+
+def _init_geom(scene: Any, kind: Any, size: Any, pos: Any) -> Any:
+    geom, rgba = scene.geoms[scene.ngeom], np.array(_MARKER_RGBA, dtype=np.float32)
+    import_mujoco().mjv_initGeom(geom, kind, np.array(size, dtype=float), np.array(pos), np.eye(3).flatten(), rgba)
+    geom.category = int(import_mujoco().mjtCatBit.mjCAT_DECOR)
+    scene.ngeom += 1
+    return geom
+
+
+def _connect(scene: Any, kind: Any, width_m: float, start: np.ndarray, end: np.ndarray) -> None:
+    geom = _init_geom(scene, kind, (width_m,) * 3, start)
+    import_mujoco().mjv_connector(geom, kind, width_m, start, end)
+
+
+def _all_qpos(spec: CharacterSpec, states: CharacterState) -> List[np.ndarray]:
+    """Return qpos (T, nq) of each of N characters whose states are (T, N, ...)."""
+    return [to_qpos(spec, states[:, n]) for n in range(states.root_pos.shape[1])]  # type: ignore[index]
+
+
+def to_qpos(spec: CharacterSpec, states: CharacterState) -> np.ndarray:
+    """Convert T states to MuJoCo's qpos (T, nq), float64."""
+    return MujocoState(spec, states.root_pos.device).qpos(states).detach().cpu().numpy()
+
+
+def import_mujoco() -> Any:
+    """Import MuJoCo, or say how to get it."""
+    try:
+        import mujoco
+    except ImportError as error:
+        raise MissingPackageError("Drawing a character needs MuJoCo: pip install mujoco.") from error
+    return mujoco
+
+
+def smooth_path(root_pos: np.ndarray) -> np.ndarray:
+    """Average root positions (T, 3) over time and hold the mean height, so that the camera glides."""
+    window = min(_CAMERA_SMOOTHING_FRAMES, 2 * ((len(root_pos) - 1) // 2) + 1)
+    padded = np.pad(root_pos, ((window // 2, window // 2), (0, 0)), mode="edge")
+    kernel = np.full(window, 1.0 / window)
+    path = np.stack([np.convolve(padded[:, k], kernel, mode="valid") for k in range(3)], axis=-1)
+    path[:, 2] = 0.9 * root_pos[:, 2].mean()
+    return path

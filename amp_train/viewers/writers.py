@@ -1,0 +1,80 @@
+"""Pictures as a file: MP4, GIF, WebP, or a strip of a few as PNG, by the file's name."""
+
+from pathlib import Path
+from typing import Iterable, List, Union
+
+import numpy as np
+from PIL import Image
+
+from amp_train.errors import MissingPackageError
+from amp_train.viewers.offscreen import ViewerError
+
+STRIP_PICTURES = 8
+_MP4_NAMES = (".mp4", ".mkv", ".mov", ".avi")
+
+
+def chosen_pictures(path: Union[str, Path], count: int) -> List[int]:
+    """Return which of `count` pictures a file shows: all of them, or of a strip the evenly spaced ones.
+
+    Raises:
+        ViewerError: a name whose ending is no format of ours.
+    """
+    kind = Path(path).suffix.lower()
+    if kind not in (".gif", ".webp", ".png", *_MP4_NAMES):
+        message = "Cannot write a video to '{}': give a name that ends in .mp4, .gif, .webp or .png."
+        raise ViewerError(message.format(path))
+    if kind == ".png" and count:
+        return sorted(set(np.linspace(0, count - 1, min(count, STRIP_PICTURES)).round().astype(int).tolist()))
+    return list(range(count))
+
+
+def write_pictures(path: Union[str, Path], pictures: Iterable[np.ndarray], fps: float) -> Path:
+    """Write pictures (H, W, 3) uint8 in order.
+
+    Args:
+        path: its ending says the format: .mp4, .gif, .webp, or .png for all of them side by side.
+        pictures: they are drawn while they are written.
+        fps: pictures a second.
+
+    Returns:
+        The path; its folder is made.
+
+    Raises:
+        MissingPackageError: no encoder is installed.
+    """
+    path, kind = Path(path), Path(path).suffix.lower()
+    remaining = iter(pictures)
+    first = next(remaining)  # what cannot be drawn is told before there is a file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    everything = _chain(first, remaining)
+    if kind == ".png":
+        Image.fromarray(np.concatenate(list(everything), axis=1)).save(str(path), optimize=True)
+    elif kind in (".gif", ".webp"):
+        _write_animation(path, everything, fps)
+    else:
+        _write_mp4(path, everything, fps)
+    return path
+
+
+def _chain(first: np.ndarray, remaining: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+    yield first
+    yield from remaining
+
+
+def _write_animation(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
+    images = [Image.fromarray(picture) for picture in pictures]
+    # A GIF counts in hundredths of a second; browsers show anything below two of them at ten pictures a second.
+    duration_ms = max(20, round(100.0 / fps) * 10) if path.suffix.lower() == ".gif" else round(1000.0 / fps)
+    images[0].save(str(path), save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
+
+
+def _write_mp4(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
+    try:
+        import imageio
+
+        writer = imageio.get_writer(str(path), format="FFMPEG", fps=fps, codec="libx264", quality=7, macro_block_size=2)
+    except ImportError as error:
+        raise MissingPackageError("Writing a video needs an encoder: pip install 'imageio[ffmpeg]'.") from error
+    with writer:
+        for picture in pictures:
+            writer.append_data(picture)
