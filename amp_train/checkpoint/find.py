@@ -1,9 +1,9 @@
-"""From what a user types to a checkpoint file: the one place that knows where else than at a path they may lie."""
+"""From what a user types to a checkpoint file: where it may lie, and whether it is what its manifest says."""
 
 from pathlib import Path
-from typing import List
+from typing import List, Optional, Union
 
-from amp_train.checkpoint.store import POLICY_SUFFIX, check_policy_file
+from amp_train.checkpoint.store import MANIFEST_SUFFIX, POLICY_SUFFIX, fault_of_file, read_manifest
 from amp_train.errors import CheckpointError
 from amp_train.paths import PRETRAINED_DIR
 
@@ -25,8 +25,47 @@ def find_checkpoint(name: str) -> str:
         return str(PRETRAINED_DIR / (name[len(PREFIX) :] + POLICY_SUFFIX))
     if not Path(name).is_file():
         raise CheckpointError(
-            "There is no checkpoint {}. Give the path of a .pth file: runs/NAME/nn/NAME.pth, or one that comes with "
-            "the program: {}.".format(name, ", ".join(pretrained_names()))
+            f"There is no checkpoint {name}. Give the path of a .pth file: runs/NAME/nn/NAME.pth, or one that comes "
+            f"with the program: {', '.join(pretrained_names())}."
         )
     check_policy_file(name)
     return name
+
+
+def check_policy_file(path: Union[str, Path]) -> None:
+    """Compare a policy with its manifest, if that lies beside it: torch notices a cut, but not a flipped bit.
+
+    A training may replace both meanwhile, the manifest going before its policy: what is found is believed only if the
+    manifest is the same before and after.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    path = Path(path)
+    if not path.name.endswith(POLICY_SUFFIX):
+        return
+    manifest = path.with_name(path.name[: -len(POLICY_SUFFIX)] + MANIFEST_SUFFIX)
+    before, fault = _stamp(manifest), _fault(path, manifest)
+    while fault is not None:
+        after = _stamp(manifest)
+        if after == before:
+            raise CheckpointError(f"Checkpoint {path} is damaged: {fault}. Use another one.")
+        before, fault = after, _fault(path, manifest)
+
+
+def _fault(path: Path, manifest: Path) -> Optional[str]:
+    if not manifest.is_file():
+        return None
+    try:
+        return fault_of_file(path, read_manifest(manifest).files[path.name])
+    except CheckpointError as error:
+        return str(error)
+
+
+def _stamp(manifest: Path) -> Optional[List[int]]:
+    """Return what tells a file from the one that replaces it; None: there is none."""
+    try:
+        status = manifest.stat()
+    except OSError:
+        return None
+    return [status.st_ino, status.st_mtime_ns, status.st_size]

@@ -20,9 +20,7 @@ from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.paths import CONF_DIR
 from amp_train.resume.configuration import Difference, resumed_config
-from amp_train.resume.disk_check import check_writable
-from amp_train.resume.run_dir import AUTO, make_run_dir, resume_mode, resume_target
-from amp_train.resume.run_lock import RunLock
+from amp_train.resume.run_dir import AUTO, RunLock, check_writable, make_run_dir, resume_mode, resume_target
 from amp_train.runner.stopping import EXIT_DONE, EXIT_STOPPED, StopRequest
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
@@ -183,6 +181,8 @@ def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
     for damaged in resumption.skipped:
         print(f"Skipped checkpoint {damaged.name}: {damaged.reason}.")
     print(f"Resuming {run_dir} after iteration {resumption.iteration}, {resumption.frame:,} samples, from {name}.")
+    if resumption.later:
+        print(f"  Later checkpoints are removed: {', '.join(resumption.later)}.")
     _list("Changed by the command line", differences)
     return config
 

@@ -16,7 +16,7 @@ from amp_train.telemetry import MetricsFiles
 
 ITERATIONS = 7
 ARGV = [
-    "max_iterations={}".format(ITERATIONS), "experiment=run", "resume=auto", "video=False", "eval_interval=3", "seed=5",
+    f"max_iterations={ITERATIONS}", "experiment=run", "resume=auto", "video=False", "eval_interval=3", "seed=5",
     "num_envs=16", "num_threads=1",
     "task.env.episode_length=12",  # not a multiple of the horizon: checkpoints lie within episodes
     "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
@@ -173,10 +173,10 @@ def test_a_broken_checkpoint_is_named_and_skipped_and_the_one_before_it_used(cra
     content = bytearray(newest.state().read_bytes())
     content[len(content) // 2] ^= 1
     newest.state().write_bytes(content)
-    refusal = amp_train("resume={}".format(newest.policy), exit_code=EXIT_USER_ERROR)
-    assert "{} is damaged".format(newest.name) in refusal and "resume=runs/run" in refusal
+    refusal = amp_train(f"resume={newest.policy}", exit_code=EXIT_USER_ERROR)
+    assert f"{newest.name} is damaged" in refusal and "resume=runs/run" in refusal
     printed = amp_train(*ARGV)
-    assert "Skipped checkpoint {}: {} is corrupted".format(newest.name, newest.state().name) in printed
+    assert f"Skipped checkpoint {newest.name}: {newest.state().name} is corrupted" in printed
     assert "after iteration 2" in printed
     assert_same(Path("runs/run"), uninterrupted)
 
@@ -190,14 +190,14 @@ def test_a_training_that_crashed_before_its_first_checkpoint_begins_anew(crash_a
 def test_a_finished_training_is_left_as_it_is(crash_at, amp_train, uninterrupted, monkeypatch):
     monkeypatch.chdir(uninterrupted.parents[1])
     before = {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()}
-    assert "All {} iterations are done".format(ITERATIONS) in amp_train(*ARGV)
+    assert f"All {ITERATIONS} iterations are done" in amp_train(*ARGV)
     assert {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()} == before
     error = amp_train("resume=runs/run", exit_code=EXIT_USER_ERROR)
     assert "has done 7 iterations of 7: give max_iterations= a larger number" in error
 
 
 def test_what_would_make_it_another_training_is_refused_or_allowed_by_name(uninterrupted, amp_train, tmp_path):
-    folder = "resume={}".format(uninterrupted)
+    folder = f"resume={uninterrupted}"
     error = amp_train(folder, "max_iterations=9", "train.params.config.gamma=0.5", exit_code=EXIT_USER_ERROR)
     assert "train.params.config.gamma: 0.95 -> 0.5" in error
     assert "resume_allow=[train.params.config.gamma]" in error
