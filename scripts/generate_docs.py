@@ -23,7 +23,7 @@ from amp_train.config import compose, schema
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 RESULTS = ROOT / "amp_train" / "pretrained" / "results.json"
-PAGES = ("README.md", "docs/results.md", "docs/configuration.md", "docs/tasks.md")
+PAGES = ("README.md", "docs/results.md", "docs/configuration.md")
 # The AMP paper's own pose errors, m (Peng et al. 2021, Table 3).
 PAPER_ERROR_M = {
     "walk": "0.030", "run": "0.075", "jump": "0.083", "spinkick": "0.058", "spin": "0.047", "cartwheel": "0.067",
@@ -220,7 +220,7 @@ def task_goals() -> str:
         if any(not row[2] for row in rows):
             raise SystemExit(f"Write a comment beside each key of `goal` in {path.relative_to(ROOT)}.")
         if rows:
-            parts.append(f"### `{name}`\n\n{markdown_table(['key', 'default', 'meaning'], rows)}")
+            parts.append(f"### `task={name}`\n\n{markdown_table(['key', 'default', 'meaning'], rows)}")
     return "\n\n".join(parts)
 
 

@@ -79,3 +79,10 @@ def test_generated_tables_are_up_to_date() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "tests" / "README.md"], ids=lambda page: page.name)
+def test_files_of_the_project_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|sh|sbatch|xml|yaml))(?:::[^`]*)?`", page.read_text())
+    roots = (ROOT, ROOT / "amp_train", ROOT / "tests")
+    assert [name for name in named if not name.startswith("DIR/") and not any((r / name).exists() for r in roots)] == []
