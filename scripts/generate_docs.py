@@ -19,11 +19,12 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Seq
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from amp_train.config import compose, schema
+from amp_train.sim.factory import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 RESULTS = ROOT / "amp_train" / "pretrained" / "results.json"
-PAGES = ("README.md", "docs/results.md", "docs/configuration.md")
+PAGES = ("README.md", "docs/results.md", "docs/configuration.md", "docs/tasks.md")
 # The AMP paper's own pose errors, m (Peng et al. 2021, Table 3).
 PAPER_ERROR_M = {
     "walk": "0.030", "run": "0.075", "jump": "0.083", "spinkick": "0.058", "spin": "0.047", "cartwheel": "0.067",
@@ -33,7 +34,7 @@ PAPER_ERROR_M = {
 COMMENTED = {
     "": ("config.yaml",),
     "task": ("task/HumanoidAMP.yaml",),
-    "sim": ("sim/mujoco_warp.yaml", "sim/isaacgym.yaml", "sim/mujoco.yaml"),
+    "sim": (),
     "character": ("character/humanoid.yaml",),
     "motion": (),
     "train": ("train/HumanoidAMPPPO.yaml",),
@@ -109,7 +110,7 @@ def config_keys() -> str:
     default, reference = compose(), compose(["recipe=isaacgymenvs", "train=HumanoidAMPPPO"])
     parts = []
     for group in COMMENTED:
-        rows = list(_rows(group, default, reference))
+        rows = list(_sim_rows() if group == "sim" else _rows(group, default, reference))
         heading = HEADINGS.get(group, f"`{group}`")
         columns = ["key", "default", "allowed", "meaning"]
         if group == "train":
@@ -134,6 +135,20 @@ def _rows(group: str, default: Any, reference: Any) -> Iterator[Row]:
         if group == "train":
             cells.insert(2, _value(reference, full))
         yield cells
+
+
+def _sim_rows() -> Iterator[Row]:
+    """Give the keys of all backends, each once; those of a single one name it."""
+    backends, seen = {name: backend.config for name, backend in BACKENDS.items()}, set()
+    for name, config in backends.items():
+        comments = yaml_comments((CONF / "sim" / f"{name}.yaml").read_text())
+        for key, item in config.__dataclass_fields__.items():
+            if key not in seen and key != "name":
+                owners = [n for n, c in backends.items() if key in c.__dataclass_fields__]
+                only = f"`sim={owners[0]}`: " if len(owners) == 1 else ""
+                value = OmegaConf.select(compose([f"sim={name}"]), f"sim.{key}")  # type: ignore
+                yield f"`sim.{key}`", f"`{_text(value)}`", _allowed(item.metadata), only + _cell(comments[key])
+            seen.add(key)
 
 
 class Leaf(NamedTuple):
@@ -194,6 +209,8 @@ def _value(cfg: DictConfig, key: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict) and value:
+        return "{...}"
     if isinstance(value, (list, ListConfig)):
         return "[{}]".format(", ".join(map(_text, value)))
     if isinstance(value, float):

@@ -80,8 +80,8 @@ def programs(line: str) -> Iterator[List[str]]:
 
 
 def _own(arguments: Sequence[str]) -> List[str]:
-    """Leave out redirections, the background sign and an ellipsis."""
-    return [a for a in arguments if a not in ("...", "&") and not re.match(r"\d?>", a)]
+    """Leave out redirections, the background sign, an ellipsis, and a file of the reader's that registers tasks."""
+    return [a for a in arguments if a not in ("...", "&") and not re.match(r"\d?>|task_file=", a)]
 
 
 def check(command: Command) -> None:
@@ -94,8 +94,8 @@ def check(command: Command) -> None:
 
 
 def _check_train(arguments: List[str]) -> None:
-    if any(a in ("--help", "-h", "--cfg") for a in arguments):
-        return
+    if any(a in ("--help", "-h", "--cfg") or a.startswith("--config-dir") for a in arguments):
+        return  # what is in a folder of the reader's is not known
     overrides = [a for a in arguments if a not in ("-m", "--multirun")]
     if len(overrides) < len(arguments):
         check_sweep(overrides)
