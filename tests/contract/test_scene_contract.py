@@ -116,7 +116,7 @@ def test_a_ball_rolls_and_stops_as_computed(make: Make) -> None:
     for _ in range(15):
         simulator.step(target)
     rolling = simulator.object_state().clone()
-    # A solid sphere: 7/5 m r a = rolling_friction * m g. In MuJoCo's pyramid the force that keeps it rolling, m a, takes
+    # A solid sphere: 7/5 m r a = rolling_friction * m g. In the pyramid the force that keeps it rolling, m a, takes
     # its share of what friction there is: rolling friction is smaller by a / (friction * g), 6 % here.
     alone = 5.0 / 7.0 * GRAVITY * ROLLING / RADIUS
     slowing = alone / (1.0 + alone / (BALL.friction * GRAVITY))
