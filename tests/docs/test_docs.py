@@ -86,3 +86,9 @@ def test_files_of_the_project_that_are_named_exist(page: Path) -> None:
     named = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|sh|sbatch|xml|yaml))(?:::[^`]*)?`", page.read_text())
     roots = (ROOT, ROOT / "amp_train", ROOT / "tests")
     assert [name for name in named if not name.startswith("DIR/") and not any((r / name).exists() for r in roots)] == []
+
+
+def test_every_package_is_in_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    packages = [path.parent.name for path in (ROOT / "amp_train").glob("*/__init__.py")]
+    assert len(packages) > 10 and [name for name in packages if f"`{name}`" not in page] == []
