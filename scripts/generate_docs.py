@@ -18,13 +18,13 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Seq
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from amp_train.config import compose, schema
+from amp_train.config import compose, isaacgymenvs, schema
 from amp_train.sim.factory import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 RESULTS = ROOT / "amp_train" / "pretrained" / "results.json"
-PAGES = ("README.md", "docs/results.md", "docs/configuration.md", "docs/tasks.md")
+PAGES = ("README.md", "docs/results.md", "docs/configuration.md", "docs/tasks.md", "docs/isaacgymenvs.md")
 # The AMP paper's own pose errors, m (Peng et al. 2021, Table 3).
 PAPER_ERROR_M = {
     "walk": "0.030", "run": "0.075", "jump": "0.083", "spinkick": "0.058", "spin": "0.047", "cartwheel": "0.067",
@@ -241,6 +241,25 @@ def task_goals() -> str:
     return "\n\n".join(parts)
 
 
+# --- keys of IsaacGymEnvs ---
+
+
+def isaacgymenvs_keys() -> str:
+    """Return what becomes of each key of IsaacGymEnvs that has a rule."""
+    rows = [(f"`{key}`", _cell(_becomes(rule))) for key, rule in isaacgymenvs.KEYS.items()]
+    return markdown_table(["key", "here"], sorted(rows, key=lambda row: row[1].split(" ")[0]))
+
+
+def _becomes(rule: isaacgymenvs.Rule) -> str:
+    if isinstance(rule, isaacgymenvs.Renamed):
+        return f"read as `{rule.key}`"
+    if isinstance(rule, isaacgymenvs.Ignored):
+        return f"without effect, with a warning: {rule.why}"
+    if isinstance(rule, isaacgymenvs.Refused):
+        return f"refused; type `{rule.instead}`"
+    return f"accepted as {' or '.join(f'`{value}`' for value in rule.values)}, else refused: {rule.instead}"
+
+
 # --- results ---
 
 
@@ -292,6 +311,7 @@ def _shipped() -> List[Tuple[str, Dict[str, Any]]]:
 BLOCKS: Dict[str, Callable[[], str]] = {
     "config-keys": config_keys,
     "task-goals": task_goals,
+    "isaacgymenvs-keys": isaacgymenvs_keys,
     "results": results,
     "results-short": results_short,
 }

@@ -23,7 +23,7 @@ ACTOR = "humanoid"  # IsaacGymEnvs' name for the character in `actor_params`, wh
 
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 10**12  # control steps
-MAX_ROWS = 10**8  # of a buffer
+MAX_ROWS = 10**7  # of a buffer
 MAX_WEIGHT = 1e6  # of a term of the loss or of the reward
 
 # ---- task.task: domain randomisation, with the keys of IsaacGymEnvs' task files; times are control steps
@@ -112,7 +112,7 @@ class EnvConfig:
     episode_length: int = between(1, 10**7, 300)  # control steps
     control_frequency_hz: int = between(1, 10**4, 30)
     num_amp_obs_steps: int = between(1, 256, 2)
-    local_root_obs: bool = False
+    local_root_obs: bool = False  # root rotation in the heading frame: the clip's heading is not part of the style
     state_init: str = "Random"  # Default | Start | Random | Hybrid | Adaptive
     hybrid_init_prob: float = between(0.0, 1.0, 0.5)
     early_termination: bool = True

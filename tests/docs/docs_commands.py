@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 from amp_train.cli import eval as eval_command
+from amp_train.cli import motion_jobs
 from amp_train.cli import play as play_command
 from amp_train.config import check_sweep, compose
 from amp_train.config.overrides import parse_overrides
@@ -13,7 +14,7 @@ from amp_train.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "motions" / "PROVENANCE.md"]
-COMMANDS = ("amp-train", "amp-play", "amp-eval")
+COMMANDS = ("amp-train", "amp-play", "amp-eval", "amp-motion")
 MODULES = {"amp_train.cli.train": "amp-train"}
 USAGE = re.compile(r"\[key=value|\[group=option")  # a synopsis, no command line
 
@@ -113,6 +114,14 @@ def _check_eval(arguments: List[str]) -> None:
         compose(eval_command.split_arguments(arguments)[1])
 
 
+def _check_motion(arguments: List[str]) -> None:
+    if arguments == ["--help"]:
+        return
+    if arguments[0] not in motion_jobs._COMMANDS:
+        raise UserError(f"amp-motion has no command '{arguments[0]}'.")
+    motion_jobs.split_arguments(arguments[1:])
+
+
 def _check_make(arguments: List[str]) -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for argument in arguments:
@@ -128,5 +137,6 @@ CHECKS: Dict[str, Callable[[List[str]], None]] = {
     "amp-train": _check_train,
     "amp-play": _check_play,
     "amp-eval": _check_eval,
+    "amp-motion": _check_motion,
     "make": _check_make,
 }
