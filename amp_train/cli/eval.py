@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 from omegaconf import OmegaConf
 
 from amp_train.cli.arguments import one_line_errors
-from amp_train.cli.play import PlayArgs, path_or_reason, playing_config
+from amp_train.cli.play import PlayArgs, playing_config
+from amp_train.cli.showing import path_or_reason
 from amp_train.config import Config
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides

@@ -1,18 +1,27 @@
-"""`amp-play checkpoint=PATH [key=value ...]`: play a checkpoint without a window, measure it and record a video."""
+"""`amp-play checkpoint=PATH [key=value ...]`: play a checkpoint, measure it, show it or export it."""
 
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple, cast
 
 from omegaconf import OmegaConf
 
 from amp_train.cli.arguments import one_line_errors
+from amp_train.cli.showing import (
+    ShowArgs,
+    check_show,
+    export_policy_file,
+    goal_script,
+    newest_of_run,
+    show_live,
+    write_recording,
+)
 from amp_train.config import Config, compose, resolve, with_overrides
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.resolve import set_up_playing
-from amp_train.errors import ConfigError, UserError
+from amp_train.errors import ConfigError
 from amp_train.isaacgym_first import import_isaacgym_first
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
@@ -26,13 +35,21 @@ USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
   num_envs=             environments side by side; default: one an episode
   deterministic=True    False: with the noise of training
   seed=                 default: the training's
-  video=PATH            an .mp4 or .gif; default: beside the checkpoint; video=False: none
+  viewer=video          web: in the browser; native: in a window; none
+  video=PATH            .mp4, .gif, .webp, or .png for a strip; default: beside the checkpoint; video=False: none
+  ghost=beside          the clip in phase with the character: beside it, over it, none
+  camera=tracking       or fixed
+  characters=1          how many are in the video, in a row
+  export=FILE           .onnx or .pt: the policy, to run without this package; .html: a page that plays the episode
+  watch=runs/NAME       show the newest checkpoint of a running training, each new one by itself
+  control=keyboard      steer the task's goals by arrow keys; or a CSV file: time_s, and the goals
+  host=127.0.0.1 port=8080    where viewer=web listens
 
 Any other key or group goes on top of the checkpoint's configuration: motion=run, task.env.episode_length=600."""
 
 
 @dataclass
-class PlayArgs:
+class PlayArgs(ShowArgs):
     """What amp-play itself takes."""
 
     checkpoint: str = ""
@@ -40,7 +57,6 @@ class PlayArgs:
     num_envs: Optional[int] = None
     deterministic: bool = True
     seed: Optional[int] = None
-    video: Any = None  # a path; None: beside the checkpoint; False: none
 
 
 ASKING_FOR_RANDOMIZATION = {"task", "task.task", "task.task.randomize"}
@@ -58,21 +74,36 @@ def main() -> None:
 
 
 def play_checkpoint(argv: Sequence[str]) -> None:
-    """Play, print what was measured, and record environment 0."""
+    """Play, print what was measured, and show or write what was asked for."""
     from amp_train.env import make_env
-    from amp_train.runner.playback import play
 
     args, overrides = split_arguments(argv)
     cfg = playing_config(args, overrides)
-    path = video_path(args)
     env = make_env(cfg)
     try:
-        result = play(cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, record=path is not None)
-        print(describe(result))
-        if path is not None:
-            print(f"video: {record_video(path, env, result)}")
+        if args.only_exports_policy:
+            print(f"policy: {export_policy_file(args, cfg, env, str(cfg.checkpoint))}")
+        elif args.is_live:
+            show_live(args, cfg, env, str(cfg.checkpoint), args.deterministic)
+        else:
+            _play_and_record(args, cfg, env)
     finally:
         env.close()
+
+
+def _play_and_record(args: PlayArgs, cfg: Config, env: "AmpEnv") -> None:
+    from amp_train.runner.playback import play
+    from amp_train.viewers import Recorder
+
+    path = None if args.viewer == "none" else video_path(args)
+    is_recorded = path is not None or args.export is not None
+    recorder = Recorder(args.characters, with_ghosts=args.ghost != "none", max_steps=env.episode_length)
+    callbacks = goal_script(args) + ([recorder] if is_recorded else [])
+    num_steps = env.episode_length if is_recorded else None
+    result = play(cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, num_steps, callbacks)
+    print(describe(result))
+    if is_recorded:
+        write_recording(args, recorder.recording(), path)
 
 
 def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
@@ -86,6 +117,9 @@ def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
     rest = [text for text, o in zip(argv, parsed) if o.key_or_group not in PLAY_KEYS]
     with as_config_error():
         args = cast(PlayArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PlayArgs), own)))
+    check_show(args)
+    if args.watch is not None:
+        args.checkpoint = newest_of_run(args.watch)
     if not args.checkpoint:
         raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
     if args.episodes < 1 or (args.num_envs is not None and args.num_envs < 1):
@@ -109,7 +143,8 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
     else:
         cfg = with_overrides(stored, overrides)
     set_up_playing(cfg.task.task, is_asked_for=bool(keys & ASKING_FOR_RANDOMIZATION))
-    cfg.num_envs = args.num_envs or args.episodes
+    one_is_enough = args.is_live or args.only_exports_policy
+    cfg.num_envs = args.num_envs or (args.characters if one_is_enough else max(args.episodes, args.characters))
     cfg.seed = cfg.seed if args.seed is None else args.seed
     cfg.checkpoint, cfg.test = args.checkpoint, True
     return resolve(cfg)
@@ -124,23 +159,6 @@ def video_path(args: PlayArgs) -> Optional[Path]:
     checkpoint = Path(args.checkpoint)
     folder = checkpoint.parent.parent if checkpoint.parent.name == "nn" else Path(".")
     return folder / (checkpoint.stem + ".mp4")
-
-
-def record_video(path: Path, env: "AmpEnv", result: "Playback") -> str:
-    """Write the recorded states as a video; return its path, or why there is none."""
-    from amp_train.viewers import render_video
-
-    states = result.states
-    assert states is not None, "play(record=True) was meant"
-    return path_or_reason(lambda: render_video(path, env.spec, states, 1.0 / env.control_dt_s))
-
-
-def path_or_reason(draw: Callable[[], Path]) -> str:
-    """Draw something; return its path, or in one line why this machine cannot."""
-    try:
-        return str(draw())
-    except (UserError, OSError) as error:
-        return f"none. {error}"
 
 
 def describe(result: "Playback") -> str:

@@ -11,7 +11,8 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.cli.arguments import check_hydra_arguments, one_line_errors, sweep_job_number, task_overrides
-from amp_train.cli.play import describe, path_or_reason, play_checkpoint, record_video
+from amp_train.cli.play import describe, play_checkpoint
+from amp_train.cli.showing import path_or_reason
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config import Config, resolve, with_overrides
 from amp_train.config.schema import register_schema
@@ -244,13 +245,15 @@ def _report(cfg: Config, run_dir: Path) -> None:
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
     from amp_train.env import make_env
     from amp_train.runner.playback import play
+    from amp_train.viewers import Recorder, record_video
 
     cfg.num_envs, cfg.task.task.randomize = FINAL_EPISODES, False
     env = make_env(cfg)
+    recorder = Recorder(max_steps=env.episode_length)
     try:
-        result = play(cfg, env, str(checkpoint), FINAL_EPISODES, record=True)
+        result = play(cfg, env, str(checkpoint), FINAL_EPISODES, num_steps=env.episode_length, callbacks=[recorder])
         print(f"  policy      {describe(result)}")
-        print(f"  video       {record_video(path, env, result)}")
+        print(f"  video       {path_or_reason(lambda: record_video(path, recorder.recording()))}")
     finally:
         env.close()
 

@@ -10,7 +10,9 @@ from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import MissingPackageError, unknown_choice
 from amp_train.sim.mujoco_state import MujocoState
 from amp_train.viewers.ghost import place
-from amp_train.viewers.recording import ROW_SPACING_M, MarkerPose, Recording, in_a_row
+from amp_train.viewers.marker import MarkerPose
+from amp_train.viewers.recording import Recording, in_a_row
+from amp_train.viewers.row import SPACING_M
 
 GHOSTS, CAMERAS = ("beside", "over", "none"), ("tracking", "fixed")
 _CAMERA_SMOOTHING_FRAMES = 21
@@ -72,7 +74,7 @@ class Scene:
         middle = np.mean([qpos[:, :3] for qpos in self._characters], axis=0)
         self._lookat = smooth_path(middle)
         extents = _DISTANCE[view.ghost if with_ghosts else "none"]
-        row_m = (shown.num_characters - 1) * ROW_SPACING_M
+        row_m = (shown.num_characters - 1) * SPACING_M
         self._distance = extents * float(self.model.stat.extent) + _ROW_DISTANCE_PER_M * row_m
         if view.camera == "fixed":
             way = np.linalg.norm(np.ptp(self._lookat[:, :2], axis=0))
