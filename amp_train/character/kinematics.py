@@ -1,7 +1,7 @@
 """Forward kinematics and the conversions between dof_pos and joint_rot, batched over N and over all joints of a
 kind at once."""
 
-from typing import List, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from amp_train.character.state import CharacterState
 
 class Kinematics:
     """A character's kinematic tree on one device; equal to MuJoCo's `mj_kinematics` to 1e-5.
+
+    It is a tree of links with a joint each. A body with one joint at its origin is a link; a body with
+    more, or with one elsewhere, is a chain of them.
 
     Inside, tensors are (component, body or joint, N): whole levels of the tree are gathered and multiplied as
     contiguous rows.
@@ -27,12 +30,14 @@ class Kinematics:
         self._hinge_axis = spec.joint_axis.to(device)[self._hinge_joints]
         self._joint_order = torch.argsort(torch.cat((self._ball_joints, self._hinge_joints)))
         self._dof_order = torch.argsort(torch.cat((self._ball_dofs, self._hinge_dofs)))
-        self._offset, self._offset_rot = spec.body_offset.to(device), spec.body_offset_rot.to(device)
         self._identity = torch.tensor([0.0, 0.0, 0.0, 1.0], device=device)
-        self._has_offset_rot = bool((spec.body_offset_rot[1:] - self._identity.cpu()).abs().sum() > 1e-6)
-        levels, order = _levels(spec)
+        links, link_of_body = _links(spec)
+        self._offset = torch.stack([link.offset for link in links]).to(device)
+        self._offset_rot = torch.stack([link.offset_rot for link in links]).to(device)
+        self._has_offset_rot = bool((self._offset_rot[1:] - self._identity).abs().sum() > 1e-6)
+        levels, order = _levels(links)
         self._levels = [tuple(index.to(device) for index in level) for level in levels]
-        self._body_order = torch.argsort(order).to(device)
+        self._body_order = torch.argsort(order)[link_of_body].to(device)
 
     def joint_rot(self, dof_pos: Tensor) -> Tensor:
         """Convert dof_pos (..., num_dofs) to local joint rotations (..., num_joints, 4)."""
@@ -98,11 +103,12 @@ class Kinematics:
         return body_pos.reshape(batch + body_pos.shape[1:]), body_rot.reshape(batch + body_rot.shape[1:])
 
     def default_state(self, num: int) -> CharacterState:
-        """Return `num` characters at rest in the MJCF's own pose."""
+        """Return `num` characters at rest in the default pose."""
         spec, device = self.spec, self._offset.device
-        root_pos = self._offset[:1].repeat(num, 1)
-        root_rot = self._offset_rot[:1].repeat(num, 1)
-        dof_pos = torch.zeros(num, spec.num_dofs, device=device)
+        root_pos, root_rot, dof_pos = (
+            values.to(device).repeat(num, 1)
+            for values in (spec.default_root_pos, spec.default_root_rot, spec.default_dof_pos)
+        )
         joint_rot = self.joint_rot(dof_pos)
         body_pos, body_rot = self.forward(root_pos, root_rot, joint_rot)
         rest = torch.zeros(num, 3, device=device)
@@ -111,21 +117,57 @@ class Kinematics:
         )
 
 
-def _levels(spec: CharacterSpec) -> Tuple[List[Tuple[Tensor, ...]], Tensor]:
-    """Group the bodies below the root by depth.
+class _Link(NamedTuple):
+    """A frame that one joint turns.
+
+    Attributes:
+        parent: link it hangs on, -1 for the root.
+        offset: (3,) m, its origin in the parent's frame.
+        offset_rot: (4,), its rotation there at zero dof_pos.
+        joint: that turns it; num_joints: none, it is welded.
+    """
+
+    parent: int
+    offset: Tensor
+    offset_rot: Tensor
+    joint: int
+
+
+def _links(spec: CharacterSpec) -> Tuple[List[_Link], List[int]]:
+    """Return the links, parents first, and the link that each body is."""
+    links: List[_Link] = []
+    link_of_body: List[int] = []
+    for body, parent in enumerate(spec.parent_ids):
+        at, offset, rot = torch.zeros(3), spec.body_offset[body], spec.body_offset_rot[body]
+        parent_link = link_of_body[parent] if parent >= 0 else -1
+        chain = [joint for joint, moved in enumerate(spec.joint_body_ids) if moved == body]
+        for joint in chain or [spec.num_joints]:
+            where = spec.joint_pos[joint] if chain else torch.zeros(3)
+            if not torch.equal(where, at):
+                offset = offset + rotations.quat_rotate(rot, where - at)
+            links.append(_Link(parent_link, offset, rot, joint))
+            parent_link, at = len(links) - 1, where
+            offset, rot = torch.zeros(3), torch.tensor([0.0, 0.0, 0.0, 1.0])
+        if bool((at != 0).any()):
+            links.append(_Link(parent_link, -at, rot, spec.num_joints))
+        link_of_body.append(len(links) - 1)
+    return links, link_of_body
+
+
+def _levels(links: Sequence[_Link]) -> Tuple[List[Tuple[Tensor, ...]], Tensor]:
+    """Group the links below the root by depth.
 
     Returns:
-        Per level: the bodies, their parents' places in the level above, their joints (num_joints: welded); and all
-        bodies in the order in which the levels list them.
+        Per level: the links, their parents' places in the level above, their joints (num_joints: welded); and all
+        links in the order in which the levels list them.
     """
-    joint_of = {body: joint for joint, body in enumerate(spec.joint_body_ids)}
     levels: List[Tuple[Tensor, ...]] = []
     above, order = [0], [0]
     while True:
-        bodies = [b for b, parent in enumerate(spec.parent_ids) if parent in above]
-        if not bodies:
+        below = [number for number, link in enumerate(links) if link.parent in above]
+        if not below:
             return levels, torch.tensor(order)
-        places = [above.index(spec.parent_ids[b]) for b in bodies]
-        joints = [joint_of.get(b, spec.num_joints) for b in bodies]
-        levels.append(tuple(torch.tensor(ids, dtype=torch.long) for ids in (bodies, places, joints)))
-        above, order = bodies, order + bodies
+        places = [above.index(links[number].parent) for number in below]
+        joints = [links[number].joint for number in below]
+        levels.append(tuple(torch.tensor(ids, dtype=torch.long) for ids in (below, places, joints)))
+        above, order = below, order + below

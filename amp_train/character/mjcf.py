@@ -6,12 +6,13 @@ import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
 
 from amp_train import rotations
+from amp_train.character.drives import read_drives
 from amp_train.character.geometry import ContactGeoms
 from amp_train.character.spec import CharacterSpec
 from amp_train.errors import CharacterError
@@ -30,7 +31,7 @@ def find_mjcf(name: str) -> Path:
 
 
 def load_character(mjcf: str, key_bodies: Sequence[str] = (), contact_bodies: Sequence[str] = ()) -> CharacterSpec:
-    """Read a character from an MJCF file.
+    """Read a character from an MJCF file; its spherical joints have no limits.
 
     Args:
         mjcf: path of the file, or the name of a bundled one.
@@ -40,47 +41,103 @@ def load_character(mjcf: str, key_bodies: Sequence[str] = (), contact_bodies: Se
     Raises:
         CharacterError: no such file, broken XML, or a structure that is not one free root with ball or hinge joints.
     """
+    spec = _read_file(mjcf).without_ball_ranges()
+    return replace(spec, key_body_ids=spec.body_ids(key_bodies), contact_body_ids=spec.body_ids(contact_bodies))
+
+
+def configured_character(cfg: Any) -> CharacterSpec:
+    """Read a character as its YAML says: `CharacterConfig` in config/schema.py.
+
+    Raises:
+        CharacterError: as `load_character`; a joint or body that is not there, or a value that makes no sense.
+    """
+    spec = _read_file(cfg.mjcf)
+    if cfg.limit_ball_joints:
+        spec = spec.with_ball_ranges(cfg.ball_ranges or {})
+    else:
+        spec = spec.without_ball_ranges()
+    for field_name, values in (
+        ("dof_stiffness", cfg.stiffness),
+        ("dof_damping", cfg.damping),
+        ("dof_effort", cfg.torque_limits),
+        ("dof_armature", cfg.armature),
+        ("action_scale", cfg.action_scale),
+        ("default_dof_pos", cfg.default_dof_pos),
+    ):
+        spec = spec.with_dof_values(field_name, values or {})
+    key_body_ids, contact_body_ids = spec.body_ids(cfg.key_bodies), spec.body_ids(cfg.contact_bodies)
+    return replace(spec, key_body_ids=key_body_ids, contact_body_ids=contact_body_ids)
+
+
+def _read_file(mjcf: str) -> CharacterSpec:
     path = find_mjcf(mjcf)
     import mujoco
 
     try:
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise CharacterError("Character file '{}' is not valid MJCF: {}".format(path, reason)) from error
-    spec = _read_model(model, path)
-    return replace(spec, key_body_ids=spec.body_ids(key_bodies), contact_body_ids=spec.body_ids(contact_bodies))
+        reason = " ".join(str(error).split())
+        raise CharacterError(f"Character file '{path}' is not valid MJCF: {reason}") from error
+    return _read_model(model, path)
+
+
+class _Joint(NamedTuple):
+    """A joint of the character, which is one of MuJoCo's, or three hinges that stand for a ball.
+
+    Attributes:
+        first: MuJoCo's number of the (first) joint.
+        name: its name.
+        body: MuJoCo's number of the body.
+        size: 3 or 1.
+        axis: (3,) of a hinge.
+        limits: (lower, upper) rad of each dof.
+    """
+
+    first: int
+    name: str
+    body: int
+    size: int
+    axis: np.ndarray
+    limits: List[Tuple[float, float]]
 
 
 def _read_model(model: Any, path: Path) -> CharacterSpec:
     import mujoco
 
     _check_root(model, path, mujoco)
-    joints = [_read_joint(model, body, path, mujoco) for body in range(2, model.nbody) if model.body_jntnum[body] > 0]
-    gains = _actuation(model, mujoco)
-    dof_ids = [d - 6 for joint in joints for d in joint["dofs"]]
+    joints = [joint for body in range(2, model.nbody) for joint in _read_joints(model, body, path, mujoco)]
+    drives = read_drives(model, path)
+    firsts = [joint.first for joint in joints]
+    limits = [limit for joint in joints for limit in joint.limits]
+    root_pos, root_rot, dof_pos = _default_pose(model, joints)
 
-    def per_dof(values: Any) -> torch.Tensor:
+    def tensor(values: Any) -> torch.Tensor:
         return torch.tensor(np.asarray(values, dtype=np.float64), dtype=torch.float32)
 
     return CharacterSpec(
         name=model.names[: model.names.index(b"\0")].decode() or path.stem,
         mjcf_path=str(path),
-        body_names=tuple(model.body(i).name for i in range(1, model.nbody)),
+        body_names=tuple(model.body(i).name or f"body_{i}" for i in range(1, model.nbody)),
         parent_ids=tuple(int(p) - 1 for p in model.body_parentid[1:]),
-        body_offset=per_dof(model.body_pos[1:]),
-        body_offset_rot=rotations.wxyz_to_xyzw(per_dof(model.body_quat[1:])),
-        body_mass=per_dof(model.body_mass[1:]),
-        joint_names=tuple(joint["name"] for joint in joints),
-        joint_sizes=tuple(len(joint["dofs"]) for joint in joints),
-        joint_body_ids=tuple(joint["body"] for joint in joints),
-        joint_axis=per_dof([joint["axis"] for joint in joints]).reshape(-1, 3),
-        dof_lower=per_dof([lo for joint in joints for lo, _ in joint["range"]]),
-        dof_upper=per_dof([hi for joint in joints for _, hi in joint["range"]]),
-        dof_stiffness=per_dof(gains["stiffness"][dof_ids]),
-        dof_damping=per_dof(model.dof_damping.reshape(model.nv, -1)[6:, 0][dof_ids]),
-        dof_effort=per_dof(gains["effort"][dof_ids]),
-        dof_armature=per_dof(model.dof_armature[6:][dof_ids]),
+        body_offset=tensor(model.body_pos[1:]),
+        body_offset_rot=rotations.wxyz_to_xyzw(tensor(model.body_quat[1:])),
+        body_mass=tensor(model.body_mass[1:]),
+        joint_names=tuple(joint.name for joint in joints),
+        joint_sizes=tuple(joint.size for joint in joints),
+        joint_body_ids=tuple(joint.body - 1 for joint in joints),
+        joint_axis=tensor([joint.axis for joint in joints]).reshape(-1, 3),
+        joint_pos=tensor(model.jnt_pos[firsts]).reshape(-1, 3),
+        joint_spring=tensor(drives.spring[firsts]),
+        dof_lower=tensor([lower for lower, _ in limits]),
+        dof_upper=tensor([upper for _, upper in limits]),
+        dof_stiffness=tensor(drives.stiffness),
+        dof_damping=tensor(drives.damping),
+        dof_effort=tensor(drives.effort),
+        dof_armature=tensor(model.dof_armature[6:]),
+        action_scale=torch.full((model.nv - 6,), math.nan),
+        default_root_pos=tensor(root_pos),
+        default_root_rot=rotations.wxyz_to_xyzw(tensor(root_rot)),
+        default_dof_pos=dof_pos,
         geoms=_read_geoms(model, mujoco),
     )
 
@@ -88,39 +145,64 @@ def _read_model(model: Any, path: Path) -> CharacterSpec:
 def _check_root(model: Any, path: Path, mujoco: Any) -> None:
     free = model.njnt > 0 and model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE and model.jnt_bodyid[0] == 1
     if not free or int(np.sum(model.body_parentid[1:] == 0)) != 1:
-        raise CharacterError("Character '{}' needs exactly one root body with a free joint.".format(path))
+        raise CharacterError(f"Character '{path}' needs exactly one root body with a free joint.")
 
 
-def _read_joint(model: Any, body: int, path: Path, mujoco: Any) -> Dict[str, Any]:
-    """Describe the joint of one body: a ball, a hinge, or three hinges about x, y, z that stand for a ball."""
+def _read_joints(model: Any, body: int, path: Path, mujoco: Any) -> List[_Joint]:
+    """Describe the joints of one body: balls and hinges, three hinges about x, y, z being one ball."""
     first, count = int(model.body_jntadr[body]), int(model.body_jntnum[body])
-    kinds = [int(model.jnt_type[first + k]) for k in range(count)]
-    names = [model.jnt(first + k).name for k in range(count)]
-    axes = model.jnt_axis[first : first + count].copy()
-    if np.any(model.jnt_pos[first : first + count] != 0):
-        raise CharacterError("Joint '{}' of '{}' must lie at its body's origin (pos=\"0 0 0\").".format(names[0], path))
-    start = int(model.jnt_dofadr[first])
-    common = {"body": body - 1, "name": names[0]}
-    if kinds == [int(mujoco.mjtJoint.mjJNT_BALL)]:
-        return dict(common, dofs=range(start, start + 3), axis=np.zeros(3), range=[(-math.pi, math.pi)] * 3)
-    if kinds == [int(mujoco.mjtJoint.mjJNT_HINGE)]:
-        return dict(common, dofs=range(start, start + 1), axis=axes[0], range=[_hinge_range(model, first)])
-    if kinds == [int(mujoco.mjtJoint.mjJNT_HINGE)] * 3 and np.allclose(axes, np.eye(3)):
-        name = names[0][:-2] if names[0].endswith("_x") else names[0]
-        ranges = [_hinge_range(model, first + k) for k in range(3)]
-        return dict(body=body - 1, name=name, dofs=range(start, start + 3), axis=np.zeros(3), range=ranges)
-    raise CharacterError(
-        "Body '{}' of '{}' must have one ball joint, one hinge, or three hinges about x, y, z; it has: {}.".format(
-            model.body(body).name, path, ", ".join(names)
+    joints = range(first, first + count)
+    kinds = {int(model.jnt_type[joint]) for joint in joints}
+    hinge, ball = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_BALL)
+    if not kinds <= {hinge, ball}:
+        raise CharacterError(
+            f"Body '{model.body(body).name}' of '{path}' may have hinges and ball joints, not slides or free ones."
         )
-    )
+    for joint in joints:
+        if model.jnt_type[joint] == hinge and model.qpos0[model.jnt_qposadr[joint]] != 0.0:
+            raise CharacterError(f"Joint '{model.jnt(joint).name}' of '{path}' must have ref=\"0\".")
+    is_triple = kinds == {hinge} and count == 3 and np.allclose(model.jnt_axis[first : first + 3], np.eye(3))
+    if is_triple and np.allclose(model.jnt_pos[first : first + 3], model.jnt_pos[first]):
+        name = _joint_name(model, first)
+        name = name[:-2] if name.endswith("_x") else name
+        return [_Joint(first, name, body, 3, np.zeros(3), [_limits(model, joint) for joint in joints])]
+    found = []
+    for joint in joints:
+        lower, upper = _limits(model, joint)
+        if model.jnt_type[joint] == ball:
+            found.append(_Joint(joint, _joint_name(model, joint), body, 3, np.zeros(3), [(-upper, upper)] * 3))
+        else:
+            axis = model.jnt_axis[joint].copy()
+            found.append(_Joint(joint, _joint_name(model, joint), body, 1, axis, [(lower, upper)]))
+    return found
 
 
-def _hinge_range(model: Any, joint: int) -> Tuple[float, float]:
+def _joint_name(model: Any, joint: int) -> str:
+    return model.jnt(joint).name or f"joint_{joint}"
+
+
+def _limits(model: Any, joint: int) -> Tuple[float, float]:
     if not model.jnt_limited[joint]:
         return -math.pi, math.pi
     lower, upper = model.jnt_range[joint]
     return float(lower), float(upper)
+
+
+def _default_pose(model: Any, joints: Sequence[_Joint]) -> Tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Return root position, root rotation wxyz and dof_pos (num_dofs,) of the first keyframe, if there is one."""
+    qpos = model.key_qpos[0] if model.nkey else model.qpos0
+    parts: List[torch.Tensor] = []
+    for joint in joints:
+        at = int(model.jnt_qposadr[joint.first])
+        values = torch.tensor(qpos[at : at + 4].copy(), dtype=torch.float32)
+        if joint.size == 1:
+            parts.append(values[:1])
+        elif joint.first + 1 < model.njnt and model.jnt_bodyid[joint.first + 1] == joint.body:
+            turns = rotations.quat_from_angle_axis(values[:3], torch.eye(3))
+            parts.append(rotations.quat_to_exp_map(rotations.quat_mul(rotations.quat_mul(*turns[:2]), turns[2])))
+        else:
+            parts.append(rotations.quat_to_exp_map(rotations.wxyz_to_xyzw(values)))
+    return qpos[:3], qpos[3:7], torch.cat(parts) if parts else torch.zeros(0)
 
 
 def _read_geoms(model: Any, mujoco: Any) -> ContactGeoms:
@@ -147,28 +229,6 @@ def _read_geoms(model: Any, mujoco: Any) -> ContactGeoms:
     return ContactGeoms(body_ids, tensor(pos), rot, tensor(half_size), tensor(radius))
 
 
-def _actuation(model: Any, mujoco: Any) -> Dict[str, np.ndarray]:
-    """Return PD stiffness and torque limit per non-root dof, from position actuators or from motors and joint
-    springs."""
-    stiffness, effort = np.zeros(model.nv - 6), np.full(model.nv - 6, np.inf)
-    for joint in range(1, model.njnt):
-        size = 3 if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_BALL else 1
-        start = int(model.jnt_dofadr[joint]) - 6
-        stiffness[start : start + size] = model.jnt_stiffness.reshape(model.njnt, -1)[joint, 0]
-    for actuator in range(model.nu):
-        joint = int(model.actuator_trnid[actuator, 0])
-        gear = model.actuator_gear[actuator]
-        ball = model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_BALL
-        dof = int(model.jnt_dofadr[joint]) - 6 + (int(np.argmax(np.abs(gear[:3]))) if ball else 0)
-        if model.actuator_biastype[actuator] == mujoco.mjtBias.mjBIAS_AFFINE:
-            stiffness[dof] = model.actuator_gainprm[actuator, 0]
-            limited = model.actuator_forcelimited[actuator]
-            effort[dof] = model.actuator_forcerange[actuator, 1] if limited else np.inf
-        else:
-            effort[dof] = abs(gear[0])
-    return {"stiffness": stiffness, "effort": effort}
-
-
 def hinge_triple_mjcf(spec: CharacterSpec) -> str:
     """Write the character with every ball joint as three hinges about x, y, z, springs on the joints and motors:
     the form that Isaac Gym's MJCF importer reads. Isaac Gym turns such a triple back into one spherical joint,
@@ -177,15 +237,21 @@ def hinge_triple_mjcf(spec: CharacterSpec) -> str:
     root = ElementTree.parse(spec.mjcf_path).getroot()
     defaults = root.find("default")
     for element in [] if defaults is None else list(defaults.iter("default")):
-        for child in [c for c in element if c.tag in ("joint", "position")]:
+        for child in [c for c in element if c.tag in ("joint", "position", "motor", "general")]:
             element.remove(child)
-    for joint_id, joint in enumerate(spec.joint_names):
-        body = next(b for b in root.iter("body") if b.get("name") == spec.body_names[spec.joint_body_ids[joint_id]])
-        old = next(j for j in body.findall("joint"))
-        at = list(body).index(old)
-        body.remove(old)
-        for hinge in reversed(_hinges(spec, joint_id, joint)):
-            body.insert(at, hinge)
+    compiler = root.find("compiler")
+    in_radians = compiler is not None and compiler.get("angle") == "radian"
+    angle_unit = 1.0 if in_radians else math.degrees(1.0)
+    bodies = list(root.iter("body"))
+    for body_id in sorted(set(spec.joint_body_ids)):
+        body = bodies[body_id]
+        old = body.findall("joint")
+        at = list(body).index(old[0])
+        for joint in old:
+            body.remove(joint)
+        joint_ids = [j for j, moved in enumerate(spec.joint_body_ids) if moved == body_id]
+        hinges = [hinge for j in joint_ids for hinge in _hinges(spec, j, spec.joint_names[j], angle_unit)]
+        body[at:at] = hinges
     old_actuator = root.find("actuator")
     if old_actuator is not None:
         root.remove(old_actuator)
@@ -196,19 +262,20 @@ def hinge_triple_mjcf(spec: CharacterSpec) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _hinges(spec: CharacterSpec, joint_id: int, name: str) -> List[ElementTree.Element]:
+def _hinges(spec: CharacterSpec, joint_id: int, name: str, angle_unit: float) -> List[ElementTree.Element]:
     size, start = spec.joint_sizes[joint_id], spec.dof_offsets[joint_id]
     axes = torch.eye(3) if size == 3 else spec.joint_axis[joint_id : joint_id + 1]
     hinges = []
     for k in range(size):
         dof = start + k
-        low, high = math.degrees(float(spec.dof_lower[dof])), math.degrees(float(spec.dof_upper[dof]))
+        low, high = (angle_unit * float(limit[dof]) for limit in (spec.dof_lower, spec.dof_upper))
         hinges.append(
             ElementTree.Element(
                 "joint",
                 {
                     "name": name + ("_" + "xyz"[k] if size == 3 else ""),
                     "type": "hinge",
+                    "pos": " ".join("{:.9g}".format(float(p)) for p in spec.joint_pos[joint_id]),
                     "axis": " ".join("{:g}".format(float(a)) for a in axes[k]),
                     "range": "{:.6g} {:.6g}".format(low, high),
                     "limited": "true",

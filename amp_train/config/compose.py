@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.config.overrides import check_overrides, parse_overrides
 from amp_train.config.schema import GROUPS, LIMITS, TRAINED_KEYS, Config, register_schema
+from amp_train.config.simulator import foreign_key, stored_sim_config
 from amp_train.config.stored import checked_stored
 from amp_train.errors import ConfigError
 from amp_train.paths import CONF_DIR
@@ -81,8 +82,12 @@ def with_overrides(
     if "recipe" in keys:
         raise ConfigError("recipe= cannot go on top of a checkpoint's configuration. Override single keys.")
     with as_config_error():
+        kept = checked_stored(stored, stored_keys)
         with open_dict(cast(DictConfig, composed)) as opened:  # the schema still refuses unknown keys
-            config = OmegaConf.merge(opened, checked_stored(stored, stored_keys))
+            if isinstance(kept.get("sim"), dict):
+                opened = opened.copy()
+                opened.sim = kept["sim"] = stored_sim_config(kept["sim"])
+            config = OmegaConf.merge(opened, kept)
         for key in keys:
             OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key), merge=False)
     take_limits(cast(DictConfig, config), cast(DictConfig, composed), keys)
@@ -139,6 +144,10 @@ def as_config_error() -> Iterator[None]:
             cause = cause.__cause__
         lines = [line.strip() for line in str(cause).splitlines()]
         message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".")
+        message = message.replace("is not in struct", "is new there: put + before the argument")
         key = getattr(cause, "full_key", None)
+        parent = getattr(cause, "parent_node", None)
+        if isinstance(cause, AttributeError) and str(key).startswith("sim.") and isinstance(parent, DictConfig):
+            raise foreign_key(str(key)[len("sim.") :], str(parent.name)) from error
         place = f"Config key '{key}': " if key else ""
         raise ConfigError(f"{place}{message}.") from error

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.config.schema import ACTOR, Config
+from amp_train.config.simulator import EverySim
 from amp_train.errors import ConfigError, unknown_choice
 
 # Keys of IsaacGymEnvs that lie elsewhere here; a mere camelCase spelling needs no entry.
@@ -90,6 +91,8 @@ def _schema() -> DictConfig:
     """Return the schema with what is null by default filled in."""
     schema = OmegaConf.structured(Config)
     OmegaConf.update(schema, ACTORS, {ACTOR: {}})
+    # Which backend's keys are right is known when `sim` is composed.
+    schema.sim = OmegaConf.structured(EverySim)
     _fill(schema)
     return schema
 

@@ -9,9 +9,11 @@ from typing import Any, Dict, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 
 from amp_train.config.schema import Config, RandomizationConfig
+from amp_train.config.simulator import sim_config
 from amp_train.config.validate import check_config, check_simulator
 from amp_train.distributed.launch import Launch, launched
 from amp_train.errors import ConfigError
+from amp_train.sim.settings import SimConfig
 
 logger = logging.getLogger(__name__)
 
@@ -147,4 +149,5 @@ def _choose_simulator(cfg: Config, is_first: bool) -> str:
         choice = sim_choice.choose_simulator(sim_choice.this_machine(), cfg.sim_device)
         logger.log(logging.WARNING if is_first else logging.DEBUG, "sim=auto: %s, because %s.", choice.name, choice.why)
         cfg.sim.name = choice.name
+    cfg.sim = cast(SimConfig, sim_config(cast(DictConfig, cfg.sim)))
     return sim_choice.default_sim_device(cfg.sim.name) if cfg.sim_device is None else cfg.sim_device

@@ -6,10 +6,14 @@ null are left out of what rl_games receives, which then uses its own default.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, List, Optional
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
+
+from amp_train.ranges import above, between, one_of
+from amp_train.sim.factory import BACKENDS
+from amp_train.sim.settings import SimConfig
 
 GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
 # What a checkpoint's configuration decides when it is continued or played.
@@ -17,42 +21,10 @@ TRAINED_KEYS = ("task", "sim", "character", "motion", "train", "num_envs", "seed
 LIMITS = ("train.params.config.max_epochs", "train.params.config.max_frames")
 ACTOR = "humanoid"  # IsaacGymEnvs' name for the character in `actor_params`, whichever it is
 
-Number = Union[int, float]
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 10**12  # control steps
 MAX_ROWS = 10**8  # of a buffer
 MAX_WEIGHT = 1e6  # of a term of the loss or of the reward
-
-
-class Range(NamedTuple):
-    """What a number may be: from `least` to `most`, without `least` itself if `is_open`."""
-
-    least: Number
-    most: Number
-    is_open: bool = False
-
-    def __contains__(self, value: Any) -> bool:  # NaN is in no range
-        return self.least <= value <= self.most and not (self.is_open and value == self.least)
-
-    def __str__(self) -> str:
-        least, most = (f"{n:g}" if isinstance(n, float) else str(n) for n in (self.least, self.most))
-        return f"{'above' if self.is_open else 'at least'} {least} and at most {most}"
-
-
-def between(least: Number, most: Number, default: Any = MISSING) -> Any:
-    """Return a field for a number, or for a list or dict of them, from `least` to `most`."""
-    return field(default=default, metadata={"range": Range(least, most)})
-
-
-def above(least: Number, most: Number, default: Any = MISSING) -> Any:
-    """Return a field for a number, or for a list or dict of them, more than `least` and at most `most`."""
-    return field(default=default, metadata={"range": Range(least, most, is_open=True)})
-
-
-def one_of(*choices: str, default: Any = MISSING) -> Any:
-    """Return a field for one word out of several."""
-    return field(default=default, metadata={"choices": choices})
-
 
 # ---- task.task: domain randomisation, with the keys of IsaacGymEnvs' task files; times are control steps
 
@@ -157,22 +129,26 @@ class TaskConfig:
 
 
 @dataclass
-class SimConfig:
-    name: str = MISSING
-    decimation: int = between(1, 1000, 4)  # physics steps in a control step
-    substeps: int = between(1, 1000, 2)  # isaacgym: physics steps in one call of simulate
-    nconmax: int = between(1, 10**6, 16)  # mujoco_warp: room for contacts, an average over the worlds
-    njmax: int = between(1, 10**6, 128)  # mujoco_warp: room for constraint rows in each world
-
-
-@dataclass
 class CharacterConfig:
+    """A character is an MJCF file and these keys (docs/characters.md).
+
+    Values by joint are given by the joint's name, by the name of one axis of a spherical joint (`hip_x`), or by a
+    pattern with `*`; of several that fit, the last holds. What is not given is what the MJCF says.
+    """
+
     name: str = MISSING
-    mjcf: str = MISSING
-    key_bodies: List[str] = MISSING
+    mjcf: str = MISSING  # path of the file, or the name of a bundled one
+    key_bodies: List[str] = MISSING  # their positions are observed
     contact_bodies: List[str] = MISSING  # may touch the ground
     fall_bodies: List[str] = MISSING  # what fall_height_ratio watches
-    torque_limits: Optional[Dict[str, float]] = above(0.0, 1e6, None)  # N m by joint; null: the MJCF's
+    stiffness: Optional[Dict[str, float]] = between(0.0, 1e6, {})  # N m/rad by joint
+    damping: Optional[Dict[str, float]] = between(0.0, 1e6, {})  # N m s/rad by joint
+    torque_limits: Optional[Dict[str, float]] = above(0.0, 1e6, {})  # N m by joint
+    armature: Optional[Dict[str, float]] = between(0.0, 1e3, {})  # kg m^2 by joint
+    action_scale: Optional[Dict[str, float]] = above(0.0, 100.0, {})  # rad: PD target = default pose + it * action
+    default_dof_pos: Optional[Dict[str, float]] = between(-10.0, 10.0, {})  # rad by joint: the initial pose
+    limit_ball_joints: bool = False  # spherical joints have limits: ball_ranges, else the MJCF's
+    ball_ranges: Optional[Dict[str, List[Any]]] = field(default_factory=dict)  # degrees: [lower, upper] about x, y, z
 
 
 @dataclass
@@ -322,7 +298,7 @@ class AgentConfig:
     amp_batch_size: int = between(1, 2**24)
     amp_minibatch_size: int = between(1, 2**24)
     discriminator: str = "amp"
-    discriminator_settings: Dict[str, Any] = field(default_factory=dict)
+    discriminator_settings: Any = None  # a mapping of the keys that only this discriminator has
     disc_loss: str = "bce"
     disc_learning_rate: Optional[float] = above(0.0, 1.0, None)
     disc_coef: float = between(0.0, MAX_WEIGHT)
@@ -361,7 +337,7 @@ class Config:
     """The composed configuration of a training."""
 
     task: TaskConfig = field(default_factory=TaskConfig)
-    sim: SimConfig = field(default_factory=SimConfig)
+    sim: SimConfig = field(default_factory=SimConfig)  # of a backend's own class: sim/settings.py
     character: CharacterConfig = field(default_factory=CharacterConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -400,7 +376,10 @@ class Config:
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra under the name that `conf/config.yaml` starts from."""
+    """Make the schema known to Hydra: the name that `conf/config.yaml` starts from, and those that `conf/sim` does."""
+    store = ConfigStore.instance()
     schema = OmegaConf.structured(Config)
     OmegaConf.set_struct(schema.task.goal, False)  # which keys it has is the task's to say
-    ConfigStore.instance().store(name="amp_train_schema", node=schema, provider="amp_train")
+    store.store(name="amp_train_schema", node=schema, provider="amp_train")
+    for name, backend in BACKENDS.items():
+        store.store(group="sim_schema", name=name, node=backend.config, provider="amp_train")

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from amp_train.config.compose import as_config_error
 from amp_train.config.schema import ACTOR, Config, DrawConfig, MotionConfig, RandomizationParams
 from amp_train.errors import CheckpointError, ConfigError, MissingPackageError, unknown_choice
+from amp_train.sim.factory import backend
 from amp_train.untrusted import printable
 
 logger = logging.getLogger(__name__)
@@ -22,8 +23,6 @@ logger = logging.getLogger(__name__)
 MAX_LAYERS, MAX_NAME = 16, 100
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
-CPU_SIMULATORS = ("mujoco",)
-SIMULATORS_WITH_A_WINDOW = ("isaacgym",)
 # Null until they are fitted to the machine.
 _TO_BE_FITTED = {"num_envs": 1, "num_threads": 1, "rl_device": "cpu"}
 
@@ -99,12 +98,12 @@ def _check_name(key: str, name: str) -> None:
 def _check_task(cfg: Config) -> None:
     """Check the task's name and its own settings; a file of the user's own that registers tasks is read before."""
     # Not at the top: it imports torch, which Isaac Gym must come before.
-    from amp_train.env.tasks import load_task_file, task_settings
+    from amp_train.env.tasks import has_goal, load_task_file, task_settings
 
     if cfg.task_file is not None:
         load_task_file(cfg.task_file)
     task_settings(cfg.task.name, cfg.task.goal)
-    if cfg.task.goal and cfg.train.params.config.task_reward_w == 0.0:
+    if cfg.train.params.config.task_reward_w == 0.0 and has_goal(cfg.task.name):
         logger.warning(
             "task=%s has goals, but its reward counts for nothing: take train=HumanoidAMPGoal, or set "
             "train.params.config.task_reward_w and disc_reward_w.",
@@ -166,11 +165,11 @@ def check_simulator(cfg: Config) -> None:
     Raises:
         ConfigError: a window where there is none, or a device that is not on this machine.
     """
-    if not cfg.headless and cfg.sim.name not in SIMULATORS_WITH_A_WINDOW:
+    if not cfg.headless and not backend(cfg.sim.name).has_window:
         raise ConfigError(
             f"There is no live window for sim={cfg.sim.name}, only videos (video=True, amp-play). Leave headless=True."
         )
-    if cfg.sim.name in CPU_SIMULATORS and cfg.sim_device != "cpu":
+    if not backend(cfg.sim.name).uses_gpu and cfg.sim_device != "cpu":
         raise ConfigError(f"sim={cfg.sim.name} runs on the CPU: set sim_device=cpu, not {cfg.sim_device}.")
     _check_device("sim_device", str(cfg.sim_device))
     _check_device("rl_device", str(cfg.rl_device))

@@ -11,8 +11,9 @@ from amp_train.character import CharacterSpec, CharacterState
 class PdActionMap:
     """pd_target = offset + scale * action, with action in [-1, 1].
 
-    A spherical joint's component spans -pi..pi. A hinge spans 0.7 times its range either side of the middle, so
-    that the drive keeps its strength at the limit (IsaacGymEnvs `_build_pd_action_offset_scale`).
+    Where the character gives an `action_scale`, that is the scale, and the offset is the default pose. Elsewhere a
+    spherical joint's component spans -pi..pi, and a hinge 0.7 times its range either side of the middle, so that the
+    drive keeps its strength at the limit (IsaacGymEnvs `_build_pd_action_offset_scale`).
     """
 
     def __init__(self, spec: CharacterSpec, device: torch.device) -> None:
@@ -22,7 +23,9 @@ class PdActionMap:
         lower, upper = spec.dof_lower[hinges], spec.dof_upper[hinges]
         self.offset[hinges] = 0.5 * (upper + lower)
         self.scale[hinges] = 0.7 * (upper - lower)
-        self.offset, self.scale = self.offset.to(device), self.scale.to(device)
+        given = ~spec.action_scale.isnan()
+        self.offset = torch.where(given, spec.default_dof_pos, self.offset).to(device)
+        self.scale = torch.where(given, spec.action_scale, self.scale).to(device)
         lag_s = spec.dof_damping / spec.dof_stiffness
         self._lag_s = lag_s.where(spec.dof_stiffness > 0, torch.zeros_like(lag_s)).to(device)
 

@@ -6,14 +6,14 @@ from typing import Any, Dict, Optional, Tuple
 import torch
 from torch import Tensor
 
-from amp_train.character import CharacterState, Kinematics, load_character
+from amp_train.character import CharacterState, Kinematics, configured_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_observations import AmpHistory, frame_size
 from amp_train.env.divergence import DivergenceLog, Divergences
 from amp_train.env.randomization import Source, make_randomization
 from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
-from amp_train.env.tasks import TaskSetup, make_task, task_settings
+from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
 from amp_train.motion import MotionLibrary, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
@@ -92,8 +92,7 @@ class AmpEnv:
         return self._divergences.pop()
 
     def pop_task_metrics(self) -> Dict[str, Optional[float]]:
-        """Return the means of the task's reward and measures of success since the last call, none for a task without
-        a goal; this waits for the device."""
+        """Return the means of the task's measures of success since the last call; this waits for the device."""
         return self._meter.pop()
 
     @property
@@ -125,10 +124,16 @@ class AmpEnv:
         self._begin_task(begun)
         return self._obs if self._randomization is None else self._randomization.noisy_obs_after_reset(self._obs, begun)
 
+    def _plan(self, num: int) -> Starts:
+        """Choose `num` starts from the clips, or as the task wants them."""
+        starts = self._resets.plan(num)
+        put = self.task.put(starts.state)
+        return starts if put is None else self._resets.replace(starts, *put)
+
     def _restart(self, env_ids: Tensor) -> None:
         """Restart the environments `env_ids` (K,)."""
         if len(env_ids):
-            self._put(env_ids, self._resets.plan(len(env_ids)))
+            self._put(env_ids, self._plan(len(env_ids)))
 
     def begin_at(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> None:
         """Restart the environments `env_ids` (K,) at `times_s` (K,) s in the clips `clip_ids` (K,), now; for a viewer.
@@ -158,7 +163,7 @@ class AmpEnv:
     def _restart_where(self, chosen: Tensor) -> None:
         """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
         needed."""
-        starts = self._resets.plan(self.num_envs)
+        starts = self._plan(self.num_envs)
         self.simulator.set_state_where(chosen, starts.state)
         self._divergences.begin_where(chosen, starts.state)
         self._history.fill_where(chosen, starts.history)
@@ -229,7 +234,7 @@ class AmpEnv:
         reward = self.task.reward(state).masked_fill(diverged, 0.0)
         if self.task.goal_size:
             self.task_metrics = self.task.metrics(state)
-            self._meter.add({"task_reward_mean": reward, **self.task_metrics}, diverged)
+            self._meter.add(self.task_metrics, diverged)
         return reward
 
     def _change_goals(self, state: CharacterState, diverged: Tensor) -> None:
@@ -304,13 +309,12 @@ def make_env(cfg: Any) -> AmpEnv:
     """
     task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is told before a simulator is started
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
-    spec = load_character(cfg.character.mjcf, cfg.character.key_bodies)
-    spec = spec.with_torque_limits(cfg.character.torque_limits or {})
+    spec = configured_character(cfg.character)
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
-    simulator = make_simulator(cfg, spec)
+    simulator = make_simulator(cfg, spec, scene_of(cfg.task))
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
     library = MotionLibrary(clips, weights, simulator.device, spec, history_s, generator)

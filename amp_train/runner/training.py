@@ -66,6 +66,7 @@ def train(
         lambda: {**evaluation.row(observer.agent), **env.pop_task_metrics()},
         params["config"]["disc_reward_scale"],
         lambda: {"num_diverged": env.num_diverged},
+        {"divergence_watch": watch},
     )
     start = {"checkpoint": cfg.checkpoint, "sigma": cfg.sigma}
     if resumption is not None:

@@ -1,12 +1,10 @@
 """Which simulator `sim=auto` is on this machine, and on which device a simulator runs if none is named."""
 
-import importlib.util
 from typing import NamedTuple, Optional
 
 from amp_train import isaacgym_first
 from amp_train.errors import MissingPackageError
-
-GPU_SIMULATORS = ("isaacgym", "mujoco_warp")
+from amp_train.sim.factory import BACKENDS
 
 
 class Machine(NamedTuple):
@@ -47,19 +45,17 @@ def this_machine() -> Machine:
     """Look at what is here."""
     import torch
 
-    from amp_train.sim.factory import SIMULATORS
-
     try:
         isaacgym_first.load_gymapi()
         isaacgym_loads = True
     except MissingPackageError:
         isaacgym_loads = False
-    is_installed = all(importlib.util.find_spec(package) is not None for package in ("warp", "mujoco_warp"))
-    return Machine(torch.cuda.is_available(), isaacgym_loads, is_installed and "mujoco_warp" in SIMULATORS)
+    return Machine(torch.cuda.is_available(), isaacgym_loads, BACKENDS["mujoco_warp"].is_installed())
 
 
 def default_sim_device(name: str) -> str:
     """Return where simulator `name` runs if nothing is said: on the first GPU, if it can and there is one."""
     import torch
 
-    return "cuda:0" if name in GPU_SIMULATORS + ("auto",) and torch.cuda.is_available() else "cpu"
+    uses_gpu = name == "auto" or BACKENDS[name].uses_gpu
+    return "cuda:0" if uses_gpu and torch.cuda.is_available() else "cpu"

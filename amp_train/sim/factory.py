@@ -1,23 +1,57 @@
-"""Simulators by name; a backend's vendor package is imported only when it is chosen."""
+"""The simulator backends: one record each. A backend's vendor package is imported only when it is chosen."""
 
-from typing import Any, Callable, Dict
-
-import torch
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, Type
 
 from amp_train import isaacgym_first
-from amp_train.character import CharacterSpec
-from amp_train.errors import MissingPackageError, unknown_choice
-from amp_train.sim.interface import Simulator
+from amp_train.errors import ConfigError, MissingPackageError, unknown_choice
+from amp_train.sim.settings import IsaacGymConfig, MujocoConfig, MujocoWarpConfig, SimConfig
+
+# torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
+if TYPE_CHECKING:
+    from amp_train.character import CharacterSpec
+    from amp_train.sim.interface import Simulator
+    from amp_train.sim.scene import Scene
 
 
-def _mujoco(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+@dataclass(frozen=True)
+class Backend:
+    """What the project knows of a backend; nothing else holds lists of backend names.
+
+    Attributes:
+        config: the class of its settings, `sim.KEY`.
+        make: builds it, from the whole configuration, the character, the control step in s and the scene.
+        packages: what must be installed for it.
+        uses_gpu: it can run on a GPU, and does so by default where there is one; otherwise it is for the CPU only.
+        has_window: it can show a window of its own (headless=False).
+        one_per_process: only one simulation of it can be alive in a process.
+        supports_objects: there can be objects and terrain beside the character (`scene.py`).
+    """
+
+    config: Type[SimConfig]
+    make: Callable[[Any, "CharacterSpec", float, "Scene"], "Simulator"]
+    packages: Tuple[str, ...] = ("mujoco",)
+    uses_gpu: bool = False
+    has_window: bool = False
+    one_per_process: bool = False
+    supports_objects: bool = True
+
+    def is_installed(self) -> bool:
+        """Return whether its packages can be found; whether they load is another matter."""
+        return all(importlib.util.find_spec(package) is not None for package in self.packages)
+
+
+def _mujoco(cfg: Any, spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
     from amp_train.sim.mujoco_cpu import MujocoSimulator
 
-    return MujocoSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.num_threads)
+    return MujocoSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.num_threads, scene)
 
 
-def _isaacgym(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+def _isaacgym(cfg: Any, spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
     isaacgym_first.load_gymapi()
+    import torch
+
     from amp_train.sim.isaacgym import IsaacGymSimulator
     from amp_train.sim.isaacgym_scene import IsaacGymSettings
 
@@ -25,32 +59,62 @@ def _isaacgym(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
     return IsaacGymSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.sim.substeps, settings)
 
 
-def _mujoco_warp(cfg: Any, spec: CharacterSpec, control_dt_s: float) -> Simulator:
+def _mujoco_warp(cfg: Any, spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
+    import torch
+
     try:
         from amp_train.sim.mujoco_warp import MujocoWarpSimulator, WarpSettings
     except ImportError as error:
         raise MissingPackageError(
             "sim=mujoco_warp needs MuJoCo Warp (Python 3.10 or newer): pip install 'amp_train[gpu]'. Without it, "
-            "sim=mujoco has the same physics. ({})".format(error)
+            f"sim=mujoco has the same physics. ({error})"
         ) from error
     settings = WarpSettings(torch.device(cfg.sim_device), cfg.sim.nconmax, cfg.sim.njmax, cfg.torch_deterministic)
-    return MujocoWarpSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, settings)
+    return MujocoWarpSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, settings, scene)
 
 
-SIMULATORS: Dict[str, Callable[[Any, CharacterSpec, float], Simulator]] = {
-    "mujoco": _mujoco,
-    "isaacgym": _isaacgym,
-    "mujoco_warp": _mujoco_warp,
+BACKENDS: Dict[str, Backend] = {
+    "mujoco": Backend(MujocoConfig, _mujoco),
+    "isaacgym": Backend(
+        IsaacGymConfig,
+        _isaacgym,
+        packages=("isaacgym",),
+        uses_gpu=True,
+        has_window=True,
+        one_per_process=True,
+        supports_objects=False,
+    ),
+    "mujoco_warp": Backend(MujocoWarpConfig, _mujoco_warp, packages=("warp", "mujoco_warp"), uses_gpu=True),
 }
 
 
-def make_simulator(cfg: Any, spec: CharacterSpec) -> Simulator:
-    """Build the simulator that `cfg.sim.name` asks for, with `cfg.num_envs` copies of the character.
+def backend(name: str) -> Backend:
+    """Look a backend up.
 
     Raises:
         ConfigError: unknown name.
+    """
+    if name not in BACKENDS:
+        raise unknown_choice("simulator", name, BACKENDS)
+    return BACKENDS[name]
+
+
+def make_simulator(cfg: Any, spec: "CharacterSpec", scene: "Optional[Scene]" = None) -> "Simulator":
+    """Build the simulator that `cfg.sim.name` asks for, with `cfg.num_envs` copies of the character.
+
+    Args:
+        cfg: the whole configuration.
+        spec: the character.
+        scene: what is in the worlds beside it.
+
+    Raises:
+        ConfigError: unknown name, or a scene that the backend cannot have.
         MissingPackageError: the backend's package is not installed.
     """
-    if cfg.sim.name not in SIMULATORS:
-        raise unknown_choice("simulator", cfg.sim.name, SIMULATORS)
-    return SIMULATORS[cfg.sim.name](cfg, spec, 1.0 / cfg.task.env.control_frequency_hz)
+    from amp_train.sim.scene import Scene
+
+    chosen, scene = backend(cfg.sim.name), scene or Scene()
+    if scene and not chosen.supports_objects:
+        able = " or ".join(f"sim={name}" for name, record in BACKENDS.items() if record.supports_objects)
+        raise ConfigError(f"sim={cfg.sim.name} cannot have the objects or terrain of this task: take {able}.")
+    return chosen.make(cfg, spec, 1.0 / cfg.task.env.control_frequency_hz, scene)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState
+from amp_train.sim.scene import ObjectState, Scene
 
 
 class Simulator(ABC):
@@ -19,6 +20,7 @@ class Simulator(ABC):
         num_envs: N.
         device: where `state()` and PD targets live.
         physics_dt_s, control_dt_s: control_dt_s = decimation * physics_dt_s.
+        scene: what is there beside the character.
         masked_resets: whether `set_state_where` is the quick way, because counting rows would wait for a GPU.
     """
 
@@ -27,6 +29,7 @@ class Simulator(ABC):
     device: torch.device
     physics_dt_s: float
     control_dt_s: float
+    scene: Scene = Scene()
     masked_resets: bool = False
 
     @abstractmethod
@@ -48,6 +51,22 @@ class Simulator(ABC):
         """Put the worlds `chosen` (N,) bool into their rows of N states, as `set_state` does."""
         env_ids = chosen.nonzero().squeeze(-1)
         self.set_state(env_ids, state[env_ids])
+
+    def object_state(self) -> ObjectState:
+        """Return the state of the scene's objects in all worlds, as `state` does that of the characters."""
+        raise NotImplementedError(f"{type(self).__name__} has no objects beside the character")
+
+    def set_object_state(self, env_ids: Tensor, state: ObjectState) -> None:
+        """Put the objects of worlds `env_ids` (K,) long into the K given states. `set_state` leaves objects alone."""
+        chosen = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device).index_fill_(0, env_ids, True)
+        everyone = self.object_state()
+        for name in ("pos", "rot", "vel", "ang_vel"):
+            getattr(everyone, name).index_copy_(0, env_ids, getattr(state, name))
+        self.set_object_state_where(chosen, everyone)
+
+    def set_object_state_where(self, chosen: Tensor, state: ObjectState) -> None:
+        """Put the objects of the worlds `chosen` (N,) bool into their rows of N states, as `set_object_state` does."""
+        raise NotImplementedError(f"{type(self).__name__} has no objects beside the character")
 
     @abstractmethod
     def diverged(self) -> Tensor:

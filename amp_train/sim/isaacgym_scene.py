@@ -20,7 +20,7 @@ GRAVITY_M_S2 = 9.81
 ENV_SPACING_M = 5.0  # only for the eye: every world has its own coordinates, and worlds do not touch
 COLLIDE_WITH_ITSELF = 0  # two shapes collide if their filters have no bit in common
 SHAPES = ("sphere", "capsule", "box")
-NOT_FOR_ISAAC_GYM = ("visual", "asset", "statistic", "option", "default")
+NOT_FOR_ISAAC_GYM = ("visual", "asset", "statistic", "option", "default", "sensor", "keyframe")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def load_asset(gym: "gymapi.Gym", sim: "gymapi.Sim", spec: CharacterSpec) -> "gy
     if asset is None:
         raise CharacterError("Isaac Gym cannot read character '{}'; its own output says why.".format(spec.name))
     _check_names(spec, "bodies", spec.body_names, gym.get_asset_rigid_body_names(asset))
-    _check_names(spec, "dofs", dof_names(spec), gym.get_asset_dof_names(asset))
+    _check_names(spec, "dofs", spec.dof_names, gym.get_asset_dof_names(asset))
     return asset
 
 
@@ -149,14 +149,6 @@ def asset_mjcf(spec: CharacterSpec) -> str:
                 )
             )
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def dof_names(spec: CharacterSpec) -> List[str]:
-    """Name every dof as the hinge-triple MJCF does."""
-    names = []
-    for joint, size in zip(spec.joint_names, spec.joint_sizes):
-        names += [joint] if size == 1 else [joint + "_" + axis for axis in "xyz"]
-    return names
 
 
 def create_characters(

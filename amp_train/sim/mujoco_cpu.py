@@ -1,6 +1,6 @@
 """`sim=mujoco`: MuJoCo on the CPU, all worlds stepped by MuJoCo's own thread pool (`mujoco.batch`, MuJoCo >= 3.17)."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 import torch
@@ -9,8 +9,11 @@ from torch import Tensor
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import MissingPackageError
 from amp_train.sim.interface import Simulator
+from amp_train.sim.mujoco_model import compile_model
 from amp_train.sim.mujoco_parameters import MujocoParameters
+from amp_train.sim.mujoco_scene import MujocoObjects
 from amp_train.sim.mujoco_state import MujocoState
+from amp_train.sim.scene import ObjectState, Scene
 
 # m/s and rad/s; beyond any motion of a body with limited torque, MuJoCo itself gives up at 1e10.
 MAX_SPEED = 1e3
@@ -31,6 +34,7 @@ class MujocoSimulator(Simulator):
         control_dt_s: float,
         decimation: int,
         num_threads: int = 0,
+        scene: Optional[Scene] = None,
     ) -> None:
         """Build the worlds in the character's default pose.
 
@@ -40,35 +44,52 @@ class MujocoSimulator(Simulator):
             control_dt_s: s between two calls of `step`.
             decimation: physics steps per control step.
             num_threads: threads of the pool; 0 takes every core.
+            scene: what is there beside the character and the floor.
         """
         mujoco, batch = _import_mujoco()
         self.spec, self.num_envs, self.device = spec, num_envs, torch.device("cpu")
         self.control_dt_s, self.physics_dt_s = control_dt_s, control_dt_s / decimation
-        self.model = compile_model(spec, self.physics_dt_s)
+        self.scene = scene or Scene()
+        self.model = compile_model(spec, self.physics_dt_s, self.scene)
         _silence_divergence_log(mujoco)
         self._decimation, self._layout, self._no_stage = decimation, MujocoState(spec), mujoco.mjtStage.mjSTAGE_NONE
         self._batch = batch.Batch(self.model, num_envs, num_threads)
         self._full_state = torch.from_numpy(self._batch.state)
         self._qpos, self._qvel, self._ctrl = (torch.from_numpy(self._batch.bind(n)) for n in ("qpos", "qvel", "ctrl"))
         self._sensors = self._batch.bind("sensordata")
-        self._parameters = MujocoParameters(self.model)
-        self._contact_force = torch.zeros(num_envs, spec.num_bodies, 3)
+        self._parameters = MujocoParameters(self.model, spec)
+        # Of the character's bodies, then of the objects.
+        self._forces = torch.zeros(num_envs, spec.num_bodies + len(self.scene.objects), 3)
+        self._contact_force = self._forces[:, : spec.num_bodies]
+        self._objects = MujocoObjects(self.model, self.scene)
+        names = ("qpos", "qvel") + (("mocap_pos", "mocap_quat") if self.model.nmocap else ())
+        self._object_arrays = {name: torch.from_numpy(self._batch.bind(name)) for name in names}
         self.set_state(torch.arange(num_envs), self._layout.kinematics.default_state(num_envs))
 
     def step(self, pd_target: Tensor) -> None:
         self._ctrl.copy_(pd_target)
         self._batch.step(nstep=self._decimation, stage=self._no_stage)
         # The sensor gives what the body does to the world; contact_force is what the world does to the body.
-        np.negative(self._sensors, out=self._contact_force.view(self.num_envs, -1).numpy(), casting="same_kind")
+        np.negative(self._sensors, out=self._forces.view(self.num_envs, -1).numpy(), casting="same_kind")
 
     def state(self) -> CharacterState:
         return self._layout.from_mujoco(self._qpos, self._qvel, self._contact_force)
 
     def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
+        # The batch resets whole worlds, and objects stay as they are.
+        kept = {name: array[env_ids] for name, array in self._object_arrays.items()} if self.scene.objects else {}
         self._batch.reset(env_ids.numpy(), stage=self._no_stage)
-        self._qpos[env_ids] = self._layout.qpos(state)
-        self._qvel[env_ids] = self._layout.qvel(state)
-        self._contact_force[env_ids] = 0.0
+        for name, rows in kept.items():
+            self._object_arrays[name][env_ids] = rows
+        self._qpos[env_ids, : self._layout.nq] = self._layout.qpos(state)
+        self._qvel[env_ids, : self._layout.nv] = self._layout.qvel(state)
+        self._forces[env_ids] = 0.0
+
+    def object_state(self) -> ObjectState:
+        return self._objects.read(self._object_arrays, self._forces[:, self.spec.num_bodies :])
+
+    def set_object_state_where(self, chosen: Tensor, state: ObjectState) -> None:
+        self._objects.write(self._object_arrays, chosen, state)
 
     def diverged(self) -> Tensor:
         # Written so that NaN counts too.
@@ -87,52 +108,11 @@ class MujocoSimulator(Simulator):
             self._batch.set_const(chosen.nonzero().squeeze(-1).numpy())
 
     def get_full_state(self) -> Dict[str, Tensor]:
-        return {"integration_state": self._full_state.clone(), "contact_force": self._contact_force.clone()}
+        return {"integration_state": self._full_state.clone(), "contact_force": self._forces.clone()}
 
     def set_full_state(self, full_state: Dict[str, Tensor]) -> None:
         self._full_state.copy_(full_state["integration_state"])
-        self._contact_force.copy_(full_state["contact_force"])
-
-
-def compile_model(spec: CharacterSpec, physics_dt_s: float) -> Any:
-    """Compile the character's MJCF for simulation: physics step and the character's torque limits set, one net contact
-    force sensor per body (N, world frame), and no silent reset of a diverged world."""
-    import mujoco
-
-    mjcf = mujoco.MjSpec.from_file(spec.mjcf_path)
-    for body in spec.body_names:
-        sensor = mjcf.add_sensor()
-        sensor.name, sensor.type = "contact_force_" + body, mujoco.mjtSensor.mjSENS_CONTACT
-        sensor.objtype, sensor.objname = mujoco.mjtObj.mjOBJ_BODY, body
-        force_field, net_force, one = 1 << int(mujoco.mjtConDataField.mjCONDATA_FORCE), 3, 1
-        sensor.intprm[:3] = [force_field, net_force, one]
-    _limit_whole_drives(mjcf, mujoco, physics_dt_s)
-    model = mjcf.compile()
-    model.opt.timestep = physics_dt_s
-    limit = spec.dof_effort.double().numpy()
-    model.actuator_forcelimited[:] = np.isfinite(limit)
-    model.actuator_forcerange[:] = np.where(np.isfinite(limit), limit, 0.0)[:, None] * (-1.0, 1.0)
-    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
-    return model
-
-
-def _limit_whole_drives(mjcf: Any, mujoco: Any, physics_dt_s: float) -> None:
-    """Make a torque limit that of the whole drive, kp * (target - q) - kd * dq/dt, as PhysX and DeepMimic have it. With
-    kd as the joint's damping, outside the limit, a knee of 150 N m and 30 N m s/rad extends by 5 rad/s at most and the
-    character cannot leap.
-
-    (M + dt kd) dv = dt torque, kd in the armature and Euler's method: what MuJoCo's implicit methods do with a joint's
-    damping, and as stable. Left to them, a drive at its limit would not be damped, and light limbs would chatter.
-    """
-    driven = {}
-    for drive in mjcf.actuators:
-        if drive.biastype == mujoco.mjtBias.mjBIAS_AFFINE:
-            driven[drive.target] = joint = mjcf.joint(drive.target)
-            drive.biasprm[2] -= np.ravel(joint.damping)[0]
-    for joint in driven.values():
-        joint.armature += physics_dt_s * np.ravel(joint.damping)[0]
-        joint.damping = 0.0 * joint.damping
-    mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
+        self._forces.copy_(full_state["contact_force"])
 
 
 def _silence_divergence_log(mujoco: Any) -> None:

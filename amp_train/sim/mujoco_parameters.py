@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from amp_train.character import CharacterSpec
+
 # Gives a model field of all worlds, with the world in front, to write into.
 MujocoFields = Callable[[str], Tensor]
 
@@ -17,13 +19,15 @@ class MujocoParameters:
         nominal: by name, the values of the model, float32, on `device`.
     """
 
-    def __init__(self, model: Any, device: Union[str, torch.device] = "cpu") -> None:
+    def __init__(self, model: Any, spec: CharacterSpec, device: Union[str, torch.device] = "cpu") -> None:
         import mujoco
 
+        # The character's bodies and dofs come first in a model; objects of a scene follow.
+        num_bodies, num_dofs = spec.num_bodies, spec.num_dofs
+        self._bodies, self._dofs = slice(1, 1 + num_bodies), slice(6, 6 + num_dofs)
         colliding = (model.geom_contype > 0) | (model.geom_conaffinity > 0)
-        geoms, floor = (
-            np.flatnonzero(colliding & of_body) for of_body in (model.geom_bodyid > 0, model.geom_bodyid == 0)
-        )
+        of_character = (model.geom_bodyid > 0) & (model.geom_bodyid <= num_bodies)
+        geoms, floor = (np.flatnonzero(colliding & of_body) for of_body in (of_character, model.geom_bodyid == 0))
         drives = np.flatnonzero(model.actuator_biastype == mujoco.mjtBias.mjBIAS_AFFINE)
         drive_dofs = _driven_dofs(model, mujoco)[drives]
         hinges = np.flatnonzero((model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) & (model.jnt_limited > 0))
@@ -32,8 +36,8 @@ class MujocoParameters:
             torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(device)
             for ids in (geoms, floor, drives, drive_dofs, hinges, hinge_dofs)
         )
-        stiffness, limits = np.zeros(model.nv - 6), np.tile([-np.pi, np.pi], (model.nv - 6, 1))
-        damping = np.zeros(model.nv - 6)
+        stiffness, limits = np.zeros(num_dofs), np.tile([-np.pi, np.pi], (num_dofs, 1))
+        damping = np.zeros(num_dofs)
         stiffness[drive_dofs] = model.actuator_gainprm[drives, 0]
         damping[drive_dofs] = -model.actuator_biasprm[drives, 2]
         limits[hinge_dofs] = model.jnt_range[hinges]
@@ -41,7 +45,7 @@ class MujocoParameters:
         floor_friction = model.geom_friction[floor, 0].max(initial=0.0)
         nominal = {
             "gravity": model.opt.gravity,
-            "mass": model.body_mass[1:],
+            "mass": model.body_mass[self._bodies],
             "friction": np.maximum(model.geom_friction[geoms, 0], floor_friction),
             "stiffness": stiffness,
             "damping": damping,
@@ -51,8 +55,8 @@ class MujocoParameters:
         self.nominal = {name: torch.from_numpy(np.array(v, dtype=np.float32)).to(device) for name, v in nominal.items()}
         self._dt_s = float(model.opt.timestep)
         # What is in the armature beside the drives' damping (compile_model).
-        self._armature = torch.from_numpy(model.dof_armature[6:] - self._dt_s * damping).to(device)
-        self._inertia = torch.from_numpy(np.array(model.body_inertia[1:])).to(device)
+        self._armature = torch.from_numpy(model.dof_armature[self._dofs] - self._dt_s * damping).to(device)
+        self._inertia = torch.from_numpy(np.array(model.body_inertia[self._bodies])).to(device)
 
     def write(self, fields: MujocoFields, chosen: Tensor, values: Dict[str, Tensor]) -> None:
         """Write the values (N, size), by name, of the worlds `chosen` (N,) bool. Nothing waits for a GPU."""
@@ -72,7 +76,7 @@ class MujocoParameters:
                 _put(fields("actuator_biasprm")[..., 1], chosen, -of_drives, self._drives)
             elif name == "damping":
                 _put(fields("actuator_biasprm")[..., 2], chosen, -value[:, self._drive_dofs], self._drives)
-                _put(fields("dof_armature")[:, 6:], chosen, self._armature + self._dt_s * value)
+                _put(fields("dof_armature")[:, self._dofs], chosen, self._armature + self._dt_s * value)
             else:
                 side = fields("jnt_range")[..., 0 if name == "lower" else 1]
                 _put(side, chosen, value[:, self._hinge_dofs], self._hinges)
@@ -80,8 +84,8 @@ class MujocoParameters:
     def _write_mass(self, fields: MujocoFields, chosen: Tensor, mass: Tensor) -> None:
         nominal = self.nominal["mass"]
         ratio = torch.where(nominal > 0, mass / nominal, torch.ones_like(mass))
-        _put(fields("body_mass")[:, 1:], chosen, mass)
-        _put(fields("body_inertia")[:, 1:], chosen, self._inertia * ratio.unsqueeze(-1))
+        _put(fields("body_mass")[:, self._bodies], chosen, mass)
+        _put(fields("body_inertia")[:, self._bodies], chosen, self._inertia * ratio.unsqueeze(-1))
 
 
 # The fields that each parameter is written to.

@@ -11,7 +11,7 @@ from amp_train.character import CharacterSpec, CharacterState, Kinematics
 
 
 class MujocoState:
-    """The layout of one character's qpos (nq) and qvel (nv) in a model that holds nothing else that moves."""
+    """The layout of one character's qpos (nq) and qvel (nv), which are the first of its model's."""
 
     def __init__(self, spec: CharacterSpec, device: "torch.device | str" = "cpu") -> None:
         self.kinematics = Kinematics(spec, device)
@@ -30,7 +30,7 @@ class MujocoState:
         self._qpos_order = torch.argsort(self._ordered)
 
     def from_mujoco(self, qpos: Tensor, qvel: Tensor, contact_force: Optional[Tensor] = None) -> CharacterState:
-        """Read N characters from qpos (N, nq) and qvel (N, nv), and place their bodies."""
+        """Read N characters from qpos (N, nq or more) and qvel (N, nv or more), and place their bodies."""
         rows, velocity = qpos.t().float().index_select(0, self._ordered), qvel.t().float()
         ball_rows = 4 * self._num_balls
         ball_rot = rows[7 : 7 + ball_rows].unflatten(0, (4, self._num_balls)).movedim(0, -1)
@@ -44,7 +44,7 @@ class MujocoState:
             root_vel=velocity[:3].t(),
             root_ang_vel=rotations.quat_rotate(root_rot, velocity[3:6].t()),
             dof_pos=self.kinematics.dof_pos_of(ball_rot, angle),
-            dof_vel=velocity[6:].t(),
+            dof_vel=velocity[6 : self.nv].t(),
             joint_rot=joint_rot,
             body_pos=body_pos,
             body_rot=body_rot,

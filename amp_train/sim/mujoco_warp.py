@@ -17,9 +17,12 @@ from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.sim.interface import Simulator
-from amp_train.sim.mujoco_cpu import MAX_SPEED, compile_model
+from amp_train.sim.mujoco_cpu import MAX_SPEED
+from amp_train.sim.mujoco_model import compile_model
 from amp_train.sim.mujoco_parameters import FIELDS, MujocoParameters
+from amp_train.sim.mujoco_scene import MujocoObjects
 from amp_train.sim.mujoco_state import MujocoState
+from amp_train.sim.scene import ObjectState, Scene
 
 # What an exact continuation needs, as Warp's arrays are called.
 CARRIED = ("qpos", "qvel", "qacc_warmstart", "ctrl", "time", "overflow")
@@ -51,7 +54,13 @@ class MujocoWarpSimulator(Simulator):
     """
 
     def __init__(
-        self, spec: CharacterSpec, num_envs: int, control_dt_s: float, decimation: int, settings: WarpSettings
+        self,
+        spec: CharacterSpec,
+        num_envs: int,
+        control_dt_s: float,
+        decimation: int,
+        settings: WarpSettings,
+        scene: Optional[Scene] = None,
     ) -> None:
         """Build the worlds in the character's default pose; kernels are compiled, once for each machine and model.
 
@@ -61,6 +70,7 @@ class MujocoWarpSimulator(Simulator):
             control_dt_s: s between two calls of `step`.
             decimation: physics steps per control step.
             settings: where, and how much room.
+            scene: what is there beside the character and the floor.
         """
         self.spec, self.num_envs, self.device = spec, num_envs, settings.device
         self.control_dt_s, self.physics_dt_s = control_dt_s, control_dt_s / decimation
@@ -70,8 +80,10 @@ class MujocoWarpSimulator(Simulator):
         self._warned: Set[str] = set()
         self._own: Set[str] = set()
         self._fields: Dict[str, Tensor] = {}
-        self.model = compile_model(spec, self.physics_dt_s)
-        self._parameters = MujocoParameters(self.model, settings.device)
+        self.scene = scene or Scene()
+        self.model = compile_model(spec, self.physics_dt_s, self.scene)
+        self._parameters = MujocoParameters(self.model, spec, settings.device)
+        self._objects = MujocoObjects(self.model, self.scene, settings.device)
         # Warp never resets a diverged world, and does not know the flag that forbids it.
         self.model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         warp.config.log_level = warp.LOG_ERROR
@@ -98,7 +110,13 @@ class MujocoWarpSimulator(Simulator):
         self._qpos, self._qvel, self._ctrl = (self._arrays[name] for name in ("qpos", "qvel", "ctrl"))
         self._warm_start, self._overflow = self._arrays["qacc_warmstart"], self._arrays["overflow"]
         self._sensors = warp.to_torch(self._data.sensordata)
-        self._contact_force = torch.zeros(num_envs, self.spec.num_bodies, 3, device=self.device)
+        # Of the character's bodies, then of the objects.
+        self._forces = torch.zeros(num_envs, self.spec.num_bodies + len(self.scene.objects), 3, device=self.device)
+        self._contact_force = self._forces[:, : self.spec.num_bodies]
+        if self.model.nmocap:
+            self._arrays.update(
+                {name: warp.to_torch(getattr(self._data, name)) for name in ("mocap_pos", "mocap_quat")}
+            )
         self._peak_array = warp.zeros(2, dtype=warp.int32)
         self._peak = warp.to_torch(self._peak_array)
 
@@ -137,23 +155,30 @@ class MujocoWarpSimulator(Simulator):
             stream = warp.stream_from_torch(torch.cuda.current_stream(self.device))
             warp.capture_launch(self._graph, stream=stream)
         # The sensor gives what the body does to the world; contact_force is what the world does to the body.
-        torch.neg(self._sensors.view_as(self._contact_force), out=self._contact_force)
+        torch.neg(self._sensors.view_as(self._forces), out=self._forces)
 
     def state(self) -> CharacterState:
         return self._layout.from_mujoco(self._qpos, self._qvel, self._contact_force)
 
     def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
-        self._qpos.index_copy_(0, env_ids, self._layout.qpos(state).float())
-        self._qvel.index_copy_(0, env_ids, self._layout.qvel(state).float())
+        self._qpos[:, : self._layout.nq].index_copy_(0, env_ids, self._layout.qpos(state).float())
+        self._qvel[:, : self._layout.nv].index_copy_(0, env_ids, self._layout.qvel(state).float())
         self._warm_start.index_fill_(0, env_ids, 0.0)
-        self._contact_force.index_fill_(0, env_ids, 0.0)
+        self._forces.index_fill_(0, env_ids, 0.0)
 
     def set_state_where(self, chosen: Tensor, state: CharacterState) -> None:
         rows = chosen.unsqueeze(-1)
-        self._qpos.copy_(torch.where(rows, self._layout.qpos(state).float(), self._qpos))
-        self._qvel.copy_(torch.where(rows, self._layout.qvel(state).float(), self._qvel))
+        qpos, qvel = self._qpos[:, : self._layout.nq], self._qvel[:, : self._layout.nv]
+        qpos.copy_(torch.where(rows, self._layout.qpos(state).float(), qpos))
+        qvel.copy_(torch.where(rows, self._layout.qvel(state).float(), qvel))
         self._warm_start.masked_fill_(rows, 0.0)
-        self._contact_force.masked_fill_(rows.unsqueeze(-1), 0.0)
+        self._forces.masked_fill_(rows.unsqueeze(-1), 0.0)
+
+    def object_state(self) -> ObjectState:
+        return self._objects.read(self._arrays, self._forces[:, self.spec.num_bodies :])
+
+    def set_object_state_where(self, chosen: Tensor, state: ObjectState) -> None:
+        self._objects.write(self._arrays, chosen, state)
 
     def diverged(self) -> Tensor:
         # Written so that NaN counts too.
@@ -219,11 +244,11 @@ class MujocoWarpSimulator(Simulator):
         return most_rows, most_contacts
 
     def get_full_state(self) -> Dict[str, Tensor]:
-        carried = dict(self._arrays, contact_force=self._contact_force)
+        carried = dict(self._arrays, contact_force=self._forces)
         return {name: tensor.cpu().clone() for name, tensor in carried.items()}
 
     def set_full_state(self, full_state: Dict[str, Tensor]) -> None:
-        for name, tensor in dict(self._arrays, contact_force=self._contact_force).items():
+        for name, tensor in dict(self._arrays, contact_force=self._forces).items():
             tensor.copy_(full_state[name])
 
 

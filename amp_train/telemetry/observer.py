@@ -20,6 +20,7 @@ class TrainingObserver(AlgoObserver):
         scalar_sink: takes the scalars that go to tensorboard too.
         extra: further columns, read once an iteration on the first process; None where there is nothing this time.
         counts: further columns whose numbers are summed over all processes.
+        stateful: what else belongs to the training state, each with `state_dict` and `load_state_dict`.
         reward_scale: the run's disc_reward_scale, by which the discriminator's health is judged.
 
     Attributes:
@@ -33,11 +34,12 @@ class TrainingObserver(AlgoObserver):
         extra: Optional[Callable[[], Row]] = None,
         reward_scale: float = 1.0,
         counts: Optional[Callable[[], Dict[str, int]]] = None,
+        stateful: Optional[Dict[str, Any]] = None,
     ) -> None:
         super().__init__()
         self.agent: Any = None
         self._sinks, self._scalar_sink, self._extra = sinks, scalar_sink, extra or dict
-        self._counts = counts or dict
+        self._counts, self._stateful = counts or dict, stateful or {}
         self._reward_scale = reward_scale
         self._started_s: Optional[float] = None
         self._former_s = 0.0
@@ -117,11 +119,14 @@ class TrainingObserver(AlgoObserver):
 
     def state_dict(self) -> Dict[str, Any]:
         """Return what a continued training's rows depend on."""
-        return {"elapsed_s": self._elapsed_s(time.perf_counter())}
+        parts = {name: part.state_dict() for name, part in self._stateful.items()}
+        return {"elapsed_s": self._elapsed_s(time.perf_counter()), **parts}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         self._former_s = float(state["elapsed_s"])
+        for name, part in self._stateful.items():
+            part.load_state_dict(state[name])
 
     def after_clear_stats(self) -> None:
         """Nothing to clear; rl_games 1.6.5 calls this without defining it."""

@@ -94,7 +94,7 @@ def crash_at(monkeypatch, amp_train):
 def stop_after(monkeypatch, amp_train):
     """Train until a reason to stop comes after so many iterations."""
 
-    def stop(iterations):
+    def stop(iterations, *argv):
         asked = []
         with monkeypatch.context() as patch:
             patch.setattr(
@@ -102,7 +102,7 @@ def stop_after(monkeypatch, amp_train):
                 "__call__",
                 lambda self: asked.append(1) or ("a whim" if len(asked) == iterations else None),
             )
-            return amp_train(*ARGV, exit_code=EXIT_STOPPED)
+            return amp_train(*(argv or ARGV), exit_code=EXIT_STOPPED)
 
     return stop
 
@@ -163,6 +163,40 @@ def test_a_training_that_was_stopped_says_how_to_go_on_and_goes_on_bit_for_bit(s
     assert "Stopped by a whim and saved. Go on with: amp-train resume=runs/run" in printed
     assert len(rows(Path("runs/run"))) == 3
     amp_train("resume=runs/run")  # with the checkpoint's configuration
+    assert_same(Path("runs/run"), uninterrupted)
+
+
+SCHEDULED = "task.task.randomization_params.actor_params.humanoid.rigid_body_properties.mass.schedule_steps=30"
+VARIANTS = {
+    "adaptive starts": ["motion=spin"],
+    "a data set": ["motion=locomotion"],
+    "the PPO recipe": ["train=HumanoidAMPPPO"],
+    "random draws whose range grows": ["task.task.randomize=True", SCHEDULED],
+    "a task with a goal": ["task=HumanoidAMPHeading"],
+}
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_every_kind_of_training_goes_on_bit_for_bit(variant, amp_train, stop_after):
+    argv = [text for text in ARGV if not text.startswith(("task.task.randomi", "eval_interval="))]
+    argv += [*VARIANTS[variant], "eval_interval=0"]
+    amp_train(*argv, "experiment=whole")
+    stop_after(4, *argv)
+    assert rows(Path("runs/run"))[-1]["iteration"] == "4"
+    amp_train(*argv)
+    assert_same(Path("runs/run"), Path("runs/whole"))
+
+
+def test_after_going_back_and_a_kill_the_training_goes_on_from_there_and_no_row_is_missing(
+    crash_at, amp_train, uninterrupted
+):
+    crash_at(5)
+    newest, before = read_manifests("runs/run/nn")[0]
+    assert (newest.iteration, before.iteration) == (4, 2)
+    crash_at(3, f"resume={before.policy}")  # no checkpoint is due at 3
+    assert [c.iteration for c in read_manifests("runs/run/nn")[0]] == [2]
+    printed = amp_train(*ARGV)
+    assert "after iteration 2" in printed
     assert_same(Path("runs/run"), uninterrupted)
 
 

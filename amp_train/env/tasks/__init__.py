@@ -8,7 +8,15 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from amp_train.env.tasks.base import Marker, Task, TaskSetup
-from amp_train.env.tasks.registry import load_task_file, make_task, register_task, setting_names, task_settings
+from amp_train.env.tasks.registry import (
+    has_goal,
+    load_task_file,
+    make_task,
+    register_task,
+    scene_of,
+    setting_names,
+    task_settings,
+)
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -17,9 +25,11 @@ __all__ = [
     "Marker",
     "Task",
     "TaskSetup",
+    "has_goal",
     "load_task_file",
     "make_task",
     "register_task",
+    "scene_of",
     "setting_names",
     "task_settings",
 ]

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amp_train.env.tasks.base import Task, TaskSetup
 from amp_train.errors import ConfigError, nearest, unknown_choice
+from amp_train.sim.scene import Scene
 
 AnyTask = TypeVar("AnyTask", bound=Type[Task])
 
@@ -96,8 +97,13 @@ def make_task(cfg: Any, setup: TaskSetup) -> Task:
     return _entry(cfg.name).make(task_settings(cfg.name, cfg.goal), setup)
 
 
-def scene_of(cfg: Any) -> Any:
-    """Return the bodies that the task of a configuration's `task` part puts beside the character."""
+def has_goal(name: str) -> bool:
+    """Return whether a task has a goal, and so a reward of its own."""
+    return _entry(name).make.goal_size > 0
+
+
+def scene_of(cfg: Any) -> Scene:
+    """Return what the task of a configuration's `task` part puts beside the character."""
     return _entry(cfg.name).make.scene(task_settings(cfg.name, cfg.goal))
 
 

@@ -64,8 +64,14 @@ def compile_model(asset, dofs, pose, dt, gravity, floor_friction):
 
 
 def _drive(body, joints, rows, actuator, dt):
-    """Put one joint in the place of a body's hinges, and drive it."""
-    joint, is_ball = joints[0], len(joints) == 3
+    """Drive a body's hinges, or the one joint in the place of three."""
+    is_ball = len(joints) == 3
+    for joint, its_rows in [(joints[0], rows)] if is_ball else zip(joints, ([row] for row in rows)):
+        _drive_joint(body, joint, joints, its_rows, actuator, dt)
+
+
+def _drive_joint(body, joint, joints, rows, actuator, dt):
+    is_ball = len(joints) == 3
     if is_ball:
         assert [j.get("axis") for j in joints] == ["1 0 0", "0 1 0", "0 0 1"], "no spherical joint"
         assert len({(float(row["damping"]), float(row["armature"])) for row in rows}) == 1
@@ -84,6 +90,10 @@ def _drive(body, joints, rows, actuator, dt):
         drive.set("kp", repr(float(row["stiffness"])))
         drive.set("kv", repr(damping))
         drive.set("forcerange", "{} {}".format(-row["effort"], row["effort"]))
+        if is_ball and row["hasLimits"]:
+            # PhysX stops the joint there; here its target is.
+            drive.set("ctrlrange", "{} {}".format(row["lower"], row["upper"]))
+            drive.set("ctrllimited", "true")
         drive.set("gear", " ".join("1" if i == k else "0" for i in range(3)) if is_ball else "1")
 
 

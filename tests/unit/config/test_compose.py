@@ -238,7 +238,7 @@ def test_a_stored_configuration_survives_a_yaml_file(tmp_path):
 
 
 def test_a_clip_that_takes_strength_brings_the_character_for_it_unless_another_is_given():
-    assert compose([]).character.torque_limits is None
+    assert not compose([]).character.torque_limits
     run = compose(["motion=run"]).character
     assert (run.name, run.mjcf, run.torque_limits["right_hip"]) == ("humanoid_deepmimic", "humanoid.xml", 200.0)
     assert compose(["motion=run", "character=humanoid"]).character.name == "humanoid"
@@ -247,4 +247,4 @@ def test_a_clip_that_takes_strength_brings_the_character_for_it_unless_another_i
 def test_torque_limits_are_stored_and_another_character_takes_their_place():
     stored = stored_form(compose(["motion=run"]))
     assert with_overrides(stored, []).character.torque_limits["neck"] == 50.0
-    assert with_overrides(stored, ["character=humanoid"]).character.torque_limits is None
+    assert with_overrides(stored, ["character=humanoid"]).character.torque_limits == {}

@@ -76,7 +76,7 @@ def test_the_asset_has_three_hinges_for_a_ball_joint_and_nothing_the_importer_do
     assert {child.tag for child in root} == {"compiler", "worldbody", "actuator"}
     assert [body.get("name") for body in root.iter("body")] == list(humanoid.body_names)
     joints = [joint.get("name") for joint in root.find("worldbody").iter("joint")]  # type: ignore[union-attr]
-    assert joints == backend.scene.dof_names(humanoid) and len(joints) == 28
+    assert joints == list(humanoid.dof_names) and len(joints) == 28
     assert joints[:3] == ["abdomen_x", "abdomen_y", "abdomen_z"] and "right_elbow" in joints
     assert all(geom.get("type") in backend.scene.SHAPES for geom in root.iter("geom"))
     assert not list(root.find("worldbody").findall("geom"))  # type: ignore[union-attr]
@@ -105,7 +105,7 @@ def test_drives_have_the_gains_and_torque_limits_of_the_character(backend: Backe
     backend.make()
     (env, _) = backend.gymapi.acquire_gym().alive.envs
     dofs = env.actor.dofs
-    elbow = backend.scene.dof_names(humanoid).index("left_elbow")
+    elbow = humanoid.dof_names.index("left_elbow")
     assert (dofs["driveMode"] == 1).all()
     assert [float(dofs[name][elbow]) for name in ("stiffness", "damping", "effort")] == [150.0, 15.0, 60.0]
     assert float(dofs["effort"][0]) == 125.0 and float(dofs["armature"][0]) == pytest.approx(0.025)

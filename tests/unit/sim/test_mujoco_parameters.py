@@ -61,7 +61,7 @@ def test_twice_the_mass_presses_twice_as_hard(simulator: Simulator) -> None:
 
 def test_a_world_with_other_masses_moves_as_a_model_with_these_masses(simulator: Simulator) -> None:
     mujoco = pytest.importorskip("mujoco")
-    from amp_train.sim.mujoco_cpu import compile_model
+    from amp_train.sim.mujoco_model import compile_model
 
     nominal = simulator.parameters()
     ratio = torch.linspace(0.5, 1.5, simulator.spec.num_bodies)
@@ -173,7 +173,7 @@ def test_below_its_limit_a_drive_is_damped_as_mujocos_own_joint_damping_is() -> 
     spec = load_character("humanoid.xml", (), ())
     of_joints = mujoco.MjModel.from_xml_path(spec.mjcf_path)  # kd as the joints' damping, implicitfast
     of_joints.opt.timestep = 1.0 / 120.0
-    of_drives = pytest.importorskip("amp_train.sim.mujoco_cpu").compile_model(spec, 1.0 / 120.0)
+    of_drives = pytest.importorskip("amp_train.sim.mujoco_model").compile_model(spec, 1.0 / 120.0)
     found = []
     for model in (of_joints, of_drives):
         model.actuator_forcelimited[:] = 0
@@ -188,9 +188,9 @@ def test_below_its_limit_a_drive_is_damped_as_mujocos_own_joint_damping_is() -> 
 
 def test_writing_parameters_never_waits_for_the_device() -> None:
     mujoco_parameters = pytest.importorskip("amp_train.sim.mujoco_parameters")
-    mujoco_cpu = pytest.importorskip("amp_train.sim.mujoco_cpu")
-    model = mujoco_cpu.compile_model(load_character("humanoid.xml", (), ()), 1.0 / 120.0)
-    parameters = mujoco_parameters.MujocoParameters(model)
+    mujoco_model = pytest.importorskip("amp_train.sim.mujoco_model")
+    model = mujoco_model.compile_model(load_character("humanoid.xml", (), ()), 1.0 / 120.0)
+    parameters = mujoco_parameters.MujocoParameters(model, load_character("humanoid.xml"))
     names = sorted({field for fields in mujoco_parameters.FIELDS.values() for field in fields})
     shared = {n: model.opt.gravity if n == "opt.gravity" else getattr(model, n) for n in names}
     fields = {name: torch.from_numpy(np.repeat(value[None], 3, axis=0)) for name, value in shared.items()}
