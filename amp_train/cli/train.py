@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: 
     from amp_train.distributed.ranks import Ranks
     from amp_train.env import AmpEnv
     from amp_train.resume.resumption import Resumption
+    from amp_train.runner.training_video import VideoRecorder
 
 FINAL_EPISODES = 16
 
@@ -104,11 +105,17 @@ def _train(
         OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
     print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
     started_s = time.perf_counter()
-    stopped_by = train(cfg, env, run_dir, stop, resumption, ranks)
+    stopped_by = train(cfg, env, run_dir, stop, resumption, ranks, _new_recorder)
     if stopped_by is None:
         minutes = (time.perf_counter() - started_s) / 60.0
         print(f"Trained {cfg.max_iterations} iterations in {minutes:.1f} min.")
     return run_dir, stopped_by
+
+
+def _new_recorder() -> "VideoRecorder":
+    from amp_train.viewers import TrainingRecorder
+
+    return TrainingRecorder()
 
 
 def _new_run_dir(cfg: Config, held: ExitStack) -> str:

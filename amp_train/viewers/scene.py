@@ -23,7 +23,7 @@ _DISTANCE = {"none": 1.6, "over": 1.6, "beside": 1.85}  # in extents of the mode
 _ROW_DISTANCE_PER_M = 0.75
 # Beside the character, on the far side, and nearly the colour of the floor.
 _GHOST_OFFSET_M = 0.9
-_GHOST_RGBA = (0.45, 0.45, 0.5, 0.45)
+GHOST_RGBA = (0.45, 0.45, 0.5, 0.45)
 _MARKER_RGBA = (0.85, 0.15, 0.15, 0.9)
 
 
@@ -95,7 +95,7 @@ class Scene:
         for qpos in self._ghosts:
             self._add_character(qpos[index])
         for geom in self._scene.geoms[first_ghost : self._scene.ngeom]:
-            geom.rgba[:] = _GHOST_RGBA
+            geom.rgba[:] = GHOST_RGBA
         for marker in self._markers[index] if self._markers else ():
             for n in range(len(marker.pos)):
                 add_marker(self._scene, marker, n)
