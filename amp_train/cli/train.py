@@ -250,17 +250,20 @@ def _report(cfg: Config, run_dir: Path) -> None:
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
+    from amp_train.cli.reporting import write_training_report
     from amp_train.env import make_env
     from amp_train.runner.playback import play
     from amp_train.viewers import Recorder, record_video
 
-    cfg.num_envs, cfg.task.task.randomize = FINAL_EPISODES, False
-    env = make_env(cfg)
+    playing = cfg.copy()  # type: ignore[attr-defined]
+    playing.num_envs, playing.task.task.randomize = FINAL_EPISODES, False
+    env = make_env(playing)
     recorder = Recorder(max_steps=env.episode_length)
     try:
-        result = play(cfg, env, str(checkpoint), FINAL_EPISODES, num_steps=env.episode_length, callbacks=[recorder])
+        result = play(playing, env, str(checkpoint), FINAL_EPISODES, num_steps=env.episode_length, callbacks=[recorder])
         print(f"  policy      {describe(result)}")
         print(f"  video       {path_or_reason(lambda: record_video(path, recorder.recording()))}")
+        print(f"  report      {path_or_reason(lambda: write_training_report(cfg, path.parent, vars(result), path))}")
     finally:
         env.close()
 
