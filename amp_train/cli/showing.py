@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional
 
+from omegaconf import OmegaConf
+
 from amp_train.config import Config
-from amp_train.errors import ConfigError, MissingPackageError, UserError, unknown_choice
+from amp_train.config.validate import check_fields
+from amp_train.errors import ConfigError, UserError
+from amp_train.ranges import between, one_of
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before
     from amp_train.env import AmpEnv
@@ -35,16 +39,16 @@ class ShowArgs:
         host, port: of the web viewer.
     """
 
-    viewer: Optional[str] = None
+    viewer: Optional[str] = one_of(*VIEWERS, default=None)
     video: Any = None
-    ghost: str = "beside"
-    camera: str = "tracking"
-    characters: int = 1
+    ghost: str = one_of("beside", "over", "none", default="beside")
+    camera: str = one_of("tracking", "fixed", default="tracking")
+    characters: int = between(1, 64, 1)
     export: Any = None
     watch: Optional[str] = None
     control: Any = None
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = between(1, 65535, 8080)
 
     @property
     def is_live(self) -> bool:
@@ -63,12 +67,7 @@ def check_show(args: ShowArgs) -> None:
     Raises:
         UserError: in one line, what to change.
     """
-    if args.viewer is not None and args.viewer not in VIEWERS:
-        raise unknown_choice("viewer", args.viewer, VIEWERS)
-    if args.characters < 1:
-        raise ConfigError(f"characters must be at least 1, not {args.characters}.")
-    if not 0 < args.port < 65536:
-        raise ConfigError(f"port must be from 1 to 65535, not {args.port}.")
+    check_fields(OmegaConf.structured(args))
     known = POLICY_FILES + PAGES
     if args.export is not None and Path(str(args.export)).suffix.lower() not in known:
         raise ConfigError(f"export={args.export}: give a name that ends in {', '.join(known[:3])}.")
@@ -161,5 +160,5 @@ def path_or_reason(draw: Any) -> str:
     """Draw something; return its path, or in one line why this machine cannot."""
     try:
         return str(draw())
-    except (UserError, MissingPackageError, OSError) as error:
+    except (UserError, OSError) as error:
         return f"none. {error}"

@@ -13,6 +13,7 @@ from amp_train.viewers.marker import MarkerPose, marker_poses
 from amp_train.viewers.row import Row
 
 CONTACT_N = 1.0
+MAX_STEPS = 10_000  # five minutes; how long an episode is may be a stranger's idea
 SCORES = ("style_reward", "task_reward", "disc_logit")
 
 
@@ -53,7 +54,7 @@ class Recording:
 class Recorder(EpisodeCallback):
     """Records the first environments, with the clip's ghosts."""
 
-    def __init__(self, num_characters: int = 1, with_ghosts: bool = True, max_steps: Optional[int] = None) -> None:
+    def __init__(self, num_characters: int = 1, with_ghosts: bool = True, max_steps: int = MAX_STEPS) -> None:
         """Record `num_characters` environments, at most `max_steps` steps."""
         self._num, self._with_ghosts, self._max_steps = num_characters, with_ghosts, max_steps
         self._rows: Dict[str, List[Tensor]] = {}
@@ -65,7 +66,7 @@ class Recorder(EpisodeCallback):
     @property
     def is_full(self) -> bool:
         """Whether all steps asked for are there."""
-        return self._max_steps is not None and len(self._states) >= self._max_steps
+        return len(self._states) >= self._max_steps
 
     def on_start(self, env: Any) -> None:
         """Begin."""
