@@ -89,7 +89,7 @@ class WebScene:
     def set_ghosts_visible(self, visible: bool) -> None:
         """Show or hide all ghosts."""
         for part in self.parts:
-            if part.ghosts is not None:
+            if part.ghosts is not None and part.ghosts.visible != visible:
                 part.ghosts.visible = visible
 
     def show_markers(self, markers: List[MarkerPose]) -> None:

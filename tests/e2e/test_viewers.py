@@ -22,6 +22,13 @@ from amp_train.runner.live_policy import LivePolicy
 from amp_train.runner.vec_env import AMPVecEnv
 
 WALK = str(PRETRAINED_DIR / "walk.pth")
+TINY = (
+    "num_envs=16", "num_threads=1", "eval_interval=0", "task.env.episode_length=12",
+    "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
+    "train.params.config.mini_epochs=1", "train.params.config.amp_minibatch_size=32",
+    "train.params.config.amp_batch_size=32", "train.params.config.amp_obs_demo_buffer_size=64",
+    "train.params.config.amp_replay_buffer_size=64",
+)  # fmt: skip
 SHORT = ("episodes=1", "num_threads=1", "task.env.episode_length=60")
 
 
@@ -241,9 +248,7 @@ def test_each_new_checkpoint_of_a_running_training_is_loaded(served: Any, tmp_pa
 
 
 def test_a_training_captures_videos_and_leaves_a_report(tmp_path: Path, in_process: Any, browser: Any) -> None:
-    arguments = ["num_envs=4", "max_iterations=4", "num_threads=1", "eval_interval=0", "experiment=a"]
-    small = ["train.params.config.minibatch_size=64", "train.params.config.amp_minibatch_size=32"]
-    in_process(amp_train, *arguments, *small, f"train_dir={tmp_path}", "capture_video=2")
+    in_process(amp_train, *TINY, "max_iterations=4", "experiment=a", f"train_dir={tmp_path}", "capture_video=2")
     videos = sorted(path.name for path in (tmp_path / "a" / "videos").iterdir())
     assert videos == ["iteration_000002.mp4", "iteration_000004.mp4"]
     events = b"".join(path.read_bytes() for path in (tmp_path / "a" / "summaries").glob("events*"))
@@ -258,12 +263,10 @@ def test_a_training_captures_videos_and_leaves_a_report(tmp_path: Path, in_proce
 
 
 def test_capturing_videos_does_not_change_the_training(tmp_path: Path, in_process: Any) -> None:
-    arguments = ["num_envs=4", "max_iterations=3", "num_threads=1", "eval_interval=0", "video=False"]
-    small = ["train.params.config.minibatch_size=64", "train.params.config.amp_minibatch_size=32"]
     weights = []
     for number, interval in enumerate((0, 1)):
         name = [f"experiment=r{number}", f"train_dir={tmp_path}", f"capture_video={interval}"]
-        in_process(amp_train, *arguments, *small, *name)
+        in_process(amp_train, *TINY, "max_iterations=3", "video=False", *name)
         (path,) = sorted((tmp_path / f"r{number}" / "nn").glob("*.pth"))[-1:]
         weights.append(safe_load(path)["model"])
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
