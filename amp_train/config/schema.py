@@ -354,6 +354,7 @@ class Config:
     test: bool = False
     video: bool = True
     eval_interval: int = between(0, 10**9, 40)  # iterations; 0: never
+    capture_video: int = between(0, 10**9, 0)  # iterations between videos of the policy; 0: none
     max_time_s: Optional[float] = above(0.0, 1e9, None)  # stop and save after so long
     max_diverged_share: float = between(0.0, 1.0, 0.01)  # of the environment steps; with more, the training stops
     sigma: Optional[float] = between(-20.0, 5.0, None)  # log standard deviation

@@ -136,9 +136,25 @@ class AmpEnv:
 
     def _restart(self, env_ids: Tensor) -> None:
         """Restart the environments `env_ids` (K,)."""
-        if not len(env_ids):
-            return
-        starts = self._plan(len(env_ids))
+        if len(env_ids):
+            self._put(env_ids, self._plan(len(env_ids)))
+
+    def begin_at(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> None:
+        """Restart the environments `env_ids` (K,) at `times_s` (K,) s in the clips `clip_ids` (K,), now; for a viewer.
+
+        The policy sees it after the next `reset_done`."""
+        state, history = self._demos.start_at(clip_ids, times_s)
+        from_clip = torch.ones(len(env_ids), dtype=torch.bool, device=self.device)
+        self._put(env_ids, Starts(state, history, clip_ids, times_s, from_clip, torch.zeros_like(clip_ids)))
+        chosen = torch.zeros_like(self._done).index_fill(0, env_ids, True)
+        self._progress, self._done = self._progress.masked_fill(chosen, 0), self._done & ~chosen
+        if self.task.goal_size:
+            now = self.simulator.state()
+            self.task.begin(chosen, now)
+            self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(now), self._goal_obs)
+
+    def _put(self, env_ids: Tensor, starts: Starts) -> None:
+        """Begin episodes in the environments `env_ids` (K,) as K starts say."""
         self.simulator.set_state(env_ids, starts.state)
         self._divergences.begin(env_ids, starts.state)
         self._history.fill(env_ids, starts.history)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from amp_train.cli.play import PlayArgs, checkpoint_config, path_or_reason, playing_config, split_arguments, video_path
+from amp_train.cli.play import PlayArgs, checkpoint_config, playing_config, split_arguments, video_path
+from amp_train.cli.showing import path_or_reason
 from amp_train.config import compose, resolve, stored_form
 from amp_train.errors import MissingPackageError
 
