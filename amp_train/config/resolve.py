@@ -28,13 +28,13 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
 
 
-def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
+def resolve(cfg: Config, overrides: Optional[Sequence[str]] = None) -> Config:
     """Return the configuration with every "fit it to the machine" replaced by a value, and the values checked.
 
     Args:
         cfg: composed.
         overrides: the command line. Sizes of minibatches that are not on it fit themselves to the rollout, a warm start
-            to the length of the training, and a clip's file names the motion.
+            to the length of the training, and a clip's file names the motion. None: all stays as it is.
 
     Raises:
         ConfigError: a value out of range, or a device that does not exist.
@@ -43,7 +43,7 @@ def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
     from amp_train.checkpoint.find import find_checkpoint
 
     cfg = cast(Config, cast(DictConfig, cfg).copy())
-    name_motion_after_file(cfg, overrides)
+    name_motion_after_file(cfg, overrides or ())
     check_config(cfg)
     cfg.checkpoint = find_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
     launch = _checked_launch(cfg)
@@ -55,12 +55,12 @@ def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
     agent = cfg.train.params.config
     if cfg.num_envs is None:
         cfg.num_envs = auto_num_envs(cores, agent.horizon_length, agent.minibatch_size)
-    if not cfg.test:
+    if not cfg.test and overrides is not None:
         _fit_minibatches(cfg, overrides)
     agent.max_epochs = _iterations(cfg, launch.world_size if launch else 1)
     agent.max_frames = -1
     cfg.max_iterations = agent.max_epochs
-    if f"{AGENT}.warm_start_steps" not in _keys(overrides):
+    if overrides is not None and f"{AGENT}.warm_start_steps" not in _keys(overrides):
         samples = agent.max_epochs * cfg.num_envs * agent.horizon_length
         agent.warm_start_steps = min(agent.warm_start_steps, samples // SAMPLES_PER_WARM_START_STEP)
     cfg.train.params.load_checkpoint = cfg.checkpoint is not None
