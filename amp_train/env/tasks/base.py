@@ -209,6 +209,11 @@ def direction_of(angle: Tensor) -> Tensor:
     return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
 
 
+def unit(vector: Tensor) -> Tensor:
+    """Scale vectors (..., 2) to length 1; what is shorter than 0.1 mm has no direction, and stays short."""
+    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-4)
+
+
 def check_choice(key: str, given: str, allowed: Sequence[str]) -> None:
     """Refuse a setting of `task.goal` that is not among the allowed ones."""
     if given not in allowed:
