@@ -77,6 +77,12 @@ class Task:
         """Return the objects and the terrain beside the character, before the simulator is built."""
         return Scene()
 
+    def ground_height(self, state: CharacterState) -> Optional[Tensor]:
+        """Return the height (N,) m of the ground that N characters stand on; None: it is level, at 0.
+
+        What is observed, and what all other methods are given, has heights from there."""
+        return None
+
     def put(self, state: CharacterState) -> Optional[Tuple[CharacterState, Tensor]]:
         """Return other states (n) for episodes to begin in than those that were chosen from the clips, and where (n,)
         bool they are to be taken; None: nowhere."""
