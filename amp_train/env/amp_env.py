@@ -1,12 +1,15 @@
 """`AmpEnv`: the vectorised environment. It only orchestrates; each rule lives in its own file."""
 
+import copy
+import logging
 from dataclasses import replace
-from typing import Any, Dict, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from amp_train.character import CharacterState, Kinematics, configured_character
+from amp_train.character import CharacterSpec, CharacterState, Kinematics, configured_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_observations import AmpHistory, frame_size
 from amp_train.env.divergence import DivergenceLog, Divergences
@@ -15,9 +18,10 @@ from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
 from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
-from amp_train.motion import MotionLibrary, load_motion, retime_flights
+from amp_train.motion import MotionClip, MotionLibrary, fill_in, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
+_LOG = logging.getLogger(__name__)
 _CARRIED = ("_frame", "_goal_obs", "_progress", "_bins", "_clip_ids", "_clip_start_s", "_done", "_num_diverged")
 
 
@@ -294,6 +298,24 @@ class AmpEnv:
         self.simulator.close()
 
 
+def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Any, CharacterSpec]:
+    """Return a copy of the configuration in which a clip of one's own has set what it leaves open, and the
+    character."""
+    cfg = copy.deepcopy(cfg)
+    usual = replace(spec, contact_body_ids=spec.body_ids(cfg.character.contact_bodies))
+    said = fill_in(cfg.motion, cfg.character, clips, usual)
+    if not said:
+        return cfg, spec
+    say_once("{}: {}".format(cfg.motion.file, "; ".join(said)))
+    return cfg, configured_character(cfg.character)
+
+
+@lru_cache(maxsize=None)
+def say_once(text: str) -> None:
+    """Log a line the first time it is said: a training makes several environments."""
+    _LOG.warning(text)
+
+
 def make_env(cfg: Any) -> AmpEnv:
     """Build the environment of a composed configuration.
 
@@ -301,12 +323,13 @@ def make_env(cfg: Any) -> AmpEnv:
         UserError: an unknown name, a bad clip or character, a missing package.
     """
     task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is told before a simulator is started
-    allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = configured_character(cfg.character)
-    spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
+    cfg, spec = fitted_to_clips(cfg, clips, spec)
+    allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
+    spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     simulator = make_simulator(cfg, spec, scene_of(cfg.task))
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)
