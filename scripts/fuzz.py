@@ -29,18 +29,18 @@ def fuzz(name: str, seconds: int) -> None:
 
     torch.set_num_threads(1)
     target = targets.TARGETS[name]
-    folder = Path(tempfile.mkdtemp(prefix="amp_fuzz_{}_".format(name)))
+    folder = Path(tempfile.mkdtemp(prefix=f"amp_fuzz_{name}_"))
     for part in ("corpus", "inputs", "found", "here"):
         (folder / part).mkdir()
     for index, seed in enumerate(target.seeds()):
-        (folder / "corpus" / "seed{}".format(index)).write_bytes(seed)
+        (folder / "corpus" / f"seed{index}").write_bytes(seed)
     os.chdir(str(folder / "here"))
 
     def one_input(data: bytes) -> None:
         targets.attempt(target, data, folder / "inputs")
 
-    options = ["-max_total_time={}".format(seconds), "-timeout=10", "-rss_limit_mb={}".format(RSS_LIMIT_MB)]
-    options += ["-max_len=8192", "-artifact_prefix={}/found/".format(folder), "-print_final_stats=1", "-verbosity=0"]
+    options = [f"-max_total_time={seconds}", "-timeout=10", f"-rss_limit_mb={RSS_LIMIT_MB}"]
+    options += ["-max_len=8192", f"-artifact_prefix={folder}/found/", "-print_final_stats=1", "-verbosity=0"]
     atheris.Setup([sys.argv[0], *options, str(folder / "corpus")], one_input)
     atheris.Fuzz()
 
@@ -57,10 +57,10 @@ def main() -> int:
 
     codes = {}
     for name in sorted(TARGETS):
-        print("== {} ({} s)".format(name, seconds), flush=True)
+        print(f"== {name} ({seconds} s)", flush=True)
         codes[name] = subprocess.call([sys.executable, __file__, name, str(seconds)])
     failed = [name for name, code in codes.items() if code]
-    print("Findings in: {}".format(", ".join(failed)) if failed else "No findings.")
+    print(f"Findings in: {', '.join(failed)}" if failed else "No findings.")
     return 1 if failed else 0
 
 

@@ -1,10 +1,16 @@
-"""Writing a file so that a crash at any moment leaves either the former one or the new one, whole."""
+"""Writing a file so that a crash leaves either the former one or the new one, and what to do when the disk refuses."""
 
 import contextlib
 import hashlib
+import logging
 import os
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Union
+
+from amp_train.errors import SaveError
+from amp_train.untrusted import open_regular
+
+logger = logging.getLogger(__name__)
 
 PARTIAL_SUFFIX = ".partial"
 READ_BYTES = 1 << 20
@@ -95,7 +101,7 @@ def sync_directory(path: Union[str, Path]) -> None:
 def digest_of(path: Union[str, Path]) -> Digest:
     """Read a file through and return its digest."""
     sha256, num_bytes = hashlib.sha256(), 0
-    with Path(path).open("rb") as file:
+    with open_regular(Path(path)) as file:
         for block in iter(lambda: file.read(READ_BYTES), b""):
             sha256.update(block)
             num_bytes += len(block)
@@ -104,7 +110,68 @@ def digest_of(path: Union[str, Path]) -> Digest:
 
 def remove_partial_files(folder: Union[str, Path]) -> int:
     """Remove what a crash left half written in a folder; return how many files that were."""
-    partial = list(Path(folder).glob("*" + PARTIAL_SUFFIX))
+    partial = [path for path in Path(folder).glob("*" + PARTIAL_SUFFIX) if not path.is_dir()]
     for path in partial:
         path.unlink()
     return len(partial)
+
+
+MAX_IN_A_ROW = 5
+
+
+def failure_of(save: Callable[[], Any]) -> Optional[str]:
+    """Save something; return None, or in a few words why the disk refused it."""
+    try:
+        save()
+    except OSError as error:
+        place = f": '{error.filename}'" if error.filename else ""
+        return f"{error.strerror or error}{place}"
+    return None
+
+
+class SaveFaults:
+    """Counts the saves in a row that failed.
+
+    Args:
+        what: is saved, for the messages.
+        max_in_a_row: so many failures end the training; None: none do, and only the first in a row is told.
+    """
+
+    def __init__(self, what: str, max_in_a_row: Optional[int] = MAX_IN_A_ROW) -> None:
+        self._what, self._max_in_a_row = what, max_in_a_row
+        self._in_a_row = 0
+        self._reason = ""
+
+    def note(self, failure: Optional[str]) -> None:
+        """Take the outcome of a save, as `failure_of` returns it.
+
+        Raises:
+            SaveError: it was one failure too many.
+        """
+        if failure is None:
+            self._in_a_row = 0
+            return
+        self._in_a_row += 1
+        self._reason = failure
+        if self._in_a_row == self._max_in_a_row:
+            self.check_end()
+        if self._max_in_a_row is None and self._in_a_row > 1:
+            return
+        logger.warning(
+            "The %s could not be saved (%s). The former one is whole; the training goes on and tries again.",
+            self._what,
+            failure,
+        )
+
+    def check_end(self) -> None:
+        """Check that nothing is lost if the training ends now.
+
+        Raises:
+            SaveError: the last save failed.
+        """
+        if self._in_a_row:
+            raise SaveError(
+                f"The {self._what} could not be saved {self._in_a_row} time(s) in a row, and what was trained since "
+                "the last good one is lost: "
+                f"{self._reason}. Make room, or make it writable, and continue from the last checkpoint."
+            )

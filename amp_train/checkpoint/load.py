@@ -15,7 +15,7 @@ from amp_train.untrusted import NotAFileError, open_regular, printable
 from amp_train.untrusted.archive import NotAnArchiveError, read_archive
 
 COMPILED_PREFIX = "_orig_mod."  # torch.compile puts it before parameter names
-MAX_DEPTH, MAX_NODES = 32, 300_000
+MAX_DEPTH, MAX_NODES, MAX_KEY = 32, 300_000, 500
 _LEAVES = (str, bytes, bool, int, float, type(None))
 
 
@@ -107,7 +107,11 @@ class _Plain:
 
     @staticmethod
     def _key(key: Any) -> Any:
-        return key.replace(COMPILED_PREFIX, "") if isinstance(key, str) else key
+        if not isinstance(key, str):
+            return key
+        if len(key) > MAX_KEY:  # dicts may share one, and each copies it
+            raise ValueError(f"is refused: it has a key of more than {MAX_KEY} characters")
+        return key.replace(COMPILED_PREFIX, "")
 
 
 def load_model_state(model: nn.Module, state: Dict[str, Any], what: str = "The checkpoint") -> None:

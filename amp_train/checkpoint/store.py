@@ -27,9 +27,8 @@ class Checkpoint(NamedTuple):
 
     folder: Path
     name: str
-    number: int  # counts the checkpoints of a run; the highest is the newest, also after going back to an earlier one
-    iteration: int
-    ranks: int
+    iteration: int  # the highest is the newest: going back to an earlier one removes the later ones
+    ranks: int  # 0: a policy alone
     files: Dict[str, Digest]
     event_files: Dict[str, int]  # bytes of tensorboard's files at that moment, by name
 
@@ -55,7 +54,7 @@ class Damaged(NamedTuple):
 
 def state_name(name: str, rank: int = 0) -> str:
     """Return the file name of the training state of one process."""
-    return name + ("" if rank == 0 else ".rank{}".format(rank)) + STATE_SUFFIX
+    return name + ("" if rank == 0 else f".rank{rank}") + STATE_SUFFIX
 
 
 def save_file(path: Union[str, Path], content: Dict[str, Any]) -> Digest:
@@ -72,8 +71,7 @@ class CheckpointStore:
 
     def begin(self, name: str) -> None:
         """Take away the manifest of a checkpoint of this name, which is about to be replaced."""
-        with contextlib.suppress(FileNotFoundError):
-            (self._folder / (name + MANIFEST_SUFFIX)).unlink()
+        _unlink(self._folder / (name + MANIFEST_SUFFIX))
 
     def save_policy(self, name: str, content: Dict[str, Any]) -> None:
         """Replace a policy that stands alone, such as the best."""
@@ -100,46 +98,56 @@ class CheckpointStore:
             last: the training has ended, nothing but this one is needed to continue it.
             event_files: bytes of tensorboard's files, by name.
         """
-        found, _ = read_manifests(self._folder)
-        number = max([checkpoint.number for checkpoint in found if checkpoint.name != name], default=0) + 1
-        facts = {"number": number, "iteration": iteration, "ranks": ranks, "event_files": event_files or {}}
+        facts = {"iteration": iteration, "ranks": ranks, "event_files": event_files or {}}
         self._write_manifest(name, {**facts, "files": files})
+        found, _ = read_manifests(self._folder)
         others = [checkpoint.name for checkpoint in found if checkpoint.name != name]
         for outdated in others[0 if last else self._keep - 1 :]:
-            self._remove(outdated)
+            _remove(self._folder, outdated)
 
     def discard(self, name: str) -> None:
         """Remove what was written of a checkpoint that could not be completed, as far as the disk lets it."""
         if not (self._folder / (name + MANIFEST_SUFFIX)).exists():
             with contextlib.suppress(OSError):
-                self._remove(name)
+                _remove(self._folder, name)
 
     def _write_manifest(self, name: str, content: Dict[str, Any]) -> None:
         files = {file: digest._asdict() for file, digest in content["files"].items()}
         text = json.dumps({"format": FORMAT, **content, "files": files}, indent=1)
         write_atomically(self._folder / (name + MANIFEST_SUFFIX), lambda file: file.write(text.encode()))
 
-    def _remove(self, name: str) -> None:
-        """Remove a checkpoint: its manifest first, so that it is never half there; its states last, which
-        `remove_unfinished` takes where a kill has left them."""
-        self.begin(name)
-        states = [path for path in self._folder.glob("*" + STATE_SUFFIX) if _is_state_of(path, name)]
-        for path in [self._folder / (name + POLICY_SUFFIX), *states]:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-
 
 def remove_unfinished(folder: Union[str, Path]) -> None:
-    """Remove what a crash left half written: partial files, and training states that no manifest lists."""
+    """Remove what a kill left half written or half removed: partial files, and checkpoints without a manifest.
+
+    Those are known by their training states, the first that is written and the last that goes."""
     remove_partial_files(folder)
     listed = {path.name[: -len(MANIFEST_SUFFIX)] for path in Path(folder).glob("*" + MANIFEST_SUFFIX)}
-    for path in Path(folder).glob("*" + STATE_SUFFIX):
-        if path.name[: -len(STATE_SUFFIX)].partition(".rank")[0] not in listed:
-            path.unlink()
+    for name in {_name_of_state(path) for path in Path(folder).glob("*" + STATE_SUFFIX)} - listed:
+        _remove(Path(folder), name)
 
 
-def _is_state_of(path: Path, name: str) -> bool:
-    return path.name == state_name(name) or path.name.startswith(name + ".rank")
+def remove_later(folder: Union[str, Path], iteration: int) -> None:
+    """Remove the checkpoints after an iteration from which the training is about to go on, whole or not."""
+    for checkpoint in read_manifests(folder)[0]:
+        if checkpoint.iteration > iteration:
+            _remove(Path(folder), checkpoint.name)
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Remove a checkpoint: its manifest first, so that it is never half there, its states last."""
+    states = [path for path in folder.glob("*" + STATE_SUFFIX) if _name_of_state(path) == name]
+    for path in [folder / (name + MANIFEST_SUFFIX), folder / (name + POLICY_SUFFIX), *states]:
+        _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+        path.unlink()
+
+
+def _name_of_state(path: Path) -> str:
+    return path.name[: -len(STATE_SUFFIX)].partition(".rank")[0]
 
 
 def read_manifests(folder: Union[str, Path]) -> Tuple[List[Checkpoint], List[Damaged]]:
@@ -151,9 +159,9 @@ def read_manifests(folder: Union[str, Path]) -> Tuple[List[Checkpoint], List[Dam
         except CheckpointError as error:
             damaged.append(Damaged(path.name[: -len(MANIFEST_SUFFIX)], str(error)))
             continue
-        if checkpoint.number:
+        if checkpoint.ranks:
             found.append(checkpoint)
-    return sorted(found, key=lambda checkpoint: -checkpoint.number), damaged
+    return sorted(found, key=lambda checkpoint: -checkpoint.iteration), damaged
 
 
 def read_manifest(path: Path) -> Checkpoint:
@@ -166,23 +174,23 @@ def read_manifest(path: Path) -> Checkpoint:
     try:
         content = json.loads(read_regular(path, MAX_MANIFEST_BYTES).decode(), parse_int=_short_int)
         files = {str(n): Digest(int(d["num_bytes"]), str(d["sha256"])) for n, d in content["files"].items()}
-        numbers = [int(content.get(key, 0)) for key in ("number", "iteration", "ranks")]
+        iteration, ranks = (int(content.get(key, 0)) for key in ("iteration", "ranks"))
         event_files = {str(n): int(size) for n, size in content.get("event_files", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise CheckpointError("its manifest {} cannot be read".format(path.name)) from error
+        raise CheckpointError(f"its manifest {path.name} cannot be read") from error
     if content.get("format") != FORMAT:
-        raise CheckpointError("its manifest {} is of another version".format(path.name))
+        raise CheckpointError(f"its manifest {path.name} is of another version")
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
-        raise CheckpointError("its manifest {} names other files".format(path.name))
-    if min(numbers) < 0 or numbers[2] > len(files):
-        raise CheckpointError("its manifest {} counts what is not there".format(path.name))
-    return Checkpoint(path.parent, name, numbers[0], numbers[1], numbers[2], files, event_files)
+        raise CheckpointError(f"its manifest {path.name} names other files")
+    if iteration < 0 or not 0 <= ranks <= len(files):
+        raise CheckpointError(f"its manifest {path.name} counts what is not there")
+    return Checkpoint(path.parent, name, iteration, ranks, files, event_files)
 
 
 def _short_int(digits: str) -> int:
     """Read a whole number of a size that is one of a file; a million digits would take long."""
     if len(digits) > 20:
-        raise ValueError("a number of {} digits".format(len(digits)))
+        raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
 
 
@@ -191,23 +199,24 @@ def fault_of(checkpoint: Checkpoint) -> Optional[str]:
     expected = [checkpoint.policy.name] + [state_name(checkpoint.name, rank) for rank in range(checkpoint.ranks)]
     for name in expected:
         if name not in checkpoint.files:
-            return "its manifest lacks {}".format(name)
+            return f"its manifest lacks {name}"
     for name, digest in checkpoint.files.items():
-        fault = _fault_of_file(checkpoint.folder / name, digest)
+        fault = fault_of_file(checkpoint.folder / name, digest)
         if fault:
             return fault
     return None
 
 
-def _fault_of_file(path: Path, digest: Digest) -> Optional[str]:
+def fault_of_file(path: Path, digest: Digest) -> Optional[str]:
+    """Read a file through; return what is wrong with it, None if it is what it must be."""
     try:
         if path.stat().st_size != digest.num_bytes:
-            return "{} has {} bytes instead of {}".format(path.name, path.stat().st_size, digest.num_bytes)
-        return None if digest_of(path) == digest else "{} is corrupted (its checksum differs)".format(path.name)
+            return f"{path.name} has {path.stat().st_size} bytes instead of {digest.num_bytes}"
+        return None if digest_of(path) == digest else f"{path.name} is corrupted (its checksum differs)"
     except FileNotFoundError:
-        return "{} is missing".format(path.name)
+        return f"{path.name} is missing"
     except OSError as error:
-        return "{} cannot be read ({})".format(path.name, error.strerror or error)
+        return f"{path.name} cannot be read ({error.strerror or error})"
 
 
 def newest_valid(folder: Union[str, Path]) -> Tuple[Optional[Checkpoint], List[Damaged]]:
@@ -221,21 +230,6 @@ def newest_valid(folder: Union[str, Path]) -> Tuple[Optional[Checkpoint], List[D
     return None, damaged
 
 
-def check_policy_file(path: Union[str, Path]) -> None:
-    """Compare a policy with its manifest, if that lies beside it: torch notices a cut, but not a flipped bit.
-
-    Raises:
-        CheckpointError: they differ.
-    """
-    path = Path(path)
-    manifest = path.with_name(path.name[: -len(POLICY_SUFFIX)] + MANIFEST_SUFFIX)
-    if path.name.endswith(POLICY_SUFFIX) and manifest.is_file():
-        digest = read_manifest(manifest).files[path.name]
-        fault = _fault_of_file(path, digest)
-        if fault:
-            raise CheckpointError("Checkpoint {} is damaged: {}. Use another one.".format(path, fault))
-
-
 def load_state(path: Union[str, Path]) -> Dict[str, Any]:
     """Load a training state, tensors on the CPU; what it holds is never run.
 
@@ -244,5 +238,5 @@ def load_state(path: Union[str, Path]) -> Dict[str, Any]:
     """
     state = load_plain(path)
     if not isinstance(state, dict):
-        raise CheckpointError("{} is not a training state.".format(path))
+        raise CheckpointError(f"{path} is not a training state.")
     return state

@@ -23,7 +23,7 @@ ACTOR = "humanoid"  # IsaacGymEnvs' name for the character in `actor_params`, wh
 
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 10**12  # control steps
-MAX_ROWS = 10**8  # of a buffer
+MAX_ROWS = 10**7  # of a buffer
 MAX_WEIGHT = 1e6  # of a term of the loss or of the reward
 
 # ---- task.task: domain randomisation, with the keys of IsaacGymEnvs' task files; times are control steps
@@ -298,7 +298,7 @@ class AgentConfig:
     amp_batch_size: int = between(1, 2**24)
     amp_minibatch_size: int = between(1, 2**24)
     discriminator: str = "amp"
-    discriminator_settings: Dict[str, Any] = field(default_factory=dict)
+    discriminator_settings: Any = None  # a mapping of the keys that only this discriminator has
     disc_loss: str = "bce"
     disc_learning_rate: Optional[float] = above(0.0, 1.0, None)
     disc_coef: float = between(0.0, MAX_WEIGHT)

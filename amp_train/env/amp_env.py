@@ -1,12 +1,15 @@
 """`AmpEnv`: the vectorised environment. It only orchestrates; each rule lives in its own file."""
 
+import copy
+import logging
 from dataclasses import replace
-from typing import Any, Dict, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from amp_train.character import CharacterState, Kinematics, configured_character
+from amp_train.character import CharacterSpec, CharacterState, Kinematics, configured_character
 from amp_train.env.actions import PdActionMap
 from amp_train.env.amp_observations import AmpHistory, frame_size
 from amp_train.env.divergence import DivergenceLog, Divergences
@@ -15,9 +18,10 @@ from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
 from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
-from amp_train.motion import MotionLibrary, load_motion, retime_flights
+from amp_train.motion import MotionClip, MotionLibrary, fill_in, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
+_LOG = logging.getLogger(__name__)
 _CARRIED = ("_frame", "_goal_obs", "_progress", "_bins", "_clip_ids", "_clip_start_s", "_done", "_num_diverged")
 
 
@@ -92,8 +96,7 @@ class AmpEnv:
         return self._divergences.pop()
 
     def pop_task_metrics(self) -> Dict[str, Optional[float]]:
-        """Return the means of the task's reward and measures of success since the last call, none for a task without
-        a goal; this waits for the device."""
+        """Return the means of the task's measures of success since the last call; this waits for the device."""
         return self._meter.pop()
 
     @property
@@ -125,11 +128,17 @@ class AmpEnv:
         self._begin_task(begun)
         return self._obs if self._randomization is None else self._randomization.noisy_obs_after_reset(self._obs, begun)
 
+    def _plan(self, num: int) -> Starts:
+        """Choose `num` starts from the clips, or as the task wants them."""
+        starts = self._resets.plan(num)
+        put = self.task.put(starts.state)
+        return starts if put is None else self._resets.replace(starts, *put)
+
     def _restart(self, env_ids: Tensor) -> None:
         """Restart the environments `env_ids` (K,)."""
         if not len(env_ids):
             return
-        starts = self._resets.plan(len(env_ids))
+        starts = self._plan(len(env_ids))
         self.simulator.set_state(env_ids, starts.state)
         self._divergences.begin(env_ids, starts.state)
         self._history.fill(env_ids, starts.history)
@@ -142,7 +151,7 @@ class AmpEnv:
     def _restart_where(self, chosen: Tensor) -> None:
         """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
         needed."""
-        starts = self._resets.plan(self.num_envs)
+        starts = self._plan(self.num_envs)
         self.simulator.set_state_where(chosen, starts.state)
         self._divergences.begin_where(chosen, starts.state)
         self._history.fill_where(chosen, starts.history)
@@ -213,7 +222,7 @@ class AmpEnv:
         reward = self.task.reward(state).masked_fill(diverged, 0.0)
         if self.task.goal_size:
             self.task_metrics = self.task.metrics(state)
-            self._meter.add({"task_reward_mean": reward, **self.task_metrics}, diverged)
+            self._meter.add(self.task_metrics, diverged)
         return reward
 
     def _change_goals(self, state: CharacterState, diverged: Tensor) -> None:
@@ -280,6 +289,24 @@ class AmpEnv:
         self.simulator.close()
 
 
+def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Any, CharacterSpec]:
+    """Return a copy of the configuration in which a clip of one's own has set what it leaves open, and the
+    character."""
+    cfg = copy.deepcopy(cfg)
+    usual = replace(spec, contact_body_ids=spec.body_ids(cfg.character.contact_bodies))
+    said = fill_in(cfg.motion, cfg.character, clips, usual)
+    if not said:
+        return cfg, spec
+    say_once("{}: {}".format(cfg.motion.file, "; ".join(said)))
+    return cfg, configured_character(cfg.character)
+
+
+@lru_cache(maxsize=None)
+def say_once(text: str) -> None:
+    """Log a line the first time it is said: a training makes several environments."""
+    _LOG.warning(text)
+
+
 def make_env(cfg: Any) -> AmpEnv:
     """Build the environment of a composed configuration.
 
@@ -287,12 +314,13 @@ def make_env(cfg: Any) -> AmpEnv:
         UserError: an unknown name, a bad clip or character, a missing package.
     """
     task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is told before a simulator is started
-    allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = configured_character(cfg.character)
-    spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     clips, weights = load_motion(cfg.motion.file, spec)
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
+    cfg, spec = fitted_to_clips(cfg, clips, spec)
+    allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
+    spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     simulator = make_simulator(cfg, spec, scene_of(cfg.task))
     history_s = (cfg.task.env.num_amp_obs_steps - 1) * simulator.control_dt_s
     generator = torch.Generator(device=simulator.device).manual_seed(cfg.seed)

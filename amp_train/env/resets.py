@@ -176,8 +176,17 @@ class ResetPlanner:
         return torch.zeros_like(clip_ids), clip_ids, torch.zeros_like(times) if self._state_init == "Start" else times
 
     def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> Tensor:
-        default = self._default
-        for name, rest in default.tensors().items():
-            mask = chosen.view((-1,) + (1,) * (rest.dim() - 1))
-            setattr(state, name, torch.where(mask, rest, getattr(state, name)))
-        return torch.where(chosen.view(-1, 1, 1), self._sampler.observe(default).unsqueeze(1), history)
+        return self._put(state, history, self._default, chosen)
+
+    def _put(self, state: CharacterState, history: Tensor, other: CharacterState, chosen: Tensor) -> Tensor:
+        """Put other states, at rest, into the rows `chosen` (K,) bool; return the histories."""
+        for name, rest in other.tensors().items():
+            if getattr(state, name) is not None:
+                mask = chosen.view((-1,) + (1,) * (rest.dim() - 1))
+                setattr(state, name, torch.where(mask, rest, getattr(state, name)))
+        return torch.where(chosen.view(-1, 1, 1), self._sampler.observe(other).unsqueeze(1), history)
+
+    def replace(self, starts: Starts, state: CharacterState, chosen: Tensor) -> Starts:
+        """Return the starts with other states (K), at rest, where `chosen` (K,) bool."""
+        history = self._put(starts.state, starts.history, state, chosen)
+        return starts._replace(history=history, from_clip=starts.from_clip & ~chosen)

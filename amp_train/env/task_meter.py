@@ -15,6 +15,8 @@ class TaskMeter:
 
     def add(self, values: Dict[str, Tensor], diverged: Tensor) -> None:
         """Add a control step's values (N,) by name, but for the worlds that diverged (N,) bool."""
+        if not values:
+            return
         rows = torch.stack(list(values.values())).double()
         counts = ~(rows.isnan() | diverged)
         step = torch.stack((torch.where(counts, rows, torch.zeros_like(rows)).sum(-1), counts.sum(-1)), dim=-1)

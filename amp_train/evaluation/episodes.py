@@ -27,8 +27,8 @@ class Episodes:
         style_reward, disc_logit: (T, N).
         lengths: (N,) long, steps.
         ends: N causes: TIME_LIMIT, or what made it a fall.
-        task_reward: (T, N), if recorded.
-        task_metrics: measures of the task's success by name, (T, N), NaN where there is none; empty without a goal.
+        task_reward: (T, N); None for a task without a goal.
+        task_metrics: measures of the task's success by name, (T, N), NaN where there is none.
         full_length: steps of an episode that reaches the time limit.
     """
 

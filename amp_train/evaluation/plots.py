@@ -22,7 +22,8 @@ def plot_episode(
     clips: Sequence[ClipReference],
     dof_names: Sequence[str],
 ) -> List[Path]:
-    """Write `alignment.png`, `joint_angles.png` and `height_speed.png` of episode n; return their paths.
+    """Write `alignment.png`, `joint_angles.png` and `height_speed.png` of episode n, and `task.png` if the task has a
+    goal; return their paths.
 
     Raises:
         EvaluationError: they cannot be written there.
@@ -33,12 +34,14 @@ def plot_episode(
         "joint_angles.png": _joint_angles(run, n, score, clip, dof_names),
         "height_speed.png": _height_speed(run, n, score, clip),
     }
+    if run.task_reward is not None:
+        figures["task.png"] = _task(run, n)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
             figure.savefig(str(folder / name), dpi=100)
     except OSError as error:
-        raise EvaluationError("No picture can be written to {}: {}.".format(folder, error.strerror)) from error
+        raise EvaluationError(f"No picture can be written to {folder}: {error.strerror}.") from error
     return [folder / name for name in figures]
 
 
@@ -105,4 +108,25 @@ def _height_speed(run: Episodes, n: int, score: EpisodeScore, clip: ClipReferenc
     below.plot(time_s, run.root_vel[:length, n, :2].norm(dim=-1).numpy(), color=_POLICY, linewidth=1)
     below.axhline(clip.speed_m_s, color=_CLIP, linestyle="--", linewidth=1)
     below.set(ylabel="horizontal speed (m/s)", xlabel="time (s)")
+    return figure
+
+
+def _task(run: Episodes, n: int) -> Any:
+    """Show the task's reward and measures of episode n over time, and the ways of all episodes from above."""
+    length = int(run.lengths[n])
+    time_s = np.arange(length) * run.control_dt_s
+    assert run.task_reward is not None
+    values = {"task_reward": run.task_reward, **run.task_metrics}
+    figure = _figure(12, 2 + 1.6 * len(values))
+    left, right = figure.subfigures(1, 2, width_ratios=(3, 2))
+    rows = left.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, value) in zip(rows, values.items()):
+        axes.plot(time_s, value[:length, n].numpy(), ".-", color=_POLICY, linewidth=1, markersize=2)
+        axes.set_title(name, fontsize=9)
+    rows[-1].set_xlabel("time (s)")
+    above = right.subplots()
+    for other in range(len(run)):
+        way = run.body_pos[: int(run.lengths[other]), other, 0, :2].numpy()
+        above.plot(way[:, 0] - way[0, 0], way[:, 1] - way[0, 1], linewidth=1, color=_POLICY if other == n else "0.8")
+    above.set(xlabel="x (m)", ylabel="y (m)", title="all episodes from above", aspect="equal")
     return figure

@@ -125,7 +125,7 @@ def task_success(runs: Sequence[Episodes]) -> Dict[str, Any]:
     none after a fall, over those of an episode of full length with 1 a step. Each of the task's own measures is
     averaged over the steps that have one, and is None where no step has.
     """
-    if not any(run.task_metrics for run in runs):
+    if any(run.task_reward is None for run in runs):
         return {}
     returns = torch.cat([_returns(run) for run in runs]).double()
     found = {"task_return": float(returns.mean()), "task_return_std": float(returns.std(unbiased=False))}

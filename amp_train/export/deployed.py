@@ -27,7 +27,7 @@ class DeployedPolicy(nn.Module):
         """
         super().__init__()
         self._spec, self._local_root_obs = env.spec, local_root_obs
-        self.goal_size = int(env.obs_size - env.spec.obs_size)
+        self.goal_size = int(env.obs_size - env.frame_size)
         cpu = torch.device("cpu")
         self._layout, self._pd_target = MujocoState(env.spec, cpu), PdActionMap(env.spec, cpu)
         self._normalizer = _Normalizer(model.running_mean_std) if model.normalize_input else nn.Identity()

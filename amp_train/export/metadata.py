@@ -34,7 +34,7 @@ def metadata(cfg: Config, env: AmpEnv) -> Dict[str, str]:
         "task": cfg.task.name,
         "motion": cfg.motion.name,
         "character": spec.name,
-        "observation": observation_layout(spec, env.obs_size - spec.obs_size),
+        "observation": observation_layout(spec, env.obs_size - env.frame_size),
         "joints": list(spec.joint_names),
         "dofs": dof_names(spec),
         "stiffness": spec.dof_stiffness.tolist(),

@@ -95,6 +95,8 @@ def _convert(name: str, kind: Any, value: Any) -> Any:
     if kind == Optional[float]:
         return None if value is None else _convert(name, float, value)
     if kind == Dict[str, Any]:
+        if not isinstance(value or {}, Mapping):
+            raise ConfigError(f"{name} must be a mapping of keys to values, not {value!r}.")
         return dict(value or {})
     try:
         return kind(value)

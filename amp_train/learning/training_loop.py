@@ -10,8 +10,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
-from amp_train.checkpoint.atomic import Digest, digest_of
-from amp_train.checkpoint.save_faults import SaveFaults, failure_of
+from amp_train.checkpoint.atomic import Digest, SaveFaults, digest_of, failure_of
 from amp_train.checkpoint.store import POLICY_SUFFIX, CheckpointStore, load_state, save_file, state_name
 from amp_train.learning.training_state import continue_from, training_state
 

@@ -46,7 +46,7 @@ def continue_from(agent: Any, state: Dict[str, Any]) -> None:
     """
     try:
         _put_back(agent, state)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:160]
         raise CheckpointError(
             f"The training state does not fit this training ({type(error).__name__}: {reason}). Start a new one from "

@@ -14,7 +14,7 @@ from amp_train.motion.clip import MotionClip
 _CHUNK = 4096
 _DIPPING = 0.05
 GRAVITY_M_S2 = 9.81
-_HOVERING_M = 0.12  # what captured feet that carry hover by at most (0.119 m, in dance_b); what is higher is meant
+HOVERING_M = 0.12  # what captured feet that carry hover by at most (0.119 m, in dance_b); what is higher is meant
 _STANDING_S = 0.1  # to either side; a flight's own acceleration is not measured well enough to call it stood on
 _CLOSED_M = 1e-3
 _WINDOW_S = 0.03
@@ -43,11 +43,11 @@ def lower_hovering(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     hovering = lowest_heights(clip, spec)
     is_cycle = clip.loop == "wrap" and bool((hovering[0] - hovering[-1]).abs() < _CLOSED_M)
     ends = replace(clip, loop="wrap" if is_cycle else "clamp")  # those of an open cycle say nothing of each other
-    drop = _drop(hovering.clamp(min=0.0), _is_carried(ends, spec), ends)
+    drop = _drop(hovering.clamp(min=0.0), is_carried(ends, spec), ends)
     return clip if drop is None else _lifted(clip, -drop)
 
 
-def _is_carried(clip: MotionClip, spec: CharacterSpec) -> Tensor:
+def is_carried(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     """Tell which frames (F,) something carries."""
     reach = max(1, min(round(_WINDOW_S * clip.fps), (clip.num_frames - 1) // 2))
     lifted = _acceleration(mass_height(clip, spec), clip, reach) > -0.5 * GRAVITY_M_S2
@@ -57,7 +57,7 @@ def _is_carried(clip: MotionClip, spec: CharacterSpec) -> Tensor:
 
 def _drop(hovering: Tensor, carried: Tensor, clip: MotionClip) -> Optional[Tensor]:
     """Return by how much (F,) m to lower the frames; None: all stay."""
-    wrong, high = carried & (hovering < _HOVERING_M), carried & (hovering >= _HOVERING_M)
+    wrong, high = carried & (hovering < HOVERING_M), carried & (hovering >= HOVERING_M)
     if not bool(wrong.any()):
         return None
     reach = round(_STANDING_S * clip.fps)
@@ -75,6 +75,15 @@ def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
             "Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name)
         )
     return torch.cat([spec.geoms.lowest_height(*bodies).min(dim=-1)[0] for bodies in _bodies(clip, spec)])
+
+
+def lowest_of_bodies(clip: MotionClip, spec: CharacterSpec) -> Tensor:
+    """Return the height (F, B) m of every body's lowest point; infinity for one without contact geometry."""
+    low = torch.full((clip.num_frames, spec.num_bodies), torch.inf)
+    heights = torch.cat([spec.geoms.lowest_height(*bodies) for bodies in _bodies(clip, spec)])
+    for geom, body in enumerate(spec.geoms.body_ids.tolist()):
+        low[:, body] = torch.minimum(low[:, body], heights[:, geom])
+    return low
 
 
 def mass_height(clip: MotionClip, spec: CharacterSpec) -> Tensor:

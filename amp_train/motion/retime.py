@@ -31,7 +31,7 @@ def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     Returns:
         A clip with the same poses, shorter.
     """
-    flights = _floating_flights(clip, spec)
+    flights = floating_flights(clip, spec)
     if not flights:
         return clip
     num_steps = min(round(clip.duration_s / _STEP_S), _STEPS_PER_FRAME * clip.num_frames)
@@ -48,7 +48,7 @@ def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     return _sampled(clip, np.interp(frames_s, now_s, was_s), min(num_intervals / now_s[-1], MAX_FPS))
 
 
-def _floating_flights(clip: MotionClip, spec: CharacterSpec) -> List[Tuple[float, float, float]]:
+def floating_flights(clip: MotionClip, spec: CharacterSpec) -> List[Tuple[float, float, float]]:
     """List flights that are too slow: begin with the take-off (s), end (s), and how much faster they should be. One
     that the clip begins or ends in is none: half of it says nothing of the other."""
     in_the_air = np.concatenate(([False], (lowest_heights(clip, spec) > _IN_THE_AIR_M).numpy(), [False]))

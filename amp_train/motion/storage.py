@@ -7,9 +7,10 @@ from typing import List, Optional, Union
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
-from amp_train.motion.fit import bundled_humanoid, match_joints
+from amp_train.motion.fit import bundled_humanoid, close_loop, match_joints
 from amp_train.motion.ground import place_on_ground
 from amp_train.motion.importers import Imported, MotionFile, find_importer
+from amp_train.motion.operations import ends_meet
 from amp_train.motion.retarget import AS_FOUND, RetargetOptions
 from amp_train.paths import MOTIONS_DIR
 from amp_train.untrusted import printable
@@ -60,7 +61,11 @@ def import_clip(
     clip = match_joints(imported.clip, spec)
     if fit_ground and not importer.is_own:
         clip = place_on_ground(clip, spec)
-    return replace(imported, clip=clip, notes=[importer.name] + imported.notes)
+    notes = [importer.name] + imported.notes
+    if imported.retargeted is not None and ends_meet(clip):  # mocap formats cannot say it
+        clip = close_loop(replace(clip, loop="wrap"))
+        notes.append("its last pose is its first again: taken for one cycle")
+    return replace(imported, clip=clip, notes=notes)
 
 
 def find_motion(name: Union[str, Path]) -> Path:

@@ -51,8 +51,8 @@ class Difference(NamedTuple):
     note: str = ""
 
     def __str__(self) -> str:
-        note = " ({})".format(self.note) if self.note else ""
-        return "{}: {} -> {}{}".format(self.key, _shown(self.stored), _shown(self.given), note)
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.key}: {_shown(self.stored)} -> {_shown(self.given)}{note}"
 
 
 def resumed_config(
@@ -102,16 +102,18 @@ def _check(differences: Sequence[Difference], allowed: Sequence[str], checkpoint
     never = [d for d in refused if _is_any(d.key, STRUCTURAL)]
     if never:
         raise ConfigError(
-            "{} cannot be resumed with {}: its state does not fit. Leave it out, or {}.".format(
-                checkpoint, ", ".join(str(d) for d in never), new_run
-            )
+            f"{checkpoint} cannot be resumed with {_listed(never)}: its state does not fit. Leave it out, or {new_run}."
         )
     refused = [d for d in refused if not _is_any(d.key, allowed)]
     if refused:
         raise ConfigError(
-            "Resuming {} with {} would make it another training. Leave that out, allow it with resume_allow=[{}], "
-            "or {}.".format(checkpoint, ", ".join(str(d) for d in refused), ",".join(d.key for d in refused), new_run)
+            f"Resuming {checkpoint} with {_listed(refused)} would make it another training. Leave that out, allow it "
+            f"with resume_allow=[{','.join(d.key for d in refused)}], or {new_run}."
         )
+
+
+def _listed(differences: Sequence[Difference]) -> str:
+    return ", ".join(str(difference) for difference in differences)
 
 
 def _leaves(node: DictConfig) -> Dict[str, Any]:
@@ -121,9 +123,9 @@ def _leaves(node: DictConfig) -> Dict[str, Any]:
     def walk(tree: Dict[Any, Any], prefix: str) -> None:
         for name, value in tree.items():
             if isinstance(value, dict):
-                walk(value, "{}{}.".format(prefix, name))
+                walk(value, f"{prefix}{name}.")
             else:
-                found["{}{}".format(prefix, name)] = value
+                found[f"{prefix}{name}"] = value
 
     walk(cast(Dict[Any, Any], OmegaConf.to_container(node, resolve=False)), "")
     return found

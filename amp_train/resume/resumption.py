@@ -14,22 +14,30 @@ from amp_train.checkpoint.store import (
     fault_of,
     newest_valid,
     read_manifest,
+    read_manifests,
 )
 from amp_train.config import Config
 from amp_train.errors import CheckpointError, ConfigError
 from amp_train.motion.dataset import motion_files
 from amp_train.resume.configuration import INEXACT_NOTE, Difference
 from amp_train.resume.run_dir import ResumeTarget
-
-STATE_FORMAT = 1  # in every policy of a version that writes training states
+from amp_train.untrusted import printable
 
 
 class Resumption(NamedTuple):
-    """A whole checkpoint, newer ones that are not, and what the policy's file says of the training."""
+    """A whole checkpoint, and what the policy's file says of the training.
+
+    Attributes:
+        skipped: newer ones that cannot be used.
+        later: names of those after it, which are removed when the training goes on.
+        frame: samples.
+        input_files: sha256 by `input_files`' names.
+    """
 
     run_dir: Path
     checkpoint: Checkpoint
     skipped: List[Damaged]
+    later: List[str]
     iteration: int
     frame: int
     config: Dict[str, Any]
@@ -49,13 +57,13 @@ def find_resumption(target: ResumeTarget) -> Optional[Resumption]:
     if checkpoint is not None:
         return _described(target.run_dir, checkpoint, damaged)
     if damaged:
+        faults = "; ".join(f"{d.name}: {d.reason}" for d in damaged)
         raise CheckpointError(
-            "No checkpoint of {} can be used: {}. Start a new training with another experiment=, from a policy with "
-            "checkpoint=.".format(target.run_dir, "; ".join("{}: {}".format(d.name, d.reason) for d in damaged))
+            f"No checkpoint of {target.run_dir} can be used: {faults}. Start a new training with another experiment=, "
+            "from a policy with checkpoint=."
         )
-    if target.must_exist:
+    if target.must_exist or _has_foreign_policies(target.run_dir):
         raise CheckpointError(_nothing_there(target.run_dir))
-    _refuse_older_version(target.run_dir)
     return None
 
 
@@ -66,17 +74,15 @@ def _exactly(target: ResumeTarget) -> Checkpoint:
         checkpoint = read_manifest(manifest) if manifest.is_file() else None
         fault = fault_of(checkpoint) if checkpoint else None
     except CheckpointError as error:
-        raise CheckpointError("Checkpoint {} is damaged: {}.".format(name, error)) from error
+        raise CheckpointError(f"Checkpoint {name} is damaged: {error}.") from error
     if fault:
         raise CheckpointError(
-            "Checkpoint {} is damaged: {}. Give resume={} for the newest one that is whole.".format(
-                name, fault, target.run_dir
-            )
+            f"Checkpoint {name} is damaged: {fault}. Give resume={target.run_dir} for the newest one that is whole."
         )
-    if checkpoint is None or not checkpoint.number:
+    if checkpoint is None or not checkpoint.ranks:
         raise CheckpointError(
-            "{} is a policy without a training state. Give resume={} to continue its training, or start a new one from "
-            "it with checkpoint=.".format(name, target.run_dir)
+            f"{name} is a policy without a training state. Give resume={target.run_dir} to continue its training, or "
+            "start a new one from it with checkpoint=."
         )
     return checkpoint
 
@@ -85,46 +91,51 @@ def _described(run_dir: Path, checkpoint: Checkpoint, skipped: List[Damaged]) ->
     content = safe_load(checkpoint.policy)
     extra = content.get("amp_train")
     if not isinstance(extra, dict) or not isinstance(extra.get("config"), dict):
-        raise CheckpointError("Checkpoint {} does not say how it was trained.".format(checkpoint.policy))
+        raise CheckpointError(f"Checkpoint {checkpoint.policy} does not say how it was trained.")
+    for name in ("epoch", "frame"):
+        if name not in content:
+            raise CheckpointError(f"Checkpoint {checkpoint.policy} is broken: it lacks {name}.")
     return Resumption(
         run_dir,
         checkpoint,
         skipped,
+        [c.name for c in read_manifests(run_dir / "nn")[0] if c.iteration > checkpoint.iteration],
         int(content["epoch"]),
         int(content["frame"]),
         extra["config"],
-        dict(extra.get("versions", {})),
-        dict(extra.get("input_files", {})),
+        _texts(extra, "versions", checkpoint.policy),
+        _texts(extra, "input_files", checkpoint.policy),
     )
+
+
+def _texts(extra: Dict[str, Any], key: str, policy: Path) -> Dict[str, str]:
+    value = extra.get(key, {})
+    if not isinstance(value, dict) or not all(type(text) is str for item in value.items() for text in item):
+        raise CheckpointError(f"Checkpoint {policy} is broken: its '{key}' is not a table of texts.")
+    return {printable(name): printable(text) for name, text in value.items()}
 
 
 def _nothing_there(run_dir: Path) -> str:
     policies = sorted((run_dir / "nn").glob("*" + POLICY_SUFFIX))
     if policies:
         return (
-            "{} holds no complete checkpoint, only policies. Start a new training from one with checkpoint={}.".format(
-                run_dir, policies[-1]
-            )
+            f"{run_dir} holds no complete checkpoint, only policies. Start a new training from one with "
+            f"checkpoint={policies[-1]}."
         )
-    return "{} holds no checkpoint. Give a run directory, such as runs/NAME, or one of its nn/last_*.pth.".format(
-        run_dir
-    )
+    return f"{run_dir} holds no checkpoint. Give a run directory, such as runs/NAME, or one of its nn/last_*.pth."
 
 
-def _refuse_older_version(run_dir: Path) -> None:
-    """Leave alone what a version without training states has trained; a run killed before its first checkpoint is
-    begun anew."""
-    for policy in sorted((run_dir / "nn").glob("*" + POLICY_SUFFIX)):
-        extra = safe_load(policy).get("amp_train")
-        if not isinstance(extra, dict) or "state_format" not in extra:
-            raise CheckpointError(_nothing_there(run_dir))
+def _has_foreign_policies(run_dir: Path) -> bool:
+    """Tell whether another program's training lies there; a run killed before its first checkpoint is begun anew."""
+    policies = (run_dir / "nn").glob("*" + POLICY_SUFFIX)
+    return any(not isinstance(safe_load(policy).get("amp_train"), dict) for policy in policies)
 
 
 def input_files(cfg: Config, spec: CharacterSpec) -> Dict[str, str]:
     """Return the sha256 of the files a training learns from, by the configuration key and the file's name."""
     clips = motion_files(cfg.motion.file)
-    files = {"motion.file {}".format(path.relative_to(clips[0].parent).as_posix()): path for path in clips}
-    files["character.mjcf {}".format(Path(spec.mjcf_path).name)] = Path(spec.mjcf_path)
+    files = {f"motion.file {path.relative_to(clips[0].parent).as_posix()}": path for path in clips}
+    files[f"character.mjcf {Path(spec.mjcf_path).name}"] = Path(spec.mjcf_path)
     return {name: digest_of(path).sha256 for name, path in files.items()}
 
 
@@ -139,8 +150,8 @@ def changed_files(before: Dict[str, str], now: Dict[str, str], allowed: Sequence
         key, _, file = name.partition(" ")
         if not any(key == other or key.startswith(other + ".") for other in allowed):
             raise ConfigError(
-                "{} is not the file that the checkpoint was trained with. Put that back, allow the change with "
-                "resume_allow=[{}], or start a new training with checkpoint=.".format(file, key)
+                f"{file} is not the file that the checkpoint was trained with. Put that back, allow the change with "
+                f"resume_allow=[{key}], or start a new training with checkpoint=."
             )
     return [Difference(name, before.get(name, "none")[:8], now.get(name, "none")[:8]) for name in changed]
 

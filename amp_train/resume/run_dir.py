@@ -1,17 +1,29 @@
-"""The run's name and directory: one training, one directory, nothing overwritten, found again by a batch job."""
+"""The run directory: named, found again by a batch job, held by one training at a time, and writable."""
 
+import contextlib
+import errno
+import fcntl
+import logging
 import os
+import socket
 import sys
+import tempfile
 import time
 from pathlib import Path, PurePath
-from typing import Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple, Optional, TextIO
 
 from amp_train.config.schema import Config
 from amp_train.errors import CheckpointError, ConfigError
+from amp_train.untrusted import check_no_way_out, printable
+
+logger = logging.getLogger(__name__)
 
 AUTO, NEVER = "auto", "never"
 INTERACTIVE_JOBS = ("interactive", "bash", "sh", "zsh")  # what salloc and `srun --pty bash` call a job
 CHECKPOINT_SUFFIXES = (".pth", ".state", ".json")
+LOCK_NAME = ".lock"
+TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
+PROBE_BYTES = 1 << 20  # a full disk still takes an empty file
 
 
 class ResumeTarget(NamedTuple):
@@ -37,17 +49,17 @@ def make_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
             path = named_run_dir(cfg, job_number)
             if any((path / "nn").glob("*.pth")) and resume_mode(cfg) != AUTO:
                 raise ConfigError(
-                    "Run directory '{0}' already holds a training. Choose another experiment=, or continue it with "
-                    "resume={0}.".format(path)
+                    f"Run directory '{path}' already holds a training. Choose another experiment=, or continue it with "
+                    f"resume={path}."
                 )
             path.mkdir(parents=True, exist_ok=True)
         else:
             date = time.strftime("%Y-%m-%d_%H-%M-%S")
-            name = "{}_{}_{}{}".format(cfg.task.name, cfg.motion.name, date, _suffix(job_number))
+            name = f"{cfg.task.name}_{cfg.motion.name}_{date}{_suffix(job_number)}"
             path = _fresh(Path(cfg.train_dir) / name)
     except OSError as error:
         raise ConfigError(
-            "Cannot create a run directory in train_dir='{}': {}.".format(cfg.train_dir, error.strerror or error)
+            f"Cannot create a run directory in train_dir='{cfg.train_dir}': {error.strerror or error}."
         ) from error
     cfg.experiment = path.relative_to(cfg.train_dir).as_posix()
     return path
@@ -61,7 +73,7 @@ def named_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
     """
     name = PurePath(str(cfg.experiment) + _suffix(job_number))
     if name.is_absolute() or ".." in name.parts:
-        raise ConfigError("experiment='{}' must be a plain name; train_dir= says where it goes.".format(cfg.experiment))
+        raise ConfigError(f"experiment='{cfg.experiment}' must be a plain name; train_dir= says where it goes.")
     return Path(cfg.train_dir) / name
 
 
@@ -81,7 +93,7 @@ def batch_job(environ: Mapping[str, str] = os.environ) -> Optional[str]:
     is_interactive = environ.get("SLURM_JOB_NAME") in INTERACTIVE_JOBS or (sys.stdin is not None and sys.stdin.isatty())
     if not job or is_interactive:
         return None
-    return "job{}".format(job) if task is None else "job{}_{}".format(environ.get("SLURM_ARRAY_JOB_ID", job), task)
+    return f"job{job}" if task is None else f"job{environ.get('SLURM_ARRAY_JOB_ID', job)}_{task}"
 
 
 def resume_target(
@@ -103,7 +115,7 @@ def resume_target(
         job = batch_job(environ)
         if job is None:
             raise ConfigError("resume=auto needs a name to find the training again: give experiment=NAME.")
-        cfg.experiment = "{}_{}_{}".format(cfg.task.name, cfg.motion.name, job)
+        cfg.experiment = f"{cfg.task.name}_{cfg.motion.name}_{job}"
     return ResumeTarget(named_run_dir(cfg, job_number))
 
 
@@ -115,13 +127,13 @@ def _target_at(path: Path, cfg: Config) -> ResumeTarget:
         run_dir, name = folder.parent, _stem(path.name)
     else:
         raise CheckpointError(
-            "resume={} is neither a run directory nor a checkpoint of one. Give runs/NAME, runs/NAME/nn/FILE.pth, auto "
-            "or never.".format(path)
+            f"resume={path} is neither a run directory nor a checkpoint of one. Give runs/NAME, runs/NAME/nn/FILE.pth, "
+            "auto or never."
         )
     if cfg.experiment and cfg.experiment != run_dir.resolve().name:
         raise ConfigError(
-            "resume={} goes on in its own run directory: leave experiment= out, or start a new training from its "
-            "policy with checkpoint=.".format(path)
+            f"resume={path} goes on in its own run directory: leave experiment= out, or start a new training from its "
+            "policy with checkpoint=."
         )
     return ResumeTarget(run_dir, name, must_exist=True)
 
@@ -132,15 +144,108 @@ def _stem(file_name: str) -> str:
 
 
 def _suffix(job_number: Optional[int]) -> str:
-    return "" if job_number is None else "_{}".format(job_number)
+    return "" if job_number is None else f"_{job_number}"
 
 
 def _fresh(wanted: Path) -> Path:
     number = 1
     while True:
-        path = wanted if number == 1 else wanted.with_name("{}_{}".format(wanted.name, number))
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
         try:
             path.mkdir(parents=True)
             return path
         except FileExistsError:
             number += 1
+
+
+class RunLock:
+    """Holds a run directory for this process, as a context manager.
+
+    The kernel drops the lock with the process, however that ends; the file stays and means nothing by itself. Over NFS
+    it holds between machines.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / LOCK_NAME
+        self._file: Optional[TextIO] = None
+
+    def __enter__(self) -> "RunLock":
+        """Take the lock.
+
+        Raises:
+            ConfigError: it holds what leads out of it, another process has it, or the directory cannot be written.
+        """
+        run_dir = self._path.parent
+        try:
+            check_no_way_out(run_dir)
+            self._file = self._path.open("a+", errors="replace")
+        except OSError as error:
+            raise ConfigError(f"Run directory '{run_dir}' cannot be written: {error.strerror or error}.") from error
+        self._lock(self._file)
+        _sign(self._file)
+        return self
+
+    def _lock(self, file: TextIO) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in TAKEN:
+                holder = _holder(file)
+                self.__exit__()
+                raise ConfigError(
+                    f"Run directory '{self._path.parent}' is in use by {holder}. Wait for it, or choose another "
+                    "experiment=."
+                ) from error
+            logger.warning(
+                "The file system of '%s' cannot lock (%s): do not start a second training in this directory.",
+                self._path.parent,
+                error.strerror,
+            )
+
+    def __exit__(self, *_: Any) -> None:
+        """Let go of the directory."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _sign(file: TextIO) -> None:
+    """Note who holds the lock; on a full disk nobody is told."""
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+    except OSError as error:
+        logger.warning("The holder of a run directory could not be noted: %s.", error.strerror)
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    return printable(file.read(200).strip()) or "another process"
+
+
+def check_writable(folder: Path) -> None:
+    """Write a little where `folder` is, or is going to be, and take it away again.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    existing = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+    try:
+        _write_probe(existing)
+    except OSError as error:
+        raise ConfigError(
+            f"'{existing}' cannot be written: {error.strerror or error}. Make room or give another train_dir=."
+        ) from error
+
+
+def _write_probe(folder: Path) -> None:
+    descriptor, path = tempfile.mkstemp(prefix=".probe_", dir=str(folder))
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            written = file.write(bytes(PROBE_BYTES))
+            file.write(bytes(PROBE_BYTES - written))  # says why the first was short
+            os.fsync(descriptor)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)

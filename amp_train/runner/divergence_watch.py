@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Dict
 
 from amp_train.env import AmpEnv
 from amp_train.env.divergence import Divergences, save_dump
@@ -25,7 +26,7 @@ class DivergenceWatch:
             max_share: of the environment steps, counted anew after each MIN_WINDOW_STEPS or each iteration.
         """
         self._env, self._run_dir, self._max_share = env, run_dir, max_share
-        self._num_steps = self._num_diverged = 0
+        self._num_steps = self._num_diverged = self._iteration = 0
 
     def check(self, iteration: int) -> None:
         """Look at the iteration that has just ended.
@@ -33,16 +34,30 @@ class DivergenceWatch:
         Raises:
             SimulationError: physics diverges too often.
         """
-        found = self._env.pop_divergences()
         say_warnings(self._env.simulator)
-        if found.num_diverged:
-            self._dump(found, iteration)
-        self._num_steps += found.num_steps
-        self._num_diverged += found.num_diverged
+        self._gather(iteration)
         if self._num_diverged > self._max_share * max(self._num_steps, MIN_WINDOW_STEPS):
             raise SimulationError(self._verdict(iteration))
         if self._num_steps >= MIN_WINDOW_STEPS:
             self._num_steps = self._num_diverged = 0
+
+    def _gather(self, iteration: int) -> None:
+        """Add what the environments have counted in an iteration."""
+        found = self._env.pop_divergences()
+        if found.num_diverged:
+            self._dump(found, iteration)
+        self._num_steps += found.num_steps
+        self._num_diverged += found.num_diverged
+        self._iteration = iteration
+
+    def state_dict(self) -> Dict[str, int]:
+        """Return what was counted of a window that has not ended, the iteration included that is not checked yet."""
+        self._gather(self._iteration + 1)
+        return {"num_steps": self._num_steps, "num_diverged": self._num_diverged}
+
+    def load_state_dict(self, state: Dict[str, int]) -> None:
+        """Continue from `state_dict()`."""
+        self._num_steps, self._num_diverged = int(state["num_steps"]), int(state["num_diverged"])
 
     def _dump(self, found: Divergences, iteration: int) -> None:
         """Write the states that diverged, if the run directory has few of such files yet."""

@@ -76,8 +76,9 @@ class Recorder(EpisodeCallback):
             "power_w": (torque * state.dof_vel).abs().sum(-1),
             "style_reward": step.style_reward,
             "disc_logit": step.disc_logit,
-            "task_reward": step.task_reward,
         }
+        if self._env.task.goal_size:
+            row["task_reward"] = step.task_reward
         for name, tensor in row.items():
             self._rows.setdefault(name, []).append(tensor.clone().cpu())
         for name, tensor in self._env.task_metrics.items():

@@ -6,18 +6,18 @@ import re
 import secrets
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, cast
+from typing import Any, Callable, Dict, Optional, cast
 
 import torch
 
 import amp_train
 from amp_train.checkpoint.find import find_checkpoint
 from amp_train.checkpoint.load import safe_load
-from amp_train.checkpoint.store import remove_unfinished
+from amp_train.checkpoint.store import newest_valid, remove_later, remove_unfinished
 from amp_train.config import Config, rl_games_params, stored_form
 from amp_train.distributed.ranks import ALONE, Ranks
 from amp_train.env import AmpEnv
-from amp_train.resume.resumption import STATE_FORMAT, Resumption, input_files
+from amp_train.resume.resumption import Resumption, input_files
 from amp_train.resume.rows import cut_metrics
 from amp_train.runner.divergence_watch import DivergenceWatch
 from amp_train.runner.ranks import rank_seed
@@ -25,7 +25,7 @@ from amp_train.runner.rl_games import load_runner
 from amp_train.runner.training_eval import TrainingEvaluation
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry import MetricsFiles, ProgressBar, TrainingObserver, WandbSink, stdout_to_file
-from amp_train.telemetry.event_file import cut_event_files
+from amp_train.telemetry.files import cut_event_files
 
 WANDB_ID_FILE = "wandb_id.txt"
 RECORDED_PACKAGES = ("torch", "rl_games", "mujoco", "numpy", "hydra-core")
@@ -66,6 +66,7 @@ def train(
         lambda: {**evaluation.row(observer.agent), **env.pop_task_metrics()},
         params["config"]["disc_reward_scale"],
         lambda: {"num_diverged": env.num_diverged},
+        {"divergence_watch": watch},
     )
     start = {"checkpoint": cfg.checkpoint, "sigma": cfg.sigma}
     if resumption is not None:
@@ -85,9 +86,11 @@ def train(
 
 
 def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
-    """Take away what a crash left half written, and every row and scalar from after the checkpoint."""
+    """Take away what a crash left half written, and checkpoints, rows and scalars from after the checkpoint."""
     checkpoint = None if resumption is None else resumption.checkpoint
     remove_unfinished(run_dir / "nn")
+    if checkpoint is not None:
+        remove_later(run_dir / "nn", checkpoint.iteration)
     cut_metrics(run_dir, 0 if checkpoint is None else checkpoint.iteration)
     cut_event_files(run_dir / "summaries", {} if checkpoint is None else checkpoint.event_files)
 
@@ -98,14 +101,13 @@ def description(cfg: Config, env: AmpEnv) -> Dict[str, Any]:
         "config": stored_form(cfg),
         "versions": versions(),
         "input_files": input_files(cfg, env.spec),
-        "state_format": STATE_FORMAT,
     }
 
 
 def newest_checkpoint(run_dir: Path) -> Optional[Path]:
-    """Return the checkpoint of the run that was written last."""
-    found: List[Path] = sorted((run_dir / "nn").glob("*.pth"), key=lambda path: path.stat().st_mtime_ns)
-    return found[-1] if found else None
+    """Return the policy of the newest whole checkpoint of the run."""
+    checkpoint, _ = newest_valid(run_dir / "nn")
+    return None if checkpoint is None else checkpoint.policy
 
 
 def stored_config(checkpoint: str) -> Optional[Dict[str, Any]]:

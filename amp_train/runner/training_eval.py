@@ -10,7 +10,7 @@ from torch import Tensor
 from amp_train.config import Config
 from amp_train.distributed.ranks import single_threaded
 from amp_train.env import make_env
-from amp_train.evaluation.score import score_episodes
+from amp_train.evaluation.score import score_episodes, task_success
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.sim.factory import BACKENDS
@@ -19,6 +19,7 @@ from amp_train.telemetry.sinks import Row
 logger = logging.getLogger(__name__)
 
 EPISODES, EPISODE_S = 8, 3.0
+RETURN = "eval_task_return"  # normalised, of tasks with goals
 COLUMNS = ("dtw_pose_error_m", "eval_fall_rate", "eval_episode_s")
 
 
@@ -39,6 +40,7 @@ class TrainingEvaluation:
         self._interval, self._rl_device = cfg.eval_interval if active else 0, str(cfg.rl_device)
         self._cfg = set_up_episodes(cfg, EPISODES, EPISODE_S, cfg.seed)
         self._cfg.num_threads, self._cfg.task.task.randomize = 1, False
+        self._columns: Tuple[str, ...] = COLUMNS
         self._vec_env: Optional[AMPVecEnv] = None
         if self._interval and BACKENDS[cfg.sim.name].one_per_process:
             logger.warning(
@@ -49,6 +51,7 @@ class TrainingEvaluation:
         if self._interval:
             # Later the clip's file may be another one, or gone.
             self._vec_env = AMPVecEnv(make_env(self._cfg), self._rl_device)
+            self._columns += (RETURN,) if self._vec_env.env.task.goal_size else ()
             self._first_state = self._vec_env.env.get_state()
             library = recorded_library(self._cfg, self._vec_env.env)
             self._clips = clip_references(library, self._vec_env.env.control_dt_s)
@@ -58,7 +61,7 @@ class TrainingEvaluation:
         is_due = (
             agent.epoch_num % self._interval == 0 or agent.epoch_num >= agent.max_epochs if self._interval else False
         )
-        return self._measure(agent) if is_due else dict.fromkeys(COLUMNS)
+        return self._measure(agent) if is_due else dict.fromkeys(self._columns)
 
     def _measure(self, agent: Any) -> Row:
         cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -70,10 +73,12 @@ class TrainingEvaluation:
             run = record_episodes(self._cfg, vec_env, _AgentPolicy(agent))
             agent.model.train(was_training)
             (scores,) = score_episodes([run], self._clips)
+        success = {RETURN: task_success([run])["task_return"]} if RETURN in self._columns else {}
         return {
             "dtw_pose_error_m": float(np.mean([score.heading.error_m for score in scores])),
             "eval_fall_rate": run.num_falls / len(run),
             "eval_episode_s": float(run.lengths.double().mean()) * run.control_dt_s,
+            **success,
         }
 
     def close(self) -> None:

@@ -62,8 +62,8 @@ class AMPVecEnv(IVecEnv):
 
     def fetch_amp_obs_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Return what the discriminator sees (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s."""
-        env: Any = self.env
-        return self._to_learner(env.fetch_amp_obs_at(clip_ids.to(env.device), times_s.to(env.device)))
+        clip_ids, times_s = clip_ids.to(self.env.device), times_s.to(self.env.device)
+        return self._to_learner(self.env.fetch_amp_obs_at(clip_ids, times_s))
 
     def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
         """Draw observations of the clips (n, obs_size) and actions (n, num_actions) that go on along them."""

@@ -1,9 +1,9 @@
 """What a training tells: progress bar, metrics files, tensorboard, wandb. Never sees the environment."""
 
-from amp_train.telemetry.metrics_files import MetricsFiles
+from amp_train.telemetry.files import stdout_to_file
 from amp_train.telemetry.observer import TrainingObserver
 from amp_train.telemetry.progress import ProgressBar
-from amp_train.telemetry.quiet import stdout_to_file
+from amp_train.telemetry.sinks import MetricsFiles
 from amp_train.telemetry.wandb_sink import WandbSink
 
 __all__ = ["MetricsFiles", "ProgressBar", "TrainingObserver", "WandbSink", "stdout_to_file"]

@@ -1,16 +1,15 @@
 """`TrainingObserver`: rl_games' hooks, turned into one row an iteration for whoever wants it."""
 
 import time
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
+import torch
 from rl_games.common.algo_observer import AlgoObserver
 from torch import Tensor
 
-from amp_train.telemetry.episodes import EpisodeMeter
-from amp_train.telemetry.event_file import event_file_instead_of, sizes_of_event_files
+from amp_train.telemetry.files import event_file_instead_of, sizes_of_event_files
 from amp_train.telemetry.health import HEALTHY, disc_health
-from amp_train.telemetry.scalar_tee import ScalarTee
-from amp_train.telemetry.sinks import Row, RowSink, ScalarSink
+from amp_train.telemetry.sinks import Row, RowSink, ScalarSink, ScalarTee
 
 
 class TrainingObserver(AlgoObserver):
@@ -21,6 +20,7 @@ class TrainingObserver(AlgoObserver):
         scalar_sink: takes the scalars that go to tensorboard too.
         extra: further columns, read once an iteration on the first process; None where there is nothing this time.
         counts: further columns whose numbers are summed over all processes.
+        stateful: what else belongs to the training state, each with `state_dict` and `load_state_dict`.
         reward_scale: the run's disc_reward_scale, by which the discriminator's health is judged.
 
     Attributes:
@@ -34,11 +34,12 @@ class TrainingObserver(AlgoObserver):
         extra: Optional[Callable[[], Row]] = None,
         reward_scale: float = 1.0,
         counts: Optional[Callable[[], Dict[str, int]]] = None,
+        stateful: Optional[Dict[str, Any]] = None,
     ) -> None:
         super().__init__()
         self.agent: Any = None
         self._sinks, self._scalar_sink, self._extra = sinks, scalar_sink, extra or dict
-        self._counts = counts or dict
+        self._counts, self._stateful = counts or dict, stateful or {}
         self._reward_scale = reward_scale
         self._started_s: Optional[float] = None
         self._former_s = 0.0
@@ -118,11 +119,14 @@ class TrainingObserver(AlgoObserver):
 
     def state_dict(self) -> Dict[str, Any]:
         """Return what a continued training's rows depend on."""
-        return {"elapsed_s": self._elapsed_s(time.perf_counter())}
+        parts = {name: part.state_dict() for name, part in self._stateful.items()}
+        return {"elapsed_s": self._elapsed_s(time.perf_counter()), **parts}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
         self._former_s = float(state["elapsed_s"])
+        for name, part in self._stateful.items():
+            part.load_state_dict(state[name])
 
     def after_clear_stats(self) -> None:
         """Nothing to clear; rl_games 1.6.5 calls this without defining it."""
@@ -135,3 +139,35 @@ class TrainingObserver(AlgoObserver):
             sink.close()
         if self._scalar_sink is not None:
             self._scalar_sink.close()
+
+
+class EpisodeMeter:
+    """Averages over the episodes that ended since the last reading; adding to it never waits for the device."""
+
+    def __init__(self, device: Union[str, torch.device]) -> None:
+        self._sums = torch.zeros(3, dtype=torch.double, device=device)
+
+    def add(self, done: Tensor, lengths: Tensor, terminated: Tensor) -> None:
+        """Count episodes.
+
+        Args:
+            done: (N,) bool, those that end now.
+            lengths: (N,) steps.
+            terminated: (N,) bool, those that failed; the others ran into the time limit.
+        """
+        self._sums += torch.stack([part.sum(dtype=torch.double) for part in (done, lengths * done, terminated)])
+
+    def pop(
+        self, total: Callable[[Sequence[float]], List[float]] = list
+    ) -> Tuple[int, Optional[float], Optional[float]]:
+        """Return the number of episodes, their mean length in steps and the share that failed, and start anew.
+
+        Args:
+            total: sums numbers over the processes of a training, so that the episodes of all are counted.
+        """
+        count, steps, failures = total(self._sums.tolist())
+        episodes = int(count)
+        self._sums.zero_()
+        if episodes == 0:
+            return 0, None, None
+        return episodes, steps / episodes, failures / episodes

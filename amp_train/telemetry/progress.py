@@ -1,6 +1,7 @@
 """The progress bar: where the training is, how fast, how long still, and whether it learns."""
 
 import contextlib
+import io
 import sys
 from typing import Any, Optional, TextIO
 
@@ -16,16 +17,18 @@ SICK_ROWS_BEFORE_ADVICE = 20
 class _Lenient:
     """A stream that may go away: the terminal is closed, the reader of a pipe ends, a log's disk is full."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: Optional[TextIO]) -> None:
+        """Take the stream; None: there was none when the program was started."""
+        self._stream = stream or io.StringIO()
+        self._is_there = stream is not None
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            self._stream.write(text)
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+            self._stream.write(text if self._is_there else "")
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -67,24 +70,24 @@ class ProgressBar(RowSink):
     def _summary(self, row: Row) -> str:
         if row["episode_length"] is not None:
             self._episode_length = row["episode_length"]
-        parts = ["{:.0f} samples/s".format(row["samples_per_s"] or 0.0)]
+        parts = [f"{row['samples_per_s'] or 0.0:.0f} samples/s"]
         if self._episode_length is not None:
-            parts.append("episode {:.0f} steps".format(self._episode_length))
+            parts.append(f"episode {self._episode_length:.0f} steps")
         style, agent_acc, demo_acc = (
             row.get(name) for name in ("style_reward_mean", "disc_agent_acc", "disc_demo_acc")
         )
         if style is not None:
-            parts.append("style {:.3f}".format(style))
+            parts.append(f"style {style:.3f}")
         if agent_acc is not None and demo_acc is not None:
-            parts.append("disc acc {:.2f}".format(0.5 * (agent_acc + demo_acc)))
+            parts.append(f"disc acc {0.5 * (agent_acc + demo_acc):.2f}")
         if row.get("disc_health") is not None:
-            parts.append("disc {}".format(row["disc_health"]))
+            parts.append(f"disc {row['disc_health']}")
         if row.get("num_diverged"):
-            parts.append("{} diverged".format(row["num_diverged"]))
+            parts.append(f"{row['num_diverged']} diverged")
         if row.get("dtw_pose_error_m") is not None:
             self._pose_error_m = row["dtw_pose_error_m"]
         if self._pose_error_m is not None:
-            parts.append("pose error {:.3f} m".format(self._pose_error_m))
+            parts.append(f"pose error {self._pose_error_m:.3f} m")
         return ", ".join(parts)
 
     def close(self) -> None:

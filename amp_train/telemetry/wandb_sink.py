@@ -50,7 +50,7 @@ class WandbSink(ScalarSink):
         self._put(None)
         self._thread.join(self._close_timeout_s)
         if self._thread.is_alive():
-            self._give_up("it did not finish within {:.0f} s".format(self._close_timeout_s))
+            self._give_up(f"it did not finish within {self._close_timeout_s:.0f} s")
             bound_exit()
 
     def _init(self) -> None:
@@ -103,7 +103,7 @@ def _kill_service() -> None:
     """Kill wandb's helper process. It is looked for among this one's children, since no wandb function tells it."""
     for pid in _children():
         with contextlib.suppress(OSError):
-            if SERVICE_NAME in Path("/proc/{}/cmdline".format(pid)).read_text():
+            if SERVICE_NAME in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
 
 

@@ -44,7 +44,7 @@ def read_archive(file: BinaryIO, device: Any = "cpu") -> Any:
             raise ValueError("is not a PyTorch checkpoint: it has no data.pkl")
         pickled = members[roots[0] + "data.pkl"]
         if pickled.file_size > MAX_PICKLE_BYTES:
-            raise ValueError("is refused: its pickle has more than {} MiB".format(MAX_PICKLE_BYTES // 2**20))
+            raise ValueError(f"is refused: its pickle has more than {MAX_PICKLE_BYTES // 2**20} MiB")
         storages = _Storages(archive, members, roots[0], torch.device(device))
         return _CheckpointReader(archive.read(pickled), storages).load()
 
@@ -70,7 +70,7 @@ def _check_directory(file: BinaryIO) -> int:
             raise NotAnArchiveError("is not an archive")
         members, directory_bytes = struct.unpack("<QQ", end64[32:48])
     if members > MAX_MEMBERS or directory_bytes > MAX_DIRECTORY_BYTES:
-        raise ValueError("is refused: its archive has more than {} members".format(MAX_MEMBERS))
+        raise ValueError(f"is refused: its archive has more than {MAX_MEMBERS} members")
     return size
 
 
@@ -227,7 +227,7 @@ class _Scalar(StandIn):
     def call(self, *arguments: Any) -> Union[float, int, bool]:
         scalar_type, content = arguments
         if scalar_type.code not in _STRUCT_CODES:
-            raise ValueError("a numpy scalar of type {!r:.20}".format(scalar_type.code))
+            raise ValueError(f"a numpy scalar of type {scalar_type.code!r:.20}")
         return struct.unpack(scalar_type.order + _STRUCT_CODES[scalar_type.code], content)[0]
 
 

@@ -1,4 +1,4 @@
-"""Opening files by a name that somebody else chose."""
+"""Opening files by a name that somebody else chose, or in a folder that somebody else filled."""
 
 import os
 import re
@@ -39,6 +39,33 @@ def open_regular(path: Path) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def check_no_way_out(folder: Path) -> None:
+    """Check that a folder holds nothing but files, folders, and links that stay within it.
+
+    Then no file opened in it, to be read, cut or written, lies elsewhere, and none is waited for.
+
+    Raises:
+        NotAFileError: naming the first link out of the folder, named pipe, socket or device.
+        OSError: the folder cannot be read.
+    """
+    inside, todo = os.path.realpath(folder), [str(folder)]
+    while todo:
+        with os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if target != inside and not target.startswith(inside + os.sep):
+                        raise NotAFileError(f"it holds a link out of it: '{_place(entry.path, folder)}'")
+                elif entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    raise NotAFileError(f"it holds a named pipe, socket or device: '{_place(entry.path, folder)}'")
+
+
+def _place(path: str, folder: Path) -> str:
+    return printable(os.path.relpath(path, folder))
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:

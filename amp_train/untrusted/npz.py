@@ -30,14 +30,12 @@ def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     try:
         data = read_regular(path, max_bytes)
     except (FileNotFoundError, NotAFileError):
-        raise MotionError("Motion file '{}' does not exist or is not a file.".format(printable(str(path)))) from None
+        raise MotionError(f"Motion file '{printable(str(path))}' does not exist or is not a file.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise MotionError("Motion file '{}' cannot be read: {}.".format(printable(str(path)), reason)) from None
+        raise MotionError(f"Motion file '{printable(str(path))}' cannot be read: {reason}.") from None
     if len(data) > max_bytes:
-        raise MotionError(
-            "Motion file '{}' is larger than the {} MiB allowed.".format(printable(str(path)), max_bytes // 2**20)
-        )
+        raise MotionError(f"Motion file '{printable(str(path))}' is larger than the {max_bytes // 2**20} MiB allowed.")
     return data
 
 
@@ -91,13 +89,13 @@ def parse_npy(data: bytes, what: str) -> np.ndarray:
     """
     dtype, shape, fortran_order, start = parse_npy_header(data, what)
     if dtype.kind not in "biufU":
-        raise MotionError("{} holds {} where numbers or text belong.".format(what, _kind(dtype)))
+        raise MotionError(f"{what} holds {_kind(dtype)} where numbers or text belong.")
     return build_array(dtype, shape, fortran_order, data[start:], what)
 
 
 def parse_npy_header(data: bytes, what: str) -> Tuple[np.dtype, Tuple[int, ...], bool, int]:
     """Return (dtype, shape, fortran_order, start of the data) declared by the bytes of a `.npy` file."""
-    broken = MotionError("{} is not a valid .npy array, or was cut off.".format(what))
+    broken = MotionError(f"{what} is not a valid .npy array, or was cut off.")
     if data[:6] != NPY_MAGIC or len(data) < 12 or data[6] not in (1, 2, 3):
         raise broken
     start, form = (10, "<H") if data[6] == 1 else (12, "<I")
@@ -116,11 +114,11 @@ def parse_npy_header(data: bytes, what: str) -> Tuple[np.dtype, Tuple[int, ...],
 def parse_dtype(descr: Any, what: str) -> np.dtype:
     """Build a plain dtype from its description; structured ones are refused."""
     if not isinstance(descr, str) or len(descr) > 16 or "," in descr:
-        raise MotionError("{} holds a structured array where plain numbers belong.".format(what))
+        raise MotionError(f"{what} holds a structured array where plain numbers belong.")
     try:
         return np.dtype(descr)
     except (TypeError, ValueError, OverflowError):
-        raise MotionError("{} holds an array of unknown type {!r}.".format(what, printable(descr))) from None
+        raise MotionError(f"{what} holds an array of unknown type {printable(descr)!r}.") from None
 
 
 def build_array(dtype: np.dtype, shape: Any, fortran_order: bool, data: bytes, what: str) -> np.ndarray:
@@ -128,11 +126,11 @@ def build_array(dtype: np.dtype, shape: Any, fortran_order: bool, data: bytes, w
     whole = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
     if not whole or len(shape) > _MAX_DIMS or dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != len(data):
         text = printable(repr(shape)[:80]) if whole else "of an unexpected kind"
-        raise MotionError("{} declares an array of shape {}, but holds {} bytes of data.".format(what, text, len(data)))
+        raise MotionError(f"{what} declares an array of shape {text}, but holds {len(data)} bytes of data.")
     if dtype.kind == "U" and np.frombuffer(data, dtype=dtype.byteorder + "u4").max(initial=0) > sys.maxunicode:
-        raise MotionError("{} holds text that is none: a character beyond the last one.".format(what))
+        raise MotionError(f"{what} holds text that is none: a character beyond the last one.")
     return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def _kind(dtype: np.dtype) -> str:
-    return "pickled Python objects" if dtype.hasobject else "values of type {}".format(dtype)
+    return "pickled Python objects" if dtype.hasobject else f"values of type {dtype}"

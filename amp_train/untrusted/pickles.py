@@ -58,7 +58,7 @@ class PickleReader:
         self._stack: List[Any] = []
         self._marks: List[List[Any]] = []
         self._memo: Dict[int, Any] = {}
-        self._longs = 0
+        self._longs = self._built = 0
 
     def load(self) -> Any:
         """Return what the pickle builds.
@@ -75,7 +75,7 @@ class PickleReader:
         # Whatever can be wrong in a program that builds data: types, arities, keys, lengths, an empty stack.
         except Exception as error:
             reason = printable(str(error))[:100] or type(error).__name__
-            raise ValueError("is not a valid pickle, or was cut off: {}".format(reason)) from None
+            raise ValueError(f"is not a valid pickle, or was cut off: {reason}") from None
 
     def persistent(self, _: Any) -> Any:
         """Return what lies beside the pickle under a persistent id; subclasses may know."""
@@ -93,15 +93,15 @@ class PickleReader:
                 return self._stack.pop()
             action = actions[opcode]
             if action is None:
-                message = "is refused: its pickle uses the opcode {}, which plain data does not need"
-                raise Refused(message.format(_opcode_name(opcode)))
+                name = _opcode_name(opcode)
+                raise Refused(f"is refused: its pickle uses the opcode {name}, which plain data does not need")
             action(self)
-        raise Refused("is refused: its pickle has more than {} opcodes".format(MAX_OPCODES))
+        raise Refused(f"is refused: its pickle has more than {MAX_OPCODES} opcodes")
 
     def _take(self, count: int) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise ValueError("{} bytes are wanted, {} are left".format(count, len(self._data) - self._at))
+            raise ValueError(f"{count} bytes are wanted, {len(self._data) - self._at} are left")
         taken = self._data[self._at : end]
         self._at = end
         return taken
@@ -136,7 +136,7 @@ class PickleReader:
 
     def _remember(self, index: int) -> None:
         if index > len(self._data):
-            raise ValueError("memo index {} is too large".format(index))
+            raise ValueError(f"memo index {index} is too large")
         self._memo[index] = self._stack[-1]
 
     def _do_mark(self) -> None:
@@ -173,10 +173,10 @@ class PickleReader:
     def _find(self, module: str, name: str) -> None:
         stand_in = self._stand_ins.get((module, name))
         if stand_in is None:
-            wanted = printable("{}.{}".format(module, name))[:200]
+            wanted = printable(f"{module}.{name}")[:200]
             raise Refused(
-                "is refused: its pickle would build '{}', which could run code, and only plain data and arrays are "
-                "allowed; nothing of it was run".format(wanted)
+                f"is refused: its pickle would build '{wanted}', which could run code, and only plain data and arrays "
+                "are allowed; nothing of it was run"
             )
         self._stack.append(stand_in)
 
@@ -184,7 +184,12 @@ class PickleReader:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, StandIn):
             raise ValueError("something is called that is no function")
-        self._stack.append(function.call(*_of_type(arguments, tuple)))
+        built = function.call(*_of_type(arguments, tuple))
+        # One text can be remembered, and made into many new ones.
+        self._built += len(built) if isinstance(built, (str, bytes)) else 0
+        if self._built > len(self._data):
+            raise Refused("is refused: its pickle would build more text than it holds")
+        self._stack.append(built)
 
     def _do_build(self) -> None:
         state = self._stack.pop()
@@ -202,7 +207,7 @@ class Refused(ValueError):
 
 def _of_type(value: Any, wanted: type) -> Any:
     if type(value) is not wanted:
-        raise ValueError("a {} where a {} belongs".format(type(value).__name__, wanted.__name__))
+        raise ValueError(f"a {type(value).__name__} where a {wanted.__name__} belongs")
     return value
 
 
@@ -212,7 +217,7 @@ def _set_items(target: Any, items: List[Any]) -> None:
     for key, value in zip(items[::2], items[1::2]):
         # A tuple that holds itself many times over takes for ever to hash.
         if type(key) not in _KEY_TYPES:
-            raise ValueError("a {} as the key of a dict".format(type(key).__name__))
+            raise ValueError(f"a {type(key).__name__} as the key of a dict")
         target[key] = value
 
 
@@ -256,7 +261,7 @@ def _put(form: str) -> Callable[[PickleReader], None]:
 
 def _opcode_name(code: int) -> str:
     names = {ord(opcode.code.encode("latin1")): opcode.name for opcode in pickletools.opcodes}
-    return names.get(code, "0x{:02x}".format(code))
+    return names.get(code, f"0x{code:02x}")
 
 
 def _actions() -> List[Optional[Callable[[PickleReader], None]]]:
@@ -292,7 +297,7 @@ def load_plain_pickle(data: bytes, what: str) -> Any:
     try:
         return _resolved(PickleReader(data, _STAND_INS).load())
     except ValueError as error:
-        raise MotionError("{} {}.".format(what, error)) from None
+        raise MotionError(f"{what} {error}.") from None
 
 
 class _Dtype(StandIn):

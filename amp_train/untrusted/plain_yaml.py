@@ -1,10 +1,13 @@
 """YAML of plain values: no tags that build objects, no aliases that multiply, no nesting that exhausts the stack."""
 
+import re
 from typing import Any
 
 import yaml
 
 MAX_NESTING = 16
+MAX_NUMBER = 40  # characters; PyYAML takes 1:30:00 for a number to base 60, and long ones take it hours
+_NUMBER_LIKE = re.compile(r"[-+.0-9][0-9_:.]*")
 # libyaml's loader builds the same plain values, ten times faster.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -21,7 +24,7 @@ def parse_plain_yaml(data: bytes) -> Any:
     """
     try:
         if _is_tricky(data):
-            raise _NotPlain("not plain YAML: no aliases, no deep nesting")
+            raise _NotPlain("not plain YAML: no aliases, no deep nesting, no endless numbers")
         return yaml.load(data, Loader=_LOADER)
     except _NotPlain:
         raise
@@ -41,5 +44,7 @@ def _is_tricky(data: bytes) -> bool:
     for event in yaml.parse(data, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_NESTING or isinstance(event, yaml.AliasEvent):
+            return True
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_NUMBER and _NUMBER_LIKE.match(event.value):
             return True
     return False

@@ -121,7 +121,7 @@ def _placed(shown: Recording, mode: str) -> CharacterState:
 
 
 def add_marker(scene: Any, marker: MarkerPose, n: int) -> None:
-    """Add the marker of character n to an MjvScene: an arrow, a ball, or a flag."""
+    """Add the marker of character n to an MjvScene: an arrow, a ball, a flag, or a bone of another skeleton."""
     mujoco, pos = import_mujoco(), np.asarray(marker.pos[n], dtype=np.float64)
     if scene.ngeom + 2 > scene.maxgeom or not np.isfinite(pos).all():
         return
@@ -130,6 +130,8 @@ def add_marker(scene: Any, marker: MarkerPose, n: int) -> None:
     elif marker.kind == "flag":
         _connect(scene, mujoco.mjtGeom.mjGEOM_CAPSULE, 0.02, pos, pos + (0.0, 0.0, 1.0))
         _init_geom(scene, mujoco.mjtGeom.mjGEOM_BOX, (0.15, 0.01, 0.1), pos + (0.15, 0.0, 0.9))
+    elif marker.kind == "bone" and marker.direction is not None:
+        _connect(scene, mujoco.mjtGeom.mjGEOM_CAPSULE, 0.02, pos, pos + np.asarray(marker.direction[n], dtype=float))
     elif marker.direction is not None:
         _connect(scene, mujoco.mjtGeom.mjGEOM_ARROW, 0.04, pos, pos + np.asarray(marker.direction[n], dtype=float))
 

@@ -8,8 +8,8 @@
 #   75                       stopped and saved: requeued, unless it was scancel
 #   anything else            it crashed: requeued, unless it was scancel
 #
-# The third start in a row that leaves no newer checkpoint is the last (MAX_STARTS): what only crashes does not go round
-# for ever. The count is in <run directory>/slurm_starts; remove that file to begin again.
+# The third start in a row after which no checkpoint is of a later iteration is the last (MAX_STARTS): what only crashes
+# does not go round for ever. The count is in <run directory>/slurm_starts; remove that file to begin again.
 set -u
 PATH=${AMP_TRAIN_HOME:-$SLURM_SUBMIT_DIR}/.venv/bin:$PATH
 # The bare job id of an array's last task would mean the whole array.
@@ -21,23 +21,31 @@ last_value() { # KEY DEFAULT ARGUMENT...: what the last KEY=VALUE among the argu
     for argument in "${@:3}"; do [[ $argument != "$key="* ]] || value=${argument#*=}; done
     echo "$value"
 }
-newest_checkpoint() { find "$1/nn" -type f -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1; }
-fruitless_starts() { # RUN_DIR: how many starts since its newest checkpoint was written
-    local starts=0 checkpoint=""
-    [ ! -f "$1/slurm_starts" ] || read -r starts checkpoint <"$1/slurm_starts"
-    [ "$(newest_checkpoint "$1")" = "$checkpoint" ] && echo "$starts" || echo 0
+newest_iteration() { # RUN_DIR: of its checkpoints; a checkpoint is whole once it has a manifest, which is written last
+    local newest
+    newest=$(find "$1/nn" -name '*.json' -type f -exec sed -n 's/^ *"iteration": \([0-9]\{1,15\}\),*$/\1/p' {} + 2>/dev/null |
+        sort -n | tail -n 1)
+    echo "${newest:-0}"
+}
+fruitless_starts() { # RUN_DIR: how many starts since its newest checkpoint was of an earlier iteration
+    local starts=0 iteration=0
+    [ -L "$1/slurm_starts" ] || [ ! -f "$1/slurm_starts" ] || read -r starts iteration <"$1/slurm_starts"
+    [[ "$starts $iteration" =~ ^[0-9]{1,15}\ [0-9]{1,15}$ ]] || starts=0 iteration=0
+    (($(newest_iteration "$1") > 10#$iteration)) && echo 0 || echo "$((10#$starts))"
 }
 give_up() { # RUN_DIR EXIT_CODE
-    echo "Not started again: $(fruitless_starts "$1") starts in a row left no newer checkpoint in $1." >&2
+    echo "Not started again: $(fruitless_starts "$1") starts in a row left no later checkpoint in $1." >&2
     exit "$2"
 }
 run_until_done() { # COMMAND...: ends the batch script
-    local experiment run_dir starts training code signalled=yes most=${MAX_STARTS:-3}
+    local experiment run_dir starts noted training code signalled=yes most=${MAX_STARTS:-3}
     experiment=$(last_value experiment "" "$@")
     run_dir=$(last_value train_dir runs "$@")/$experiment
     (($(fruitless_starts "$run_dir") < most)) || give_up "$run_dir" 1
     starts=$(($(fruitless_starts "$run_dir") + 1))
-    mkdir -p "$run_dir" && echo "$starts $(newest_checkpoint "$run_dir")" >"$run_dir/slurm_starts"
+    # Moved into its place, which may be a link.
+    mkdir -p "$run_dir" && noted=$(mktemp "$run_dir/.slurm_starts.XXXXXX") &&
+        echo "$starts $(newest_iteration "$run_dir")" >"$noted" && mv -fT "$noted" "$run_dir/slurm_starts"
 
     "$@" resume=auto &
     training=$!

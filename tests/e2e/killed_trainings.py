@@ -110,7 +110,7 @@ def train_here(folder: Path, log: Path, arguments: List[str]) -> None:
     try:
         train.main()
     except BaseException as error:
-        sys.stderr.write("{!r}\n".format(error))
+        sys.stderr.write(f"{error!r}\n")
         sys.stderr.flush()
         os._exit(1)
 
@@ -148,7 +148,7 @@ def main() -> None:
         # About a third of a training for each life; the last one goes to its end.
         limits = {STEP: rng.randrange(1, 24), DISK: rng.randrange(1, operations // 3), CLOCK: rng.uniform(0, seconds)}
         at = limits[mode] if done < kills else 0
-        ended = run(folder / "killed{}".format(number), arguments, mode, at, rng.random() < 0.5)
+        ended = run(folder / f"killed{number}", arguments, mode, at, rng.random() < 0.5)
         print(json.dumps(ended), flush=True)
         if ended["failed"] or done == kills:
             return

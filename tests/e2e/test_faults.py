@@ -18,7 +18,7 @@ from amp_train.checkpoint.store import newest_valid
 from amp_train.cli import train
 from amp_train.learning import training_loop
 from amp_train.paths import MOTIONS_DIR
-from amp_train.resume.run_lock import RunLock
+from amp_train.resume.run_dir import RunLock
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
 from amp_train.sim.mujoco_cpu import MujocoSimulator
 from amp_train.telemetry import MetricsFiles
@@ -99,7 +99,7 @@ def test_a_signal_ends_the_training_after_the_iteration_saved_with_the_code_to_g
     at_row(2, lambda: os.kill(os.getpid(), number))
     code, printed = amp_train()
     assert code == EXIT_STOPPED and saved_iteration(tmp_path / "runs" / "run") == 2
-    assert "Stopped by {} and saved. Go on with: amp-train resume=runs/run".format(name) in printed
+    assert f"Stopped by {name} and saved. Go on with: amp-train resume=runs/run" in printed
     signal.signal(number, handler)
 
 
@@ -112,7 +112,7 @@ def test_a_time_limit_ends_the_training_saved(amp_train, tmp_path):
 def test_a_time_limit_of_a_sweeps_job_lets_the_next_one_run(amp_train, tmp_path):
     code, printed = amp_train("-m", "seed=1,2", "max_time_s=0.01")
     assert code == 0 and printed.count("Stopped by max_time_s") == 2, printed
-    assert [saved_iteration(tmp_path / "runs" / "run_{}".format(job)) for job in (0, 1)] == [1, 1]
+    assert [saved_iteration(tmp_path / "runs" / f"run_{job}") for job in (0, 1)] == [1, 1]
 
 
 def test_a_second_training_in_a_run_directory_is_refused(amp_train, tmp_path):
@@ -122,13 +122,13 @@ def test_a_second_training_in_a_run_directory_is_refused(amp_train, tmp_path):
         for resume in ("never", "auto"):
             code, printed = amp_train("resume=" + resume)
             assert code == EXIT_USER_ERROR
-            assert "in use by process {} on {}".format(os.getpid(), socket.gethostname()) in printed
+            assert f"in use by process {os.getpid()} on {socket.gethostname()}" in printed
     assert sorted(path.name for path in run_dir.iterdir()) == [".lock"]
 
 
 def test_a_full_disk_is_found_out_before_anything_starts(amp_train, small_disk):
     disk = small_disk(200_000)
-    code, printed = amp_train("train_dir={}".format(disk))
+    code, printed = amp_train(f"train_dir={disk}")
     assert code == EXIT_USER_ERROR
     assert "No space left on device" in printed and "Traceback" not in printed
     assert list(disk.iterdir()) == []
@@ -206,7 +206,7 @@ def test_a_wandb_that_never_answers_delays_neither_the_training_nor_its_end(tmp_
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
     server.listen(50)  # takes every connection and says nothing
-    url = "http://127.0.0.1:{}".format(server.getsockname()[1])
+    url = f"http://127.0.0.1:{server.getsockname()[1]}"
     process = start(tmp_path, "wandb_activate=True", WANDB_BASE_URL=url, WANDB_API_KEY="0" * 40, WANDB_MODE="online")
     read_at_s = [(line, time.time()) for line in process.stdout]
     process.wait(300)

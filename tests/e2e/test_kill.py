@@ -32,7 +32,7 @@ def killed_trainings(folder, iterations, seed, kills):
     environ = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=str(REPOSITORY))
     environ.pop("SLURM_JOB_ID", None)
     result = subprocess.run(
-        [*program, *ARGV, "max_iterations={}".format(iterations)],
+        [*program, *ARGV, f"max_iterations={iterations}"],
         env=environ,
         stdout=subprocess.PIPE,
         text=True,

@@ -41,7 +41,7 @@ json.dump(seen, open(os.environ["SEEN"], "w"))
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="looks at the process through Linux's /proc")
 def test_ten_trainings_in_one_process_leave_no_files_threads_processes_or_memory_behind(tmp_path):
     argv = [
-        "-m", "seed=range(1,{})".format(RUNS + 1), "experiment=sweep", "max_iterations=3", "eval_interval=2",
+        "-m", f"seed=range(1,{RUNS + 1})", "experiment=sweep", "max_iterations=3", "eval_interval=2",
         "num_envs=32",
         "num_threads=2", "task.env.episode_length=12", "train.params.config.horizon_length=8",
         "train.params.config.minibatch_size=64", "train.params.config.amp_minibatch_size=32",

@@ -16,7 +16,7 @@ from amp_train.telemetry import MetricsFiles
 
 ITERATIONS = 7
 ARGV = [
-    "max_iterations={}".format(ITERATIONS), "experiment=run", "resume=auto", "video=False", "eval_interval=3", "seed=5",
+    f"max_iterations={ITERATIONS}", "experiment=run", "resume=auto", "video=False", "eval_interval=3", "seed=5",
     "num_envs=16", "num_threads=1",
     "task.env.episode_length=12",  # not a multiple of the horizon: checkpoints lie within episodes
     "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
@@ -94,7 +94,7 @@ def crash_at(monkeypatch, amp_train):
 def stop_after(monkeypatch, amp_train):
     """Train until a reason to stop comes after so many iterations."""
 
-    def stop(iterations):
+    def stop(iterations, *argv):
         asked = []
         with monkeypatch.context() as patch:
             patch.setattr(
@@ -102,7 +102,7 @@ def stop_after(monkeypatch, amp_train):
                 "__call__",
                 lambda self: asked.append(1) or ("a whim" if len(asked) == iterations else None),
             )
-            return amp_train(*ARGV, exit_code=EXIT_STOPPED)
+            return amp_train(*(argv or ARGV), exit_code=EXIT_STOPPED)
 
     return stop
 
@@ -166,6 +166,40 @@ def test_a_training_that_was_stopped_says_how_to_go_on_and_goes_on_bit_for_bit(s
     assert_same(Path("runs/run"), uninterrupted)
 
 
+SCHEDULED = "task.task.randomization_params.actor_params.humanoid.rigid_body_properties.mass.schedule_steps=30"
+VARIANTS = {
+    "adaptive starts": ["motion=spin"],
+    "a data set": ["motion=locomotion"],
+    "the PPO recipe": ["train=HumanoidAMPPPO"],
+    "random draws whose range grows": ["task.task.randomize=True", SCHEDULED],
+    "a task with a goal": ["task=HumanoidAMPHeading"],
+}
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_every_kind_of_training_goes_on_bit_for_bit(variant, amp_train, stop_after):
+    argv = [text for text in ARGV if not text.startswith(("task.task.randomi", "eval_interval="))]
+    argv += [*VARIANTS[variant], "eval_interval=0"]
+    amp_train(*argv, "experiment=whole")
+    stop_after(4, *argv)
+    assert rows(Path("runs/run"))[-1]["iteration"] == "4"
+    amp_train(*argv)
+    assert_same(Path("runs/run"), Path("runs/whole"))
+
+
+def test_after_going_back_and_a_kill_the_training_goes_on_from_there_and_no_row_is_missing(
+    crash_at, amp_train, uninterrupted
+):
+    crash_at(5)
+    newest, before = read_manifests("runs/run/nn")[0]
+    assert (newest.iteration, before.iteration) == (4, 2)
+    crash_at(3, f"resume={before.policy}")  # no checkpoint is due at 3
+    assert [c.iteration for c in read_manifests("runs/run/nn")[0]] == [2]
+    printed = amp_train(*ARGV)
+    assert "after iteration 2" in printed
+    assert_same(Path("runs/run"), uninterrupted)
+
+
 def test_a_broken_checkpoint_is_named_and_skipped_and_the_one_before_it_used(crash_at, amp_train, uninterrupted):
     crash_at(5)
     newest, before = read_manifests("runs/run/nn")[0]
@@ -173,10 +207,10 @@ def test_a_broken_checkpoint_is_named_and_skipped_and_the_one_before_it_used(cra
     content = bytearray(newest.state().read_bytes())
     content[len(content) // 2] ^= 1
     newest.state().write_bytes(content)
-    refusal = amp_train("resume={}".format(newest.policy), exit_code=EXIT_USER_ERROR)
-    assert "{} is damaged".format(newest.name) in refusal and "resume=runs/run" in refusal
+    refusal = amp_train(f"resume={newest.policy}", exit_code=EXIT_USER_ERROR)
+    assert f"{newest.name} is damaged" in refusal and "resume=runs/run" in refusal
     printed = amp_train(*ARGV)
-    assert "Skipped checkpoint {}: {} is corrupted".format(newest.name, newest.state().name) in printed
+    assert f"Skipped checkpoint {newest.name}: {newest.state().name} is corrupted" in printed
     assert "after iteration 2" in printed
     assert_same(Path("runs/run"), uninterrupted)
 
@@ -190,14 +224,14 @@ def test_a_training_that_crashed_before_its_first_checkpoint_begins_anew(crash_a
 def test_a_finished_training_is_left_as_it_is(crash_at, amp_train, uninterrupted, monkeypatch):
     monkeypatch.chdir(uninterrupted.parents[1])
     before = {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()}
-    assert "All {} iterations are done".format(ITERATIONS) in amp_train(*ARGV)
+    assert f"All {ITERATIONS} iterations are done" in amp_train(*ARGV)
     assert {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()} == before
     error = amp_train("resume=runs/run", exit_code=EXIT_USER_ERROR)
     assert "has done 7 iterations of 7: give max_iterations= a larger number" in error
 
 
 def test_what_would_make_it_another_training_is_refused_or_allowed_by_name(uninterrupted, amp_train, tmp_path):
-    folder = "resume={}".format(uninterrupted)
+    folder = f"resume={uninterrupted}"
     error = amp_train(folder, "max_iterations=9", "train.params.config.gamma=0.5", exit_code=EXIT_USER_ERROR)
     assert "train.params.config.gamma: 0.95 -> 0.5" in error
     assert "resume_allow=[train.params.config.gamma]" in error

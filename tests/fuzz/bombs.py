@@ -88,6 +88,29 @@ def _shared_dicts() -> bytes:
     )
 
 
+def _text(text: bytes) -> bytes:
+    return b"X" + struct.pack("<I", len(text)) + text
+
+
+def _one_text_encoded_often() -> bytes:
+    """16 MB of text, remembered once and made into bytes 200 times."""
+    begin = b"\x80\x02c_codecs\nencode\nq\x00" + _text(b"x" * 2**24) + b"q\x01" + _text(b"latin1") + b"q\x02"
+    return begin + b"](" + b"h\x00h\x01h\x02\x86R" * 200 + b"e."
+
+
+def _one_scalar_read_often() -> bytes:
+    """16 MB of bytes, remembered once and made into a text 200 times."""
+    begin = b"\x80\x03cnumpy.core.multiarray\nscalar\nq\x00cnumpy\ndtype\n" + _text(b"U%d" % 2**22) + b"\x85Rq\x01"
+    data = b"B" + struct.pack("<I", 2**24) + b"x\x00\x00\x00" * 2**22 + b"q\x02"
+    return begin + data + b"](" + b"h\x00h\x01h\x02\x86R" * 200 + b"e."
+
+
+def _one_key_of_many_dicts() -> bytes:
+    """A key of 16 MB that 200 dicts share, with what is to be taken out of each."""
+    begin = b"\x80\x02" + _text(b"_orig_mod." + b"x" * 2**24) + b"q\x00"
+    return begin + b"](" + b"}h\x00Ns" * 200 + b"e."
+
+
 BOMBS: Dict[str, Tuple[str, Callable[[], bytes]]] = {
     "npz: a member that unpacks to more than is allowed": (
         "npz", lambda: _npz_with(root_pos=_npy((2**20, 16), "<f4", bytes(2**26)))),
@@ -103,6 +126,10 @@ BOMBS: Dict[str, Tuple[str, Callable[[], bytes]]] = {
     "pkl: an array of a petabyte": ("pkl", lambda: b"\x80\x05\x96" + struct.pack("<Q", 2**50) + b"."),
     "pkl: half a million lists in one another": (
         "pkl", lambda: b"\x80\x02" + b"]" * 499_000 + b"a" * 498_999 + b"."),
+    "pkl: one text encoded often": ("pkl", _one_text_encoded_often),
+    "pkl: one scalar read often": ("pkl", _one_scalar_read_often),
+    "pth: one text encoded often": ("pth_pickle", _one_text_encoded_often),
+    "pth: one key of many dicts": ("pth_pickle", _one_key_of_many_dicts),
     "txt: a number of seven million digits": (
         "txt", lambda: b'{"Loop":"wrap","Frames":[[' + b"1" * (7 * 10**6) + b"]]}"),
     "txt: a million lists in one another": ("txt", lambda: b'{"Frames":' + b"[" * 10**6),
@@ -111,6 +138,8 @@ BOMBS: Dict[str, Tuple[str, Callable[[], bytes]]] = {
     "yaml: aliases that double": ("yaml", lambda: b"a: &a [x,x]\n" + b"".join(
         "{1}: &{1} [*{0},*{0}]\n".format(chr(97 + k), chr(98 + k)).encode() for k in range(24))),
     "yaml: a number of a hundred thousand digits": ("yaml", lambda: b"motions: [" + b"9" * 100_000 + b"]"),
+    "yaml: a number to base 60": ("yaml", lambda: b"motions: [" + b"1:" * 60_000 + b"1]"),
+    "yaml: a fraction to base 60": ("yaml", lambda: b"motions: [" + b"1:" * 60_000 + b"1.5]"),
     "yaml: many small values": ("yaml", lambda: b"motions: [" + b"a," * 60_000 + b"]"),
     "yaml: nested flow": ("yaml", lambda: b"{a: " * 20_000),
     "pth: a tensor of a petabyte over 16 bytes": ("pth", lambda: _tensor_program((2**40,), (1,))),
@@ -160,7 +189,7 @@ def _outcome(target: str, data: bytes, folder: Path) -> str:
     except targets.UserError as error:
         return "refused: " + str(error)
     except BaseException as error:  # MemoryError among them: that is what is looked for
-        return "{}: {}".format(type(error).__name__, error)
+        return f"{type(error).__name__}: {error}"
     return "loaded"
 
 

@@ -58,10 +58,10 @@ def attempt(target: Target, data: bytes, folder: Path) -> str:
     except UserError as error:
         outcome, message = REJECTED, str(error)
         if len(message) > MAX_MESSAGE or any(ord(c) < 32 for c in message):
-            raise Broken("not one printable line: {!r}".format(message[:500])) from error
+            raise Broken(f"not one printable line: {message[:500]!r}") from error
     elapsed_s = time.process_time() - started_s
     if elapsed_s > MAX_SECONDS:
-        raise Broken("took {:.1f} s of the processor".format(elapsed_s))
+        raise Broken(f"took {elapsed_s:.1f} s of the processor")
     if sorted(os.listdir(".")) != before:
         raise Broken("something was written: {}".format(sorted(os.listdir("."))))
     return outcome
@@ -232,7 +232,7 @@ def _manifest(data: bytes, folder: Path) -> Any:
 def manifest_content() -> Dict[str, Any]:
     """What lies beside a checkpoint."""
     files = {name: {"num_bytes": 10, "sha256": "0" * 64} for name in ("last.pth", "last.state")}
-    return {"format": 1, "number": 3, "iteration": 50, "ranks": 1, "files": files, "event_files": {"events.1": 88}}
+    return {"format": 1, "iteration": 50, "ranks": 1, "files": files, "event_files": {"events.1": 88}}
 
 
 TARGETS: Dict[str, Target] = {

@@ -48,7 +48,7 @@ def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/random"])
 def test_a_device_is_not_read(device: str) -> None:
     if not Path(device).exists():
-        pytest.skip("there is no {} here".format(device))
+        pytest.skip(f"there is no {device} here")
     with pytest.raises(MotionError, match="not a file"):
         load_clip(device)
     with pytest.raises(CheckpointError, match="There is no checkpoint"):

@@ -9,6 +9,7 @@ from pkgutil import iter_modules
 
 from amp_train.env.tasks.base import Marker, Task, TaskSetup
 from amp_train.env.tasks.registry import (
+    has_goal,
     load_task_file,
     make_task,
     register_task,
@@ -24,6 +25,7 @@ __all__ = [
     "Marker",
     "Task",
     "TaskSetup",
+    "has_goal",
     "load_task_file",
     "make_task",
     "register_task",

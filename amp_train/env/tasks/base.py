@@ -44,7 +44,7 @@ class Task:
 
     In every control step the environment calls `step`, `reward`, `metrics`, `failed`, `forgives`, `change_goals` and
     `goal_obs`, in this order: the reward is for the goals that the policy has seen, and the observation shows those it
-    is to follow next. When episodes have ended, it calls `goes_on`, `begin` and `goal_obs`.
+    is to follow next. When episodes have ended, it calls `goes_on`, `put`, `begin` and `goal_obs`.
     A world that has diverged passes through with the others; what comes of its rows is not used.
 
     Every tensor that is an attribute is saved in training states and restored from them, so a task needs no code for
@@ -76,6 +76,11 @@ class Task:
     def scene(cls, settings: Any) -> Scene:
         """Return the objects and the terrain beside the character, before the simulator is built."""
         return Scene()
+
+    def put(self, state: CharacterState) -> Optional[Tuple[CharacterState, Tensor]]:
+        """Return other states (n) for episodes to begin in than those that were chosen from the clips, and where (n,)
+        bool they are to be taken; None: nowhere."""
+        return None
 
     def begin(self, chosen: Tensor, state: CharacterState) -> None:
         """Begin episodes, those `chosen` (N,) bool, of characters in N states. Others stay as they are."""

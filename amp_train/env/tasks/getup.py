@@ -9,17 +9,20 @@ failed go on from the fall. The code knows the time since the clip's beginning; 
 """
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from amp_train.character import CharacterState
+from amp_train import rotations
+from amp_train.character import CharacterState, Kinematics
 from amp_train.env.tasks.base import TaskSetup
 from amp_train.env.tasks.heading import Heading, HeadingSettings
 from amp_train.env.tasks.registry import register_task
 
 STOOP_M = 0.1  # who runs has the head so much lower
+DROP_M = 0.2  # height of the lowest body
+MOST_BENT_RAD = 0.8  # from the middle of a joint's range
 
 
 @dataclass
@@ -32,6 +35,7 @@ class GetupSettings(HeadingSettings):
     low_head_m: float = 1.0  # who begins with the head below gets up first
     head_body: str = "head"
     go_on_prob: float = 0.2  # of the failed episodes, those that go on from the fall
+    drop_prob: float = 0.0  # of all episodes, those that begin in any pose, dropped from just above the ground
     fall_ends: bool = True  # false: a fall is no failure but the beginning of getting up
 
 
@@ -43,6 +47,10 @@ class Getup(Heading):
 
     def __init__(self, settings: Any, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
+        self._kinematics = Kinematics(self.spec, self.device)
+        lower, upper = self.spec.dof_lower.to(self.device), self.spec.dof_upper.to(self.device)
+        self._middle = 0.5 * (lower + upper)
+        self._reach = torch.minimum(0.4 * (upper - lower), torch.full_like(lower, MOST_BENT_RAD))
         (self._head,) = self.spec.body_ids([settings.head_body])
         self._left_s = torch.zeros(self.num_envs, device=self.device)
         self._has_stood = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
@@ -53,6 +61,28 @@ class Getup(Heading):
     def getting_up(self) -> Tensor:
         """(N,) bool."""
         return self._left_s > 0.5 * self.control_dt_s  # whatever the rounding
+
+    def put(self, state: CharacterState) -> Optional[Tuple[CharacterState, Tensor]]:
+        """Drop a share of the characters, turned in any direction and with any pose."""
+        if self.settings.drop_prob == 0.0:
+            return None
+        return self._dropped(state), self.uniform(0.0, 1.0, len(state)) < self.settings.drop_prob
+
+    def _dropped(self, state: CharacterState) -> CharacterState:
+        n, draws = len(state), {"device": self.device, "generator": self.generator}
+        share = 2.0 * torch.rand(n, self.spec.num_dofs, **draws) - 1.0  # type: ignore[call-overload]
+        dof_pos = self._middle + share * self._reach
+        root_rot = rotations.normalize(torch.randn(n, 4, **draws))  # type: ignore[call-overload]
+        joint_rot = self._kinematics.joint_rot(dof_pos)
+        origin = torch.zeros_like(state.root_pos)
+        lowest = self._kinematics.forward(origin, root_rot, joint_rot)[0][..., 2].amin(-1)
+        height = torch.stack((torch.zeros_like(lowest), torch.zeros_like(lowest), DROP_M - lowest), dim=-1)
+        root_pos = state.root_pos * torch.tensor([1.0, 1.0, 0.0], device=self.device) + height
+        body_pos, body_rot = self._kinematics.forward(root_pos, root_rot, joint_rot)
+        still = torch.zeros_like(root_pos)
+        return CharacterState(
+            root_pos, root_rot, still, still, dof_pos, torch.zeros_like(dof_pos), joint_rot, body_pos, body_rot
+        )
 
     def begin(self, chosen: Tensor, state: CharacterState) -> None:
         super().begin(chosen, state)

@@ -111,7 +111,8 @@ class Location(GoalTask):
     def demo_goal(self, state: CharacterState) -> Tensor:
         """Return places that lie where the clips go, at any distance."""
         seen = _seen(to_heading_frame(state, state.root_vel[:, :2]))
-        return torch.cat((seen[:, :2], self.uniform(*self.settings.distance_m, len(seen)).unsqueeze(-1)), dim=-1)
+        low, high = self.settings.distance_m
+        return torch.cat((seen[:, :2], self.uniform(low, high, len(seen)).unsqueeze(-1)), dim=-1)
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
         """Return the distance, when a place is left whether it was reached, and when one is reached after how long."""

@@ -97,6 +97,11 @@ def make_task(cfg: Any, setup: TaskSetup) -> Task:
     return _entry(cfg.name).make(task_settings(cfg.name, cfg.goal), setup)
 
 
+def has_goal(name: str) -> bool:
+    """Return whether a task has a goal, and so a reward of its own."""
+    return _entry(name).make.goal_size > 0
+
+
 def scene_of(cfg: Any) -> Scene:
     """Return what the task of a configuration's `task` part puts beside the character."""
     return _entry(cfg.name).make.scene(task_settings(cfg.name, cfg.goal))

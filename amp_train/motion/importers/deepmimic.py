@@ -17,7 +17,7 @@ from amp_train.motion.clip import MAX_FRAMES, MotionClip, continuous
 from amp_train.motion.importers.base import Imported, Importer, MotionFile
 from amp_train.motion.retarget import RetargetOptions
 
-_JOINTS = (
+JOINTS = (
     ("abdomen", 4),
     ("neck", 4),
     ("right_hip", 4),
@@ -31,7 +31,7 @@ _JOINTS = (
     ("left_shoulder", 4),
     ("left_elbow", 1),
 )
-_COLUMNS = 8 + sum(size for _, size in _JOINTS)
+_COLUMNS = 8 + sum(size for _, size in JOINTS)
 # The longest published clip has 0.2 MB; JSON needs up to 20 times its size in memory.
 _MAX_BYTES = 8 * 1024 * 1024
 # The published clips were edited component by component: lengths down to 0.58 (kick, right hip). DeepMimic scales
@@ -66,7 +66,7 @@ def parse_deepmimic(data: bytes, name: str) -> MotionClip:
         root_pos=torch.from_numpy(root_pos),
         root_rot=rot[:, 0],
         joint_rot=rot[:, 1:],
-        joint_names=tuple(joint for joint, _ in _JOINTS),
+        joint_names=tuple(joint for joint, _ in JOINTS),
         loop=loop,
     )
 
@@ -96,7 +96,7 @@ def _rotations(frames: np.ndarray, name: str) -> torch.Tensor:
     """Return the root's and every joint's rotation, (F, 1 + J, 4) xyzw in float64."""
     columns: List[np.ndarray] = []
     start = 4
-    for joint, size in (("root", 4),) + _JOINTS:
+    for joint, size in (("root", 4),) + JOINTS:
         values = frames[:, start : start + size]
         # Hinges turn about z, to the right; it becomes -y.
         columns.append(_quat(values, joint, name) if size == 4 else _hinge(-values[:, 0]))

@@ -23,7 +23,8 @@ from amp_train.motion.importers.base import Imported, Importer, MotionFile
 from amp_train.motion.retarget import RetargetOptions
 
 _LOOPS = {0: "clamp", 1: "wrap"}
-_ARMS = ("right_shoulder", "right_elbow", "left_shoulder", "left_elbow")
+# Side, and the turn about x (rad) that lifts its hanging arm to the side.
+ARMS = (("right", -0.5 * math.pi), ("left", 0.5 * math.pi))
 
 
 def is_mimickit(content: Any) -> bool:
@@ -91,14 +92,20 @@ def _joint_rot(dof_pos: Tensor, spec: CharacterSpec) -> Tensor:
     return Kinematics(spec).joint_rot(dof_pos)
 
 
-def _rests_arms_sideways(dof_pos: Tensor, spec: CharacterSpec) -> bool:
-    """Tell MimicKit's humanoid from this project's: its right elbow bends by 0 to 160 degrees, here by -160 to 0."""
-    if not set(_ARMS) <= set(spec.joint_names):
+def rests_arms_down(spec: CharacterSpec) -> bool:
+    """Tell this project's humanoid from MimicKit's: its arms hang at rest, its elbows turn about y."""
+    if not {side + joint for side, _ in ARMS for joint in ("_shoulder", "_elbow")} <= set(spec.joint_names):
         return False
     elbow = spec.joint_names.index("right_elbow")
     hangs = bool(spec.body_offset[spec.joint_body_ids[elbow], 2] < -0.1)
-    bends_here = bool(spec.joint_axis[elbow, 1] > 0.9)
-    return hangs and bends_here and float(dof_pos[:, spec.dof_offsets[elbow]].mean()) > 0.0
+    return hangs and bool(spec.joint_axis[elbow, 1] > 0.9)
+
+
+def _rests_arms_sideways(dof_pos: Tensor, spec: CharacterSpec) -> bool:
+    """Tell a clip of MimicKit's humanoid: its right elbow bends by 0 to 160 degrees, here by -160 to 0."""
+    if not rests_arms_down(spec):
+        return False
+    return float(dof_pos[:, spec.dof_offsets[spec.joint_names.index("right_elbow")]].mean()) > 0.0
 
 
 def _arms_down_joint_rot(dof_pos: Tensor, spec: CharacterSpec) -> Tensor:
@@ -107,7 +114,7 @@ def _arms_down_joint_rot(dof_pos: Tensor, spec: CharacterSpec) -> Tensor:
     With C the rotation that lifts a hanging arm to the side (-90 degrees about x for the right one), an arm body's
     frame here is its frame there times C; so a shoulder becomes S C and an elbow, a turn about z there, C^-1 E C."""
     joint_rot = _joint_rot(dof_pos, spec)
-    for side, angle in (("right", -0.5 * math.pi), ("left", 0.5 * math.pi)):
+    for side, angle in ARMS:
         shoulder, elbow = (spec.joint_names.index(side + joint) for joint in ("_shoulder", "_elbow"))
         lift = rotations.exp_map_to_quat(torch.tensor([angle, 0.0, 0.0]))
         bend = dof_pos[:, spec.dof_offsets[elbow]]

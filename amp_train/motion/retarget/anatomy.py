@@ -24,11 +24,15 @@ from amp_train.motion.retarget.skeleton import SkeletonMotion
 LIMBS = tuple((side, chain) for side in SIDES for chain in (LEG, ARM))
 TRUNK = ("pelvis", "chest", "head")
 _STANDS = 0.7  # cosine between a leg and straight down in a zero pose that stands
-_SNAP_RAD = math.radians(30.0)
+_SNAP_RAD = {"pelvis": math.radians(40.0), "chest": math.radians(40.0), "head": math.radians(62.0)}
+_FREE_SNAP_RAD = math.radians(50.0)
 _UPRIGHT_SNAP_RAD = math.radians(15.0)
 _BENT = (0.10, 0.35)  # sine of the bend: below it the plane is not seen, above it is
 _SEEN = 3.0  # frames' worth of bending that is enough to learn a joint's plane from
 _STEEP = 0.85
+# A foot that stands, and how its ankle-to-toe line slopes then; the usual slope where it never stands.
+_STILL_M_S, _LOW_M, _ENOUGH = 0.3, 0.03, 5
+_SLOPE_RAD, _STEEPEST_RAD = math.radians(28.0), math.radians(60.0)
 
 
 class Anatomy(NamedTuple):
@@ -134,7 +138,7 @@ def _trunk_frame(part: str, joint_rot: Tensor, points: Dict[str, Tensor], uprigh
         left = shoulders[0] - shoulders[1]
         top = 0.5 * (shoulders[0] + shoulders[1])
     seen = relative(joint_rot, frame(top - middle, left))
-    return snapped(mean_rotation(seen, torch.ones(len(seen)).to(seen)), _SNAP_RAD)
+    return snapped(mean_rotation(seen, torch.ones(len(seen)).to(seen)), _SNAP_RAD[part])
 
 
 def _limb_frames(
@@ -203,11 +207,30 @@ def _foot_frame(
         return upright.rotation if toe is None else _facing(upright.up, toe)
     if toe is None:
         return mean_rotation(relative(joint_rot, frames[side + "_shin"]), torch.ones(len(rot)).to(rot))
-    # The sole is level when the toes are as low as they get.
-    height = points[side + "_toe"][:, 2]
-    low = height <= torch.quantile(height, 0.2)
-    z = torch.tensor([0.0, 0.0, 1.0]).to(joint_rot).expand(int(low.sum()), 3)
-    return _facing(unit(rotations.quat_rotate_inverse(joint_rot[low], z).mean(0)), toe)
+    return _learnt_foot(side, toe, joint_rot, points, frames, motion.fps)
+
+
+def _learnt_foot(
+    side: str, toe: Tensor, joint_rot: Tensor, points: Dict[str, Tensor], frames: Dict[str, Tensor], fps: float
+) -> Tensor:
+    """Return a foot's frame in its joint where no zero pose tells it: sideways as the shin is on the average, and level
+    while it stands."""
+    lateral = rotations.quat_rotate(
+        frames[side + "_shin"], torch.tensor([0.0, 1.0, 0.0]).to(toe).expand(len(joint_rot), 3)
+    )
+    left = unit(rotations.quat_rotate_inverse(joint_rot, lateral).mean(0))
+    left = snapped_direction(left, _FREE_SNAP_RAD)
+    forward = unit(toe - (toe @ left) * left)
+    ankle, tip = points[side + "_foot"], points[side + "_toe"]
+    steps = torch.stack([(p[1:] - p[:-1]).norm(dim=-1) for p in (ankle, tip)]).max(dim=0)[0]
+    speed = torch.cat((steps[:1], steps)) * fps
+    stands = (speed < _STILL_M_S) & (tip[:, 2] < torch.quantile(tip[:, 2], 0.1) + _LOW_M)
+    slope = torch.asin(((ankle - tip)[:, 2] / toe.norm()).clamp(-1.0, 1.0))
+    stands &= (slope > 0.0) & (slope < _STEEPEST_RAD)
+    pitch = slope[stands].median() if int(stands.sum()) >= _ENOUGH else torch.tensor(_SLOPE_RAD).to(toe)
+    up = torch.cross(forward, left, dim=0)
+    level = rotations.quat_rotate(rotations.quat_from_angle_axis(-pitch, left), up)
+    return frame(level, left)
 
 
 def _facing(up: Tensor, forward: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from amp_train.motion.retarget.skeleton import UP_AXES, SkeletonMotion
 UNITS: Dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}
 _LEG_M, _SHORTEST_M, _LONGEST_M = 0.85, 0.55, 1.15
 _UPRIGHT = 0.8  # cosine
-_LEVEL = 0.3  # of the character's height: how much the lowest point may rise and fall where the axis is the right one
+_WANDERS, _OWN, _AT_HIPS = 1.5, 0.8, 0.8
 
 
 def in_our_axes(
@@ -75,29 +75,30 @@ def _guess_unit(leg: float) -> Tuple[str, float]:
 
 
 def _guess_up(motion: SkeletonMotion, roles: Dict[str, int]) -> str:
-    """Choose the axis that the body points along; the zero pose's own unless the frames contradict it clearly."""
+    """Choose the axis along which the body stands, and over which its lowest joint keeps its height. Where the zero
+    pose stands, its own axis is taken unless the frames contradict it clearly."""
     pos, _ = motion.thinned(10.0).forward()
-    feet = 0.5 * (pos[:, roles["left_foot"]] + pos[:, roles["right_foot"]])
     top = roles.get("head", roles.get("chest", roles["pelvis"]))
-    body = pos[:, top] - feet
-    along = body / body.norm(dim=-1, keepdim=True).clamp(min=1e-9)
-    upright = {axis: float((along[:, "xyz".index(axis)] > _UPRIGHT).double().mean()) for axis in UP_AXES}
-    level = {axis: _is_level(pos[..., "xyz".index(axis)], body) for axis in UP_AXES}
+    body = pos[:, top] - 0.5 * (pos[:, roles["left_foot"]] + pos[:, roles["right_foot"]])
+    leg = leg_length(motion, roles)
+    score = {axis: _standing(pos, body, "xyz".index(axis), leg) for axis in UP_AXES}
     zero = motion.zero_pose()
     stand = zero[top] - 0.5 * (zero[roles["left_foot"]] + zero[roles["right_foot"]])
     stand = stand / stand.norm().clamp(min=1e-9)
-    own = max(UP_AXES, key=lambda axis: float(stand["xyz".index(axis)]))
-    other = "z" if own == "y" else "y"
-    if float(stand["xyz".index(own)]) < _UPRIGHT:
-        return max(UP_AXES, key=lambda axis: upright[axis] + level[axis])
-    return other if upright[other] > 0.5 and upright[own] < 0.1 and level[other] >= level[own] else own
+    root = motion.offsets[0] + zero[roles["pelvis"]]
+    for axis in UP_AXES:
+        # A zero pose that stands, or a root that the file puts at the height of hips.
+        score[axis] += _OWN * float(stand["xyz".index(axis)] > _UPRIGHT)
+        score[axis] += _AT_HIPS * float(0.5 * leg < root["xyz".index(axis)] < 2.0 * leg)
+    return max(UP_AXES, key=lambda axis: score[axis])
 
 
-def _is_level(height: Tensor, body: Tensor) -> bool:
-    """Tell whether the lowest joint stays at about one height."""
-    lowest = height.min(dim=1)[0]
-    spread = torch.quantile(lowest, 0.9) - torch.quantile(lowest, 0.1)
-    return bool(spread < _LEVEL * body.norm(dim=-1).median())
+def _standing(pos: Tensor, body: Tensor, axis: int, leg: float) -> float:
+    """Return in which share of the frames the body points along an axis, less how much its lowest joint wanders."""
+    along = body[:, axis] / body.norm(dim=-1).clamp(min=1e-9)
+    lowest = pos[..., axis].min(dim=1)[0]
+    wanders = float(torch.quantile(lowest, 0.9) - torch.quantile(lowest, 0.1)) / max(leg, 1e-9)
+    return float((along > _UPRIGHT).double().mean()) - min(_WANDERS * wanders, 2.0)
 
 
 def _rotation(rows: Tuple[Tuple[float, ...], ...]) -> Tensor:

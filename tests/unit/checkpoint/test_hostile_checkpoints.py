@@ -103,7 +103,7 @@ def test_a_dict_that_holds_itself_is_refused(tmp_path):
      {"last_mean_rewards": torch.zeros(1)}, {"amp_input_mean_std": "x"}],
 )  # fmt: skip
 def test_entries_of_the_wrong_kind_are_named(tmp_path, entry):
-    with pytest.raises(CheckpointError, match="is broken: its '{}' is not".format(next(iter(entry)))):
+    with pytest.raises(CheckpointError, match=f"is broken: its '{next(iter(entry))}' is not"):
         safe_load(saved(tmp_path / "a.pth", **entry))
 
 

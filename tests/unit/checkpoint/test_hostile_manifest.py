@@ -24,7 +24,7 @@ def test_a_valid_one_is_read(tmp_path):
     [
         {"ranks": 10**12},  # the list of their files alone would take a terabyte
         {"ranks": -1},
-        {"number": float("inf")},
+        {"iteration": float("inf")},
         {"iteration": float("nan")},
         {"files": {"../last.pth": {"num_bytes": 1, "sha256": "0"}}},
         {"files": [1]},

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from amp_train.checkpoint.save_faults import MAX_IN_A_ROW, SaveFaults, failure_of
+from amp_train.checkpoint.atomic import MAX_IN_A_ROW, SaveFaults, failure_of
 from amp_train.errors import SaveError
 
 FULL = "No space left on device"

@@ -1,5 +1,6 @@
 """The checkpoints of a run: complete with their manifest only, the newest kept, damage noticed and named."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -7,14 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from amp_train.checkpoint import atomic
+from amp_train.checkpoint.load import load_plain
 from amp_train.checkpoint.store import (
     CheckpointStore,
-    check_policy_file,
     fault_of,
     load_state,
     newest_valid,
     read_manifest,
     read_manifests,
+    remove_later,
     remove_unfinished,
     save_file,
     state_name,
@@ -24,7 +27,7 @@ from amp_train.errors import CheckpointError
 
 def add(folder, iteration, ranks=1, keep=2, last=False):
     """Write a checkpoint the way a training does; return its name."""
-    store, name = CheckpointStore(folder, keep), "last_toy_ep_{}_rew_1.5".format(iteration)
+    store, name = CheckpointStore(folder, keep), f"last_toy_ep_{iteration}_rew_1.5"
     store.begin(name)
     files = {}
     for rank in range(ranks):
@@ -49,7 +52,7 @@ def test_a_checkpoint_has_policy_state_and_manifest_and_is_found_whole(tmp_path)
     assert names(tmp_path) == [name + ".json", name + ".pth", name + ".state"]
     checkpoint, damaged = newest_valid(tmp_path)
     assert damaged == []
-    assert (checkpoint.name, checkpoint.iteration, checkpoint.ranks, checkpoint.number) == (name, 10, 1, 1)
+    assert (checkpoint.name, checkpoint.iteration, checkpoint.ranks) == (name, 10, 1)
     assert checkpoint.event_files == {"events": 100}
     assert load_state(checkpoint.state())["rank"] == 0
 
@@ -71,21 +74,85 @@ def test_the_newest_few_are_kept_and_the_best_policy_beside_them(tmp_path):
     assert (tmp_path / "toy.pth").exists()
 
 
-def test_a_kill_while_the_oldest_is_removed_leaves_nothing_that_is_not_cleared_away(tmp_path, monkeypatch):
-    unlink = Path.unlink
+class Killed(BaseException):
+    """What ends a process at a file operation; nothing that comes after it takes effect."""
 
-    def killed_at_the_state(path, *args, **kwargs):
-        if path.suffix == ".state":
-            raise KeyboardInterrupt
-        unlink(path, *args, **kwargs)
 
-    add(tmp_path, 10)
-    newest = add(tmp_path, 20)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "unlink", killed_at_the_state)
-        add(tmp_path, 30)
-    remove_unfinished(tmp_path)
-    assert not list(tmp_path.glob("last_toy_ep_10*")) and (tmp_path / (newest + ".pth")).exists()
+class Killer:
+    """Lets so many operations on files pass, then none."""
+
+    def __init__(self, monkeypatch, survived):
+        self.left, self.used_up = survived, False
+        for place, name in ((os, "fsync"), (os, "replace"), (os, "unlink"), (Path, "open"), (Path, "unlink")):
+            monkeypatch.setattr(place, name, self._counted(getattr(place, name)))
+        writing = atomic._DigestingFile.write
+        monkeypatch.setattr(atomic._DigestingFile, "write", self._counted(writing))
+
+    def _counted(self, function):
+        def call(*args, **kwargs):
+            if self.left == 0:
+                self.used_up = True
+                raise Killed
+            self.left -= 1
+            return function(*args, **kwargs)
+
+        return call
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def assert_whole_and_no_orphan(folder):
+    """After what the next start cleans away: every file belongs to a whole checkpoint or is the best policy's."""
+    remove_unfinished(folder)
+    found, damaged = read_manifests(folder)
+    assert damaged == [] and [fault_of(checkpoint) for checkpoint in found] == [None] * len(found)
+    listed = {name for checkpoint in found for name in [*checkpoint.files, checkpoint.manifest.name]}
+    assert set(names(folder)) - listed <= {"toy.pth", "toy.json"}
+    if (folder / "toy.json").exists():
+        assert fault_of(read_manifest(folder / "toy.json")) is None
+    assert load_plain(folder / "toy.pth")["best"] in (1, 2)
+    return [checkpoint.iteration for checkpoint in found]
+
+
+SAVES = {
+    "a checkpoint, and the oldest goes": lambda folder: add(folder, 30),
+    "a checkpoint of two processes": lambda folder: add(folder, 30, ranks=2),
+    "the last checkpoint, and all others go": lambda folder: add(folder, 30, last=True),
+    "a checkpoint of a name that is there": lambda folder: add(folder, 20, ranks=2),
+    "the best policy": lambda folder: CheckpointStore(folder, 2).save_policy("toy", {"best": 2}),
+    "the later ones go": lambda folder: remove_later(folder, 10),
+    "what a kill has left goes": lambda folder: remove_unfinished(folder),
+}
+
+
+@pytest.mark.parametrize("save", sorted(SAVES))
+def test_a_kill_before_any_operation_on_a_file_leaves_whole_checkpoints_and_no_orphan(tmp_path, monkeypatch, save):
+    survived, is_killed = 0, True
+    while is_killed:
+        folder = tmp_path / str(survived)
+        folder.mkdir()
+        CheckpointStore(folder, 2).save_policy("toy", {"best": 1})
+        for iteration in (10, 20):
+            add(folder, iteration, ranks=2)
+        if save == "what a kill has left goes":
+            for name in (
+                "last_toy_ep_15_rew_1.5.pth",
+                "last_toy_ep_15_rew_1.5.rank1.state",
+                "x.state",
+                "y.pth.partial",
+            ):
+                (folder / name).touch()
+        with monkeypatch.context() as patch:
+            killer = Killer(patch, survived)
+            with contextlib.suppress(Killed):
+                SAVES[save](folder)
+        is_killed = killer.used_up
+        # One that was there before survives, unless it is the very one that is replaced.
+        assert set(assert_whole_and_no_orphan(folder)) & {10, 20, 30}
+        survived += 1
+    assert survived > 3
 
 
 def test_a_finished_training_keeps_its_last_checkpoint_only(tmp_path):
@@ -107,9 +174,26 @@ def test_an_old_one_goes_only_after_the_new_one_is_complete(tmp_path, monkeypatc
     assert newest_valid(tmp_path)[0].iteration == 10
 
 
-def test_after_going_back_the_newest_is_the_last_written_not_the_highest_iteration(tmp_path):
-    for iteration in (10, 20, 15):
+def test_the_newest_is_the_one_of_the_highest_iteration_whatever_the_clock_said(tmp_path):
+    for iteration in (10, 20):
+        add(tmp_path, iteration)
+    for path in tmp_path.glob("last_toy_ep_20*"):
+        os.utime(path, (0, 0))
+    assert newest_valid(tmp_path)[0].iteration == 20
+
+
+def test_going_back_takes_the_later_checkpoints_away(tmp_path):
+    CheckpointStore(tmp_path, 2).save_policy("toy", {"best": True})
+    for iteration in (10, 20, 30):
         add(tmp_path, iteration, keep=3)
+    (tmp_path / "last_toy_ep_20_rew_1.5.state").unlink()  # whole or not
+    remove_later(tmp_path, 10)
+    assert names(tmp_path) == [
+        *sorted("last_toy_ep_10_rew_1.5" + s for s in (".json", ".pth", ".state")),
+        "toy.json",
+        "toy.pth",
+    ]
+    add(tmp_path, 15)
     assert newest_valid(tmp_path)[0].iteration == 15
 
 
@@ -158,17 +242,6 @@ def test_a_folder_that_does_not_exist_has_no_checkpoints(tmp_path):
     assert newest_valid(tmp_path / "nn") == (None, [])
 
 
-def test_a_policy_alone_is_compared_with_its_manifest_where_there_is_one(tmp_path):
-    store = CheckpointStore(tmp_path, 2)
-    store.save_policy("toy", {"best": torch.zeros(100)})
-    check_policy_file(tmp_path / "toy.pth")
-    flip_a_bit(tmp_path / "toy.pth")  # torch.load would not notice
-    with pytest.raises(CheckpointError, match="toy.pth is damaged: toy.pth is corrupted"):
-        check_policy_file(tmp_path / "toy.pth")
-    (tmp_path / "toy.json").unlink()
-    check_policy_file(tmp_path / "toy.pth")  # a policy that was sent without it
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -195,4 +268,4 @@ def test_a_manifest_that_lacks_a_state_does_not_pass_for_a_checkpoint(tmp_path):
     content = json.loads(path.read_text())
     del content["files"][name + ".state"]
     path.write_text(json.dumps(content))
-    assert fault_of(read_manifest(path)) == "its manifest lacks {}.state".format(name)
+    assert fault_of(read_manifest(path)) == f"its manifest lacks {name}.state"

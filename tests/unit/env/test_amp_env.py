@@ -294,3 +294,91 @@ def test_demonstrated_actions_take_the_drives_along_the_clip() -> None:
         env.step(actions)
         errors.append(float((env.state.dof_pos - reached.dof_pos).abs().mean()))
     assert errors[0] < 0.5 * errors[1]  # 0.005 and 0.018 rad
+
+
+def test_a_step_says_where_in_which_clip_an_episode_is() -> None:
+    env = make_env(config(file="getup.yaml", fall_height_ratio=0.0, contact_bodies=["all"], num_envs=16))
+    env.reset()
+    start_ids, start_s = env._clip_ids.clone(), env._clip_start_s.clone()
+    assert set(start_ids.tolist()) == {0, 1}
+    for _ in range(3):
+        infos = env.step(hold(env))[3]
+        env.reset_done()
+    assert torch.equal(infos["clip_ids"], start_ids)
+    torch.testing.assert_close(infos["clip_times_s"], start_s + 3 * env.control_dt_s)
+    # What the discriminator sees of that clip then is its own state there, and the ones before.
+    paired = env.fetch_amp_obs_at(infos["clip_ids"], infos["clip_times_s"])
+    there = env.motion_library.state_at(infos["clip_ids"], infos["clip_times_s"])
+    torch.testing.assert_close(paired[:, :105], env._demos.observe(there))
+    before = env.fetch_amp_obs_at(infos["clip_ids"], infos["clip_times_s"] - env.control_dt_s)
+    torch.testing.assert_close(paired[:, 105:], before[:, :105], atol=1e-4, rtol=0)
+
+
+def test_a_step_says_what_an_episode_failed_of() -> None:
+    env = make_env(config(state_init="Default"))
+    env.reset()
+    lay_down(env, 2)
+    causes = env.step(hold(env))[3]["fall_cause"].tolist()
+    assert env.cause_names[causes[2]] in ("pelvis sank", "torso sank", "head sank")
+    assert causes[:2] + causes[3:] == [0] * 5
+
+
+def heading_env(seed: int = 3, **changes: Any) -> AmpEnv:
+    cfg = config(seed=seed, **changes)
+    cfg.task.name, cfg.task.goal = "HumanoidAMPHeading", {"speed_m_s": [1.0, 3.0]}
+    return make_env(cfg)
+
+
+def test_the_policy_sees_the_goal_and_the_discriminator_does_not() -> None:
+    env = heading_env(num_amp_obs_steps=3)
+    assert (env.frame_size, env.obs_size, env.amp_obs_size) == (105, 108, 315)
+    begun = env.reset()
+    assert torch.equal(begun[:, 105:], env.task.goal_obs(env.state))
+    obs, reward, _, infos = env.step(hold(env))
+    assert obs.shape == (NUM_ENVS, 108) and infos["amp_obs"].shape == (NUM_ENVS, 315)
+    assert torch.equal(infos["amp_obs"][:, :105], obs[:, :105])
+    assert torch.equal(obs[:, 105:], env.task.goal_obs(env.state))
+    assert bool(((reward > 0) & (reward <= 1)).all())
+    demo, action = env.fetch_action_demo(9)
+    assert demo.shape == (9, 108) and action.shape == (9, 28)
+    # The walk goes ahead, at about 1 m/s.
+    assert bool((demo[:, 105] > 0.9).all()) and bool(((demo[:, 107] > 0.7) & (demo[:, 107] < 1.3)).all())
+
+
+def test_goals_continue_bit_for_bit() -> None:
+    env, other = heading_env(), heading_env(seed=99)
+    env.reset()
+    rollout(env, 10)
+    other.set_state(env.get_state())
+    straight, measured = rollout(env, 40), env.pop_task_metrics()
+    assert torch.equal(rollout(other, 40), straight)
+    assert other.pop_task_metrics() == measured and set(measured) == {"speed_error_m_s", "heading_error_deg"}
+
+
+def test_only_episodes_that_begin_get_a_goal_of_their_own() -> None:
+    env = heading_env(state_init="Default")
+    env.reset()
+    lay_down(env, 2)
+    env.step(hold(env))
+    before = env.task.heading.clone()
+    env.reset_done()
+    assert (env.task.heading != before).tolist() == [False, False, True, False, False, False]
+
+
+def test_a_diverged_character_has_no_reward_and_a_finite_goal() -> None:
+    env = heading_env()
+    env.reset()
+    state = env.state[torch.tensor([1])].clone()
+    state.dof_vel[:], state.root_vel[:] = 1e12, 1e12
+    env.simulator.set_state(torch.tensor([1]), state)
+    obs, reward, _, _ = env.step(hold(env))
+    assert bool(torch.isfinite(obs).all()) and float(reward[1]) == 0.0
+    assert all(value is None or value == value for value in env.pop_task_metrics().values())
+    assert bool(torch.isfinite(env.reset_done()).all())
+
+
+def test_an_unknown_task_is_refused_before_anything_is_built() -> None:
+    cfg = config()
+    cfg.task.name = "HumanoidAMPHeadin"
+    with pytest.raises(UserError, match="Did you mean 'HumanoidAMPHeading'"):
+        make_env(cfg)

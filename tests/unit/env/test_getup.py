@@ -8,6 +8,7 @@ from still_simulator import StillSimulator
 from test_amp_env import config, hold, lay_down
 from test_heading import ALL, DT_S, TaskConfig, moved, standing
 
+from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.env import AmpEnv, make_env
 from amp_train.env.tasks import TaskSetup, make_task
@@ -134,3 +135,30 @@ def test_what_was_to_go_on_from_its_fall_does_so_after_a_restart() -> None:
 def test_only_failures_go_on(humanoid: CharacterSpec) -> None:
     going_on = getup(humanoid, go_on_prob=1.0).goes_on(torch.tensor([True, False, True, False]))
     assert going_on is not None and going_on.tolist() == [True, False, True, False]
+
+
+@pytest.mark.mujoco
+def test_dropped_characters_begin_anywhere_near_the_ground_and_get_up() -> None:
+    env = env_of(drop_prob=1.0)
+    obs = env.reset()
+    state = env.state
+    assert state.body_pos[..., 2].amin(-1).tolist() == pytest.approx([0.2] * 6, abs=1e-3)
+    assert float(state.dof_vel.abs().max()) == 0.0 and float(state.root_vel.abs().max()) == 0.0
+    up = torch.tensor([0.0, 0.0, 1.0]).expand(6, 3)
+    upright = rotations.quat_rotate(state.root_rot, up)[:, 2]
+    assert float(upright.min()) < 0.0 < float(upright.max()), "turned in all directions"
+    low = state.body_pos[:, env.task._head, 2] < 1.0
+    assert bool(low.any()) and torch.equal(env.task.getting_up, low)
+    torch.testing.assert_close(obs[:, :105], env._demos.observe(state), atol=2e-4, rtol=0)
+    assert torch.equal(env._history.frames[:, 0], env._history.frames[:, 1])
+
+
+@pytest.mark.mujoco
+def test_a_share_of_the_episodes_begins_dropped() -> None:
+    cfg = config(state_init="Default", num_envs=200)
+    cfg.task.name, cfg.task.goal = "HumanoidAMPGetup", {"drop_prob": 0.25}
+    env = make_env(cfg)
+    env.reset()
+    standing_still = env.state.dof_pos.abs().amax(-1) == 0.0
+    # Binomial(200, 0.75): five standard deviations are 31.
+    assert 119 <= int(standing_still.sum()) <= 181

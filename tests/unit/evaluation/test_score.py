@@ -136,3 +136,29 @@ def test_a_foot_slides_by_its_lowest_point_while_it_touches_the_ground():
     assert measures(run, [clip("walk", 0.3)])["foot_slide_m_s"] == pytest.approx(0.1 / DT_S)
     run = episodes(motions, foot_points=points)
     assert measures(run, [clip("walk", 0.3)])["foot_slide_m_s"] == 0.0
+
+
+def test_a_return_is_that_of_an_episode_of_full_length_and_measures_are_of_the_steps_that_have_one():
+    nan = float("nan")
+    reward = torch.tensor([[1.0, 0.5], [1.0, 0.5], [0.0, 100.0], [1.0, 100.0]])  # the second has fallen after two
+    errors = torch.tensor([[1.0, 2.0], [nan, 4.0], [3.0, 100.0], [nan, nan]])
+    task_metrics = {"error_m": errors, "time_s": torch.full((4, 2), nan)}
+    run = episodes(
+        [poses(0.3, 20)[:4]] * 2, [TIME_LIMIT, "head sank"], [4, 2],
+        task_reward=reward, task_metrics=task_metrics, full_length=4,
+    )  # fmt: skip
+    found = measures(run, [clip("walk", 0.3)])
+    # 3 of 4 and 1 of 4.
+    assert found["task_return"] == pytest.approx(0.5) and found["task_return_std"] == pytest.approx(0.25)
+    assert found["task"] == {"error_m": pytest.approx(10.0 / 4), "time_s": None}
+
+
+def test_without_a_goal_there_is_no_return():
+    found = measures(episodes([poses(0.3, 20)[:4]], full_length=4), [clip("walk", 0.3)])
+    assert "task_return" not in found and "task" not in found
+
+
+def test_the_nearest_frame_is_as_far_as_the_limb_is_off():
+    # A limb that circles at 0.5 m instead of 0.3 m, one of three bodies, is 0.2 m / 3 off.
+    found = measures(episodes([poses(0.5, 20)]), [clip("walk", 0.3)])
+    assert found["nearest_frame_m"] == pytest.approx(0.2 / 3, abs=1e-6)

@@ -15,6 +15,7 @@ from amp_train.cli.play_job import PlayArgs, playing_config
 from amp_train.character import CharacterSpec
 from amp_train.config import Config
 from amp_train.env import AmpEnv, make_env
+from amp_train.env.amp_observations import frame_size
 from amp_train.errors import MissingPackageError
 from amp_train.export import export_policy
 from amp_train.export.files import ExportError
@@ -176,7 +177,7 @@ def test_an_observations_layout_names_each_part_in_order(humanoid: CharacterSpec
     names = [name for name, _ in observation_layout(humanoid, 3)]
     assert names[:4] == ["root_height", "root_rot_tan_norm", "root_vel", "root_ang_vel"]
     assert names[-2:] == ["left_foot_pos", "goal"]
-    assert sum(size for _, size in observation_layout(humanoid, 0)) == humanoid.obs_size
+    assert sum(size for _, size in observation_layout(humanoid, 0)) == frame_size(humanoid)
 
 
 def test_the_written_character_has_the_drives_it_was_trained_with(humanoid: CharacterSpec) -> None:

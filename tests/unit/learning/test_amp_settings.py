@@ -48,6 +48,7 @@ def test_values_that_cannot_be_are_refused(key, value, says):
         ("disc_loss", "bcee", "Did you mean 'bce'"),
         ("discriminator", "amq", "Did you mean 'amp'"),
         ("discriminator_settings", {"tau": 1}, "Unknown key of discriminator_settings 'tau'"),
+        ("discriminator_settings", "tau", "must be a mapping"),
     ],
 )
 def test_what_the_discriminator_does_not_know_is_refused(key, value, says):

@@ -8,11 +8,11 @@ from fake_env import PointMassVecEnv
 from make_agent import make_agent
 
 from amp_train.checkpoint import atomic
-from amp_train.checkpoint.save_faults import MAX_IN_A_ROW
+from amp_train.checkpoint.atomic import MAX_IN_A_ROW
 from amp_train.checkpoint.store import newest_valid
 from amp_train.errors import SaveError
 from amp_train.learning import training_loop
-from amp_train.telemetry.event_file import event_file_instead_of
+from amp_train.telemetry.files import event_file_instead_of
 
 
 @pytest.fixture(autouse=True)

@@ -144,3 +144,25 @@ def test_policy_and_state_of_different_iterations_are_refused(half, tmp_path):
     agent.config["training_state"] = str(checkpoint.state())
     with pytest.raises(CheckpointError, match="iteration 3, the policy of 4"):
         agent.train()
+
+
+@pytest.mark.parametrize(
+    "place, value",
+    [
+        (("random", "python", "words"), [-1] * 625),
+        (("random", "python", "words"), [2**70] * 625),
+        (("random", "numpy", "keys"), [-1] * 624),
+        (("random", "numpy", "position"), -1),
+        (("counters", "frame"), float("inf")),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_in_one_line(half, tmp_path, place, value):
+    state = load_state(newest_valid(half / "toy" / "nn")[0].state())
+    *path, last = place
+    target = state
+    for name in path:
+        target = target[name]
+    target[last] = value
+    with pytest.raises(CheckpointError, match="does not fit this training") as caught:
+        trained(tmp_path, half, state)
+    assert "\n" not in str(caught.value)

@@ -53,7 +53,7 @@ def test_numbers_that_were_fitted_to_a_machine_stay_on_another(stored):
 def test_another_number_of_threads_is_accepted_with_a_word_about_exactness(stored):
     config, differences = resumed(stored, "num_threads=1", "eval_interval=0")
     assert (config.num_threads, config.eval_interval) == (1, 0)
-    assert shown(differences) == ["eval_interval: 5 -> 0", "num_threads: 2 -> 1 ({})".format(INEXACT_NOTE)]
+    assert shown(differences) == ["eval_interval: 5 -> 0", f"num_threads: 2 -> 1 ({INEXACT_NOTE})"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_would_make_it_another_training_needs_to_be_allowed_by_name(stored,
     with pytest.raises(ConfigError) as caught:
         resumed(stored, override)
     assert "last_ep_10" in str(caught.value) and told in str(caught.value) and "resume_allow=[" in str(caught.value)
-    config, differences = resumed(stored, override, "resume_allow=[{}]".format(allow))
+    config, differences = resumed(stored, override, f"resume_allow=[{allow}]")
     assert ", ".join(shown(differences)) == told
     assert all(OmegaConf.select(config, d.key) == d.given for d in differences)
 
@@ -80,7 +80,7 @@ def test_what_would_make_it_another_training_needs_to_be_allowed_by_name(stored,
 def test_what_the_state_does_not_fit_is_refused_even_if_allowed(stored, override):
     key = override.partition("=")[0]
     with pytest.raises(ConfigError, match="its state does not fit.*checkpoint="):
-        resumed(stored, override, "resume_allow=[{}]".format(key))
+        resumed(stored, override, f"resume_allow=[{key}]")
 
 
 def test_a_recipe_given_again_is_compared_value_by_value(stored):

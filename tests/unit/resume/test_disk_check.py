@@ -3,7 +3,7 @@
 import pytest
 
 from amp_train.errors import ConfigError
-from amp_train.resume.disk_check import check_writable
+from amp_train.resume.run_dir import check_writable
 
 
 def test_a_writable_place_is_left_as_it_was_even_if_the_folder_is_not_there_yet(tmp_path):

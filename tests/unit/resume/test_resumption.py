@@ -10,7 +10,6 @@ from amp_train.checkpoint.store import CheckpointStore, save_file, state_name
 from amp_train.config import compose
 from amp_train.errors import CheckpointError, ConfigError
 from amp_train.resume.resumption import (
-    STATE_FORMAT,
     changed_files,
     changed_versions,
     find_resumption,
@@ -19,13 +18,13 @@ from amp_train.resume.resumption import (
 from amp_train.resume.run_dir import ResumeTarget
 from amp_train.runner.training import wandb_id
 
-EXTRA = {"config": {"seed": 3}, "versions": {"torch": "2"}, "input_files": {"a": "b"}, "state_format": STATE_FORMAT}
+EXTRA = {"config": {"seed": 3}, "versions": {"torch": "2"}, "input_files": {"a": "b"}}
 
 
-def add(run_dir, iteration, extra=EXTRA):
-    folder, name = run_dir / "nn", "last_toy_ep_{}_rew_1.5".format(iteration)
+def add(run_dir, iteration, **content):
+    folder, name = run_dir / "nn", f"last_toy_ep_{iteration}_rew_1.5"
     folder.mkdir(parents=True, exist_ok=True)
-    policy = {"model": {}, "epoch": iteration, "frame": 100 * iteration, "amp_train": extra}
+    policy = content or {"model": {}, "epoch": iteration, "frame": 100 * iteration, "amp_train": EXTRA}
     files = {
         name + ".pth": save_file(folder / (name + ".pth"), policy),
         state_name(name): save_file(folder / state_name(name), {}),
@@ -68,20 +67,43 @@ def test_a_policy_without_a_training_state_is_for_starting_from(tmp_path):
         find_resumption(ResumeTarget(tmp_path, "toy", must_exist=True))
 
 
-def test_what_an_older_version_trained_is_not_begun_anew_over_it(tmp_path):
+def test_what_another_program_trained_is_not_begun_anew_over_it(tmp_path):
     (tmp_path / "nn").mkdir()
-    torch.save({"model": {}, "amp_train": {"config": {}}}, tmp_path / "nn" / "toy.pth")
+    torch.save({"model": {}}, tmp_path / "nn" / "toy.pth")
     with pytest.raises(CheckpointError, match="only policies.*checkpoint="):
         find_resumption(ResumeTarget(tmp_path))
-    # Of this version, it is what a run left that ended before its first checkpoint.
+    # Of this program, it is what a run left that ended before its first checkpoint.
     torch.save({"model": {}, "amp_train": EXTRA}, tmp_path / "nn" / "toy.pth")
     assert find_resumption(ResumeTarget(tmp_path)) is None
 
 
 def test_a_checkpoint_that_says_nothing_of_its_training_is_refused(tmp_path):
-    add(tmp_path, 1, extra=None)
+    add(tmp_path, 1, model={}, epoch=1, frame=100)
     with pytest.raises(CheckpointError, match="does not say how it was trained"):
         find_resumption(ResumeTarget(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"amp_train": dict(EXTRA, versions=["torch"])}, "its 'versions' is not a table of texts"),
+        ({"amp_train": dict(EXTRA, input_files={"a": 5})}, "its 'input_files' is not a table of texts"),
+        ({"epoch": None}, "it lacks epoch"),
+        ({"frame": None}, "it lacks frame"),
+    ],
+)
+def test_a_policy_that_says_something_else_is_one_line(tmp_path, change, says):
+    content = {"model": {}, "epoch": 1, "frame": 100, "amp_train": EXTRA, **change}
+    add(tmp_path, 1, **{key: value for key, value in content.items() if value is not None})
+    with pytest.raises(CheckpointError, match=says) as caught:
+        find_resumption(ResumeTarget(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_checkpoints_after_the_one_asked_for_are_named(tmp_path):
+    names = [add(tmp_path, iteration) for iteration in (1, 2, 3)]
+    assert find_resumption(ResumeTarget(tmp_path, names[0], must_exist=True)).later == [names[2], names[1]]
+    assert find_resumption(ResumeTarget(tmp_path)).later == []
 
 
 def test_a_changed_clip_is_noticed_by_its_content(tmp_path):

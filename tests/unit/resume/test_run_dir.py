@@ -8,7 +8,7 @@ from amp_train.resume.run_dir import ResumeTarget, make_run_dir, resume_target
 
 
 def config_in(tmp_path, *overrides):
-    return compose(["train_dir={}".format(tmp_path), *overrides])
+    return compose([f"train_dir={tmp_path}", *overrides])
 
 
 def test_a_named_run_goes_where_the_name_says(tmp_path):
@@ -41,13 +41,13 @@ def test_a_directory_with_checkpoints_is_not_overwritten(tmp_path):
     with pytest.raises(ConfigError, match="already holds a training"):
         make_run_dir(config_in(tmp_path, "experiment=mine", "checkpoint={}".format(tmp_path / "other.pth")))
     with pytest.raises(ConfigError, match="continue it with resume="):
-        make_run_dir(config_in(tmp_path, "experiment=mine", "checkpoint={}".format(checkpoint)))
+        make_run_dir(config_in(tmp_path, "experiment=mine", f"checkpoint={checkpoint}"))
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
     with pytest.raises(ConfigError, match="plain name"):
-        make_run_dir(config_in(tmp_path, "experiment={}".format(name)))
+        make_run_dir(config_in(tmp_path, f"experiment={name}"))
 
 
 def test_a_train_dir_that_is_a_file_is_one_line(tmp_path):
@@ -123,7 +123,7 @@ def test_a_path_that_is_none_of_a_run_is_refused_in_one_line(tmp_path):
     (tmp_path / "file.txt").touch()
     for path in ("nowhere", "file.txt"):
         with pytest.raises(CheckpointError, match="neither a run directory nor a checkpoint") as caught:
-            resume_target(config_in(tmp_path, "resume='{}'".format(tmp_path / path)), environ={})
+            resume_target(config_in(tmp_path, f"resume='{tmp_path / path}'"), environ={})
         assert "\n" not in str(caught.value)
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from amp_train.errors import ConfigError
-from amp_train.resume.run_lock import LOCK_NAME, RunLock
+from amp_train.resume.run_dir import LOCK_NAME, RunLock
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 HOLDER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from amp_train.resume.run_lock import RunLock
+from amp_train.resume.run_dir import RunLock
 with RunLock(Path(sys.argv[2])):
     print("held", flush=True)
     time.sleep(20)
@@ -42,7 +42,7 @@ def test_a_second_training_is_refused_with_the_holders_name_and_a_killed_one_hol
     with pytest.raises(ConfigError) as caught, RunLock(tmp_path):
         pass
     message = str(caught.value)
-    assert "process {} on {}".format(holder.pid, socket.gethostname()) in message
+    assert f"process {holder.pid} on {socket.gethostname()}" in message
     assert "experiment=" in message and "\n" not in message
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -80,4 +80,22 @@ def test_a_file_system_that_cannot_lock_is_one_warning(tmp_path, monkeypatch, ca
 def test_a_directory_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / LOCK_NAME).mkdir()  # what root cannot open for writing either
     with pytest.raises(ConfigError, match="cannot be written"), RunLock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("place", [".lock", "config.yaml", "metrics.csv", "summaries", "nn", "rl_games.log"])
+def test_a_directory_with_a_link_out_of_it_is_not_entered(tmp_path, place):
+    run_dir, victim = tmp_path / "run", tmp_path / "victim"
+    run_dir.mkdir()
+    victim.write_text("precious")
+    (run_dir / place).symlink_to(victim)
+    with pytest.raises(ConfigError, match="link out of it") as caught, RunLock(run_dir):
+        pass
+    assert place in str(caught.value) and "\n" not in str(caught.value)
+    assert victim.read_text() == "precious"
+
+
+def test_a_directory_with_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(str(tmp_path / LOCK_NAME))
+    with pytest.raises(ConfigError, match="named pipe"), RunLock(tmp_path):
         pass

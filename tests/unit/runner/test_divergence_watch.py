@@ -93,3 +93,34 @@ def test_what_the_simulator_says_is_said(tmp_path, caplog):
     env.simulator.pop_warnings = lambda: ["sim.njmax=8 is too small"]
     DivergenceWatch(env, tmp_path, 0.5).check(1)
     assert "sim.njmax=8 is too small" in caplog.text
+
+
+class Log(Env):
+    """Counts as the environments do: what was read is not told again."""
+
+    def __init__(self, num, steps):
+        super().__init__()
+        self._num, self._steps_an_iteration, self._ran = num, steps, 0
+
+    def iterate(self):
+        self._ran += 1
+
+    def pop_divergences(self):
+        self._found, self._steps, self._ran = iter([self._num * self._ran]), self._steps_an_iteration * self._ran, 0
+        return super().pop_divergences()
+
+
+@pytest.mark.parametrize("every", [1, 7, 50, 1000])
+def test_a_resumed_training_is_ended_when_the_uninterrupted_one_is(tmp_path, every):
+    watching = DivergenceWatch(Log(2, 128), tmp_path, 0.01)
+    for iteration in range(1, 60):
+        watching._env.iterate()
+        if iteration % every == 0:  # a checkpoint before the iteration is checked, and a session that goes on from it
+            state = watching.state_dict()
+            watching = DivergenceWatch(Log(2, 128), tmp_path, 0.01)
+            watching.load_state_dict(state)
+        if iteration == 51:  # as without interruption, see above
+            with pytest.raises(SimulationError):
+                watching.check(iteration)
+            return
+        watching.check(iteration)

@@ -9,6 +9,8 @@ from typing import List
 
 import pytest
 
+from amp_train.checkpoint.store import CheckpointStore, save_file
+
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts" / "slurm"
 STOPPED = 75
 
@@ -68,9 +70,17 @@ class Queue:
         path = self.folder / "requeued"
         return path.read_text().splitlines() if path.exists() else []
 
-    def save(self, name: str) -> str:
-        """Bash that writes a checkpoint."""
-        return "mkdir -p {0}/nn; echo x >{0}/nn/{1}.pth\n".format(self.run_dir, name)
+    def save(self, iteration: int, keep: bool = True) -> str:
+        """Bash that writes a checkpoint, or just its files without the manifest, as a kill may leave them."""
+        store = CheckpointStore(self.folder / "written", 9)
+        (self.folder / "written").mkdir(exist_ok=True)
+        name = f"last_ep_{iteration}"
+        files = {
+            name + suffix: save_file(self.folder / "written" / (name + suffix), {}) for suffix in (".state", ".pth")
+        }
+        store.complete(name, iteration, files)
+        what = f"{self.folder}/written/{name}.*" if keep else f"{self.folder}/written/{name}.[ps]*"
+        return f"mkdir -p {self.run_dir}/nn; cp {what} {self.run_dir}/nn\n"
 
 
 @pytest.fixture
@@ -80,7 +90,7 @@ def queue(tmp_path: Path) -> Queue:
 
 @pytest.mark.parametrize("code, back", [(0, False), (2, False), (3, False), (STOPPED, True), (1, True), (137, True)])
 def test_the_exit_code_decides_whether_a_job_goes_back_into_the_queue(queue, code, back):
-    result = queue.run("exit {}".format(code))
+    result = queue.run(f"exit {code}")
     assert result.returncode == code
     assert queue.requeued() == (["requeue 7"] if back else [])
 
@@ -99,24 +109,45 @@ def test_what_slurm_itself_ends_is_left_to_slurm_unless_its_time_was_up(queue, s
 def test_a_training_that_only_crashes_is_started_three_times(queue):
     texts = [queue.run("exit 1").stdout for _ in range(3)]
     assert len(queue.requeued()) == 2
-    assert "3 starts in a row left no newer checkpoint in runs/walk" in texts[2]
+    assert "3 starts in a row left no later checkpoint in runs/walk" in texts[2]
     assert queue.run("echo again >started; exit 1").returncode == 1
     assert not (queue.folder / "started").exists()
 
 
-def test_a_newer_checkpoint_starts_the_count_again(queue):
-    for number in range(5):
-        queue.run(queue.save("last_ep_{}".format(number)) + "exit 1")
+def test_a_later_checkpoint_starts_the_count_again(queue):
+    for number in range(1, 6):
+        queue.run(queue.save(2 * number) + "exit 1")
     assert len(queue.requeued()) == 5
     for _ in range(3):
         queue.run("exit 1")
     assert len(queue.requeued()) == 7
 
 
-def test_the_same_file_written_again_is_a_newer_checkpoint(queue):
-    for _ in range(4):
-        queue.run(queue.save("best") + "exit 75")
-    assert len(queue.requeued()) == 4
+@pytest.mark.parametrize("what", ["the same again", "an earlier one", "no manifest", "the best policy", "a leftover"])
+def test_what_is_no_later_checkpoint_is_no_progress(queue, what):
+    queue.run(queue.save(10) + "exit 75")
+    left = {
+        "the same again": queue.save(10),
+        "an earlier one": f"rm {queue.run_dir}/nn/*; {queue.save(9)}",
+        "no manifest": queue.save(12, keep=False),
+        "the best policy": f"cd {queue.run_dir}/nn; date +%N >w.pth; echo '{{\"format\": 1}}' >w.json; cd - >w.log\n",
+        "a leftover": f"mktemp {queue.run_dir}/nn/XXX.json.partial\n",
+    }
+    for _ in range(3):
+        queue.run(left[what] + "exit 75")
+    assert len(queue.requeued()) == 3  # the first, and two of the three that came to nothing
+
+
+def test_the_count_is_not_written_through_a_link(queue):
+    queue.run_dir.mkdir(parents=True)
+    (queue.folder / "precious").write_text("1 5")
+    (queue.run_dir / "slurm_starts").symlink_to(queue.folder / "precious")
+    queue.run("exit 75")
+    assert (queue.folder / "precious").read_text() == "1 5"
+    assert (queue.run_dir / "slurm_starts").read_text() == "1 0\n"
+    (queue.run_dir / "slurm_starts").write_text("a[$(touch ran)] 08")
+    queue.run("exit 75")
+    assert not (queue.folder / "ran").exists() and len(queue.requeued()) == 2
 
 
 def test_the_number_of_starts_can_be_set(queue):

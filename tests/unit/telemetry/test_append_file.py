@@ -3,7 +3,7 @@
 import errno
 
 from amp_train.telemetry import MetricsFiles, stdout_to_file
-from amp_train.telemetry.append_file import AppendFile
+from amp_train.telemetry.files import AppendFile
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

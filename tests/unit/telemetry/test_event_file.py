@@ -8,8 +8,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboardX import SummaryWriter
 
-from amp_train.telemetry.append_file import AppendFile
-from amp_train.telemetry.event_file import (
+from amp_train.telemetry.files import (
+    AppendFile,
     EventFile,
     cut_event_files,
     event_file_instead_of,
@@ -46,6 +46,13 @@ def test_it_takes_the_place_of_an_unused_summary_writer_and_of_nothing_else(tmp_
 def test_sessions_within_a_second_do_not_share_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1234567890.5)
     for step in (1, 2, 3):
+        EventFile(tmp_path).add_scalar("a", float(step), step)
+    assert scalars(tmp_path) == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def test_a_session_after_the_clock_was_set_back_has_the_last_file(tmp_path, monkeypatch):
+    for step, now_s in ((1, 2e9), (2, 1e9), (3, 1.5e9)):
+        monkeypatch.setattr(time, "time", lambda now_s=now_s: now_s)
         EventFile(tmp_path).add_scalar("a", float(step), step)
     assert scalars(tmp_path) == [(1, 1.0), (2, 2.0), (3, 3.0)]
 

@@ -7,8 +7,7 @@ import torch
 
 from amp_train.distributed.ranks import ALONE, Ranks
 from amp_train.telemetry import TrainingObserver
-from amp_train.telemetry.scalar_tee import ScalarTee
-from amp_train.telemetry.sinks import RowSink, ScalarSink
+from amp_train.telemetry.sinks import RowSink, ScalarSink, ScalarTee
 
 
 class Recorder(RowSink):

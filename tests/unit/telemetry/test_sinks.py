@@ -7,9 +7,8 @@ import json
 import torch
 
 from amp_train.telemetry import MetricsFiles, ProgressBar, stdout_to_file
-from amp_train.telemetry.episodes import EpisodeMeter
-from amp_train.telemetry.scalar_tee import ScalarTee
-from amp_train.telemetry.sinks import ScalarSink
+from amp_train.telemetry.observer import EpisodeMeter
+from amp_train.telemetry.sinks import ScalarSink, ScalarTee
 
 
 def row(iteration, **values):

@@ -74,7 +74,7 @@ def test_a_call_is_refused_by_name_and_does_not_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for hostile in (call, {"rotation": [np.ones(3), call]}, np.array([call], dtype=object)):
-        with pytest.raises(MotionError, match="would build '[^']*{}'.*nothing of it was run".format(name)):
+        with pytest.raises(MotionError, match=f"would build '[^']*{name}'.*nothing of it was run"):
             load_plain_pickle(pickle.dumps(hostile, protocol=protocol), "clip")
     assert not (tmp_path / "ran").exists()
 

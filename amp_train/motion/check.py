@@ -1,0 +1,213 @@
+"""Is a clip fit to train on? Measures of a clip, each with what is usual, and what to do about it."""
+
+import math
+from typing import Any, Dict, List, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec, Kinematics
+from amp_train.motion.clip import MotionClip
+from amp_train.motion.fit import match_joints
+from amp_train.motion.ground import HOVERING_M, is_carried, lowest_heights, lowest_of_bodies
+from amp_train.motion.operations import posed_bodies
+from amp_train.motion.retarget.roles import SIDES, find_roles
+from amp_train.motion.retime import floating_flights
+from amp_train.motion.velocities import cycle_of, frame_velocities
+
+OK, WARNING, BAD = "ok", "warning", "bad"
+_TOUCHING_M = 0.02
+_SHORT_S = 0.4
+
+
+class Finding(NamedTuple):
+    """One measure.
+
+    Attributes:
+        name: what is measured, with the unit.
+        value: the number; None where it cannot be told.
+        verdict: "ok", "warning" or "bad".
+        advice: what to do about it; "" where nothing.
+    """
+
+    name: str
+    value: Optional[float]
+    verdict: str
+    advice: str
+
+
+class _Rule(NamedTuple):
+    name: str
+    warning: float  # above this
+    bad: float
+    advice: str
+
+
+_RULES = {
+    rule.name: rule
+    for rule in (
+        _Rule("ground_penetration_cm", 4.0, 12.0, "import again, or raise it: it is put on the ground on import"),
+        _Rule("floating_cm", 4.0, 12.0, "it hovers while something must carry it: import again with a better ground"),
+        _Rule("foot_slide_m_s", 0.25, 0.8, "feet slide while they touch the ground: look at the source, or ik=True"),
+        _Rule("joint_limit_excess_deg", 2.0, 15.0, "joints turn further than the character can: ik=True on import"),
+        _Rule("joint_speed_rad_s", 25.0, 60.0, "a joint jumps: crop that part, or smooth=0.03"),
+        _Rule("joint_acceleration_rad_s2", 800.0, 4000.0, "jitter or a jump: smooth=0.03"),
+        _Rule("root_acceleration_m_s2", 60.0, 400.0, "the root jumps: crop that part, or smooth=0.03"),
+        _Rule("loop_gap_deg", 3.0, 15.0, "first and last pose differ: amp-motion loop"),
+        _Rule("loop_speed_gap_rad_s", 4.0, 12.0, "the cycle's seam is not smooth: amp-motion loop"),
+        _Rule("legs_crossed_share", 0.3, 0.7, "left and right may be exchanged: look at it, amp-motion mirror or map="),
+        _Rule("facing_off_path_deg", 100.0, 190.0, "it moves backwards or sideways: if not meant, look at the source"),
+        _Rule("flights_too_slow", 0.5, 99.0, "leaps fall slower than gravity has it: motion.retime_flights=True"),
+        _Rule("retarget_error_cm", 8.0, 20.0, "bodies are far from the source's: look at it, give map="),
+    )
+}
+
+
+def check_clip(
+    clip: MotionClip, spec: CharacterSpec, retarget_error_cm: Optional[Dict[str, float]] = None
+) -> List[Finding]:
+    """Measure a clip.
+
+    Args:
+        clip: joints by name.
+        spec: its character.
+        retarget_error_cm: role -> cm, where it was put on another skeleton.
+    """
+    clip = match_joints(clip, spec)
+    values: Dict[str, Optional[float]] = {}
+    low = lowest_of_bodies(clip, spec)
+    lowest = low.min(dim=1)[0]
+    values["ground_penetration_cm"] = 100.0 * max(0.0, -float(lowest.min()))
+    values["floating_cm"] = _floating_cm(clip, spec)
+    values.update(_feet(clip, spec, low))
+    values["joint_limit_excess_deg"] = _limit_excess_deg(clip, spec)
+    values.update(_spikes(clip))
+    values.update(_seam(clip))
+    values["facing_off_path_deg"] = _facing_off_path_deg(clip)
+    values["flights_too_slow"] = float(len(floating_flights(clip, spec)))
+    if retarget_error_cm:
+        values["retarget_error_cm"] = sum(retarget_error_cm.values()) / len(retarget_error_cm)
+    return [_length(clip)] + [_judged(_RULES[name], value) for name, value in values.items() if value is not None]
+
+
+def verdict(findings: List[Finding]) -> str:
+    """Return the worst verdict."""
+    verdicts = [finding.verdict for finding in findings]
+    return BAD if BAD in verdicts else WARNING if WARNING in verdicts else OK
+
+
+def as_json(clip: MotionClip, findings: List[Finding]) -> Dict[str, Any]:
+    """Return the check as plain data."""
+    return {
+        "clip": clip.name,
+        "verdict": verdict(findings),
+        "frames": clip.num_frames,
+        "fps": clip.fps,
+        "loop": clip.loop,
+        "findings": {f.name: {"value": f.value, "verdict": f.verdict, "advice": f.advice} for f in findings},
+    }
+
+
+def table(findings: List[Finding]) -> str:
+    """Return the check as lines of text."""
+    lines = []
+    for f in findings:
+        value = "-" if f.value is None else f"{f.value:.3g}"
+        lines.append(f"{f.name:26s} {value:>8s}  {f.verdict:8s}{f.advice}".rstrip())
+    return "\n".join(lines)
+
+
+def _judged(rule: _Rule, value: float) -> Finding:
+    grade = BAD if value > rule.bad or not math.isfinite(value) else WARNING if value > rule.warning else OK
+    return Finding(rule.name, round(value, 4), grade, "" if grade == OK else rule.advice)
+
+
+def _length(clip: MotionClip) -> Finding:
+    too_short = clip.duration_s < _SHORT_S
+    advice = "too short to learn much from" if too_short else ""
+    return Finding("duration_s", round(clip.duration_s, 3), WARNING if too_short else OK, advice)
+
+
+def _floating_cm(clip: MotionClip, spec: CharacterSpec) -> float:
+    """Return how high the lowest point hovers in the frames in which something carries the body, the 95 % best of them;
+    or how far the whole clip is above the ground."""
+    lowest = lowest_heights(clip, spec)
+    carried = is_carried(clip, spec) & (lowest < HOVERING_M)
+    hovering = float(torch.quantile(lowest[carried], 0.95)) if bool(carried.any()) else 0.0
+    return 100.0 * max(0.0, hovering, float(lowest.min()))
+
+
+def _feet(clip: MotionClip, spec: CharacterSpec, low: Tensor) -> Dict[str, Optional[float]]:
+    """Return how fast feet slide while they touch the ground, and how often the legs are crossed."""
+    try:
+        roles = find_roles(spec.body_names, spec.parent_ids)
+    except Exception:  # noqa: BLE001  a character without legs has no feet
+        return {}
+    pos, _ = posed_bodies(clip, spec)
+    speeds = []
+    for side in SIDES:
+        foot = roles[side + "_foot"]
+        speed = (pos[1:, foot, :2] - pos[:-1, foot, :2]).norm(dim=-1) * clip.fps
+        touching = (low[1:, foot] < _TOUCHING_M) & (low[:-1, foot] < _TOUCHING_M)
+        speeds.append(speed[touching])
+    both = torch.cat(speeds)
+    left = rotations.quat_rotate(clip.root_rot, torch.tensor([0.0, 1.0, 0.0]).expand(clip.num_frames, 3))
+    apart = ((pos[:, roles["left_foot"]] - pos[:, roles["right_foot"]]) * left).sum(-1)
+    return {
+        "foot_slide_m_s": float(both.median()) if len(both) else 0.0,
+        "legs_crossed_share": float((apart < -0.05).float().mean()),
+    }
+
+
+def _limit_excess_deg(clip: MotionClip, spec: CharacterSpec) -> float:
+    dof_pos = Kinematics(spec).dof_pos(clip.joint_rot)
+    hinges, dofs = spec.joint_dofs(1)
+    if len(hinges) == 0:
+        return 0.0
+    flat = dofs.flatten()
+    beyond = torch.maximum(spec.dof_lower[flat] - dof_pos[:, flat], dof_pos[:, flat] - spec.dof_upper[flat])
+    return math.degrees(max(0.0, float(beyond.max())))
+
+
+def _spikes(clip: MotionClip) -> Dict[str, Optional[float]]:
+    cycle = cycle_of(clip)
+    root_vel, _, joint_vel = frame_velocities(clip, cycle)
+    return {
+        "joint_speed_rad_s": float(joint_vel.norm(dim=-1).max()),
+        "joint_acceleration_rad_s2": float((joint_vel[1:] - joint_vel[:-1]).norm(dim=-1).max()) * clip.fps,
+        "root_acceleration_m_s2": float((root_vel[1:] - root_vel[:-1]).norm(dim=-1).max()) * clip.fps,
+    }
+
+
+def _seam(clip: MotionClip) -> Dict[str, Optional[float]]:
+    if clip.loop != "wrap":
+        return {"loop_gap_deg": None, "loop_speed_gap_rad_s": None}
+    gap = rotations.quat_mul(rotations.quat_conjugate(clip.joint_rot[-1]), clip.joint_rot[0])
+    turns = [
+        rotations.quat_to_exp_map(
+            rotations.quat_mul(rotations.quat_conjugate(clip.joint_rot[k]), clip.joint_rot[k + 1])
+        )
+        for k in (0, -2)
+    ]
+    faster = (turns[0] - turns[1]).norm(dim=-1).mean() * clip.fps
+    return {
+        "loop_gap_deg": math.degrees(float(rotations.quat_to_exp_map(gap).norm(dim=-1).max())),
+        "loop_speed_gap_rad_s": float(faster),
+    }
+
+
+def _facing_off_path_deg(clip: MotionClip) -> Optional[float]:
+    """Return the angle between where it faces and where it goes, while it goes anywhere."""
+    reach = max(1, round(0.2 * clip.fps))
+    if clip.num_frames <= reach:
+        return None
+    step = clip.root_pos[reach:, :2] - clip.root_pos[:-reach, :2]
+    up = rotations.quat_rotate(clip.root_rot, torch.tensor([0.0, 0.0, 1.0]).expand(clip.num_frames, 3))[:-reach, 2]
+    going = (step.norm(dim=-1) * clip.fps / reach > 0.3) & (up > 0.7)
+    if float(going.float().mean()) < 0.3:
+        return None
+    heading = rotations.heading(clip.root_rot[:-reach])[going]
+    path = torch.atan2(step[going, 1], step[going, 0])
+    off = torch.atan2(torch.sin(heading - path), torch.cos(heading - path)).abs()
+    return math.degrees(float(off.median()))

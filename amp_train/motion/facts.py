@@ -1,0 +1,188 @@
+"""What a clip itself tells about how to train on it: which bodies may touch the ground, how long it stays low, how
+strong the character must be. A clip of one's own needs no preset for these."""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+import torch
+from torch import Tensor
+
+from amp_train.character import CharacterSpec, Kinematics
+from amp_train.motion.clip import MotionClip
+from amp_train.motion.ground import lowest_heights, lowest_of_bodies
+from amp_train.motion.storage import find_motion
+from amp_train.motion.strength import torque_needed
+from amp_train.motion.velocities import cycle_of
+from amp_train.paths import MOTIONS_DIR
+
+_TOUCHING_M = 0.03  # a policy that follows a clip comes this much nearer to the ground than the clip
+_LYING = 0.6  # of the standing height: a root below it lies, sits or rolls
+_UPRIGHT = 0.75
+_LEAP, _LEAP_M, _LEAP_S = 1.06, 0.06, 0.15  # root above standing height, soles above the ground, and for how long
+_PATIENCE = 1.5  # of the clip's own longest time
+_PATIENCE_S = 0.2
+# Share of its limits beyond which a character is too weak: the bundled walk needs 0.7 of the humanoid's, clips that
+# only the stronger humanoid follows need 0.9 to 2.
+STRONG_ENOUGH = 0.9
+_STRONGER = 1.5
+
+
+class ClipFacts(NamedTuple):
+    """Facts of one or several clips of a character.
+
+    Attributes:
+        contact_bodies: bodies that touch the ground in a clip, in the character's order.
+        rise_height: m, a height of the root that the clips come above again and again; None: they never are low.
+        low_s: s, the longest they stay below it; None with `rise_height`.
+        max_low_s: s, after so long below it an episode should end.
+        torque_share: joint -> torque needed, as a share of the character's limit.
+        torque_limits: joint -> N m, raised for a character that is too weak for the clips; {} where it is not.
+    """
+
+    contact_bodies: Tuple[str, ...]
+    rise_height: Optional[float]
+    low_s: Optional[float]
+    max_low_s: Optional[float]
+    torque_share: Dict[str, float]
+    torque_limits: Dict[str, float]
+
+
+def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec) -> ClipFacts:
+    """Derive the facts; `spec.contact_body_ids` may touch the ground in any case."""
+    touching = torch.stack([(lowest_of_bodies(clip, spec) < _TOUCHING_M).any(0) for clip in clips]).any(0)
+    bodies = set(spec.contact_body_ids)
+    for body in touching.nonzero().flatten().tolist():
+        bodies |= _rigid_part(spec, body)
+    rise_height, low_s = _low_posture(clips, spec)
+    share = _torque_shares(clips, spec)
+    return ClipFacts(
+        contact_bodies=tuple(spec.body_names[b] for b in sorted(bodies)),
+        rise_height=rise_height,
+        low_s=low_s,
+        max_low_s=None if low_s is None else round(_PATIENCE * low_s + _PATIENCE_S, 1),
+        torque_share=share,
+        torque_limits=_raised(share, spec),
+    )
+
+
+def _rigid_part(spec: CharacterSpec, body: int) -> Set[int]:
+    """Return a body and those it is welded to: a hand that touches the ground is the end of its forearm."""
+    part = {body}
+    while body > 0 and body not in spec.joint_body_ids:
+        body = spec.parent_ids[body]
+        part.add(body)
+    return part
+
+
+def is_bundled(file: str) -> bool:
+    """Tell whether a motion is one that comes with the program and its preset."""
+    return MOTIONS_DIR.resolve() in find_motion(file).parents
+
+
+def fill_in(motion: Any, character: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> List[str]:
+    """Set what a configuration leaves open from its clips; bundled motions keep their presets.
+
+    Args:
+        motion: `cfg.motion`; `contact_bodies`, `rise_height` and `max_low_s` are set where they are null.
+        character: `cfg.character`; `torque_limits` are set where they are null.
+        clips: what `motion.file` holds.
+        spec: the character.
+
+    Returns:
+        What was set, one fact a line.
+    """
+    if is_bundled(motion.file):
+        return []
+    facts, said = clip_facts(clips, spec), []
+    usual = tuple(spec.body_names[b] for b in sorted(spec.contact_body_ids))
+    if motion.contact_bodies is None and facts.contact_bodies != usual:
+        motion.contact_bodies = list(facts.contact_bodies)
+        said.append(f"motion.contact_bodies=[{','.join(facts.contact_bodies)}]")
+    if motion.rise_height is None and motion.max_low_s is None and facts.rise_height is not None:
+        motion.rise_height, motion.max_low_s = facts.rise_height, facts.max_low_s
+        said.append(f"motion.rise_height={facts.rise_height:g} motion.max_low_s={facts.max_low_s:g}")
+    if character.torque_limits is None and facts.torque_limits:
+        character.torque_limits = dict(facts.torque_limits)
+        joint = max(facts.torque_share, key=lambda j: facts.torque_share[j])
+        said.append(
+            f"torque limits {_STRONGER:g} times the character's (it needs {facts.torque_share[joint]:.1f} at {joint})"
+        )
+    return said
+
+
+def standing_height(spec: CharacterSpec) -> float:
+    """Return the height (m) of the root over the ground when the character stands at rest."""
+    state = Kinematics(spec).default_state(1)
+    assert state.body_rot is not None
+    lowest = spec.geoms.lowest_height(state.body_pos, state.body_rot).min()
+    return float(state.root_pos[0, 2] - lowest)
+
+
+def _low_posture(clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Optional[float], Optional[float]]:
+    """Return a height that the clips come above, and the longest they are below it, s.
+
+    Clips that lie and get up again come above the middle between both; clips that leap, above the middle between
+    standing and the top of the leap. One that cannot do without the ground, or never leaves it, has none."""
+    stand = standing_height(spec)
+    lowest = min(float(clip.root_pos[:, 2].min()) for clip in clips)
+    highest = min(float(clip.root_pos[:, 2].max()) for clip in clips)
+    if lowest < _LYING * stand and highest > _UPRIGHT * stand:
+        height = 0.5 * (lowest + min(highest, stand))
+    elif highest > _LEAP * stand and all(_leaps(clip, spec) for clip in clips):
+        height = stand + 0.5 * (highest - stand)
+    else:
+        return None, None
+    height = round(height, 2)
+    return height, max(_longest_below(clip, height) for clip in clips)
+
+
+def _leaps(clip: MotionClip, spec: CharacterSpec) -> bool:
+    """Tell whether the clip leaves the ground for a while."""
+    up = lowest_heights(clip, spec) > _LEAP_M
+    longest = run = 0
+    for frame in up.tolist():
+        run = run + 1 if frame else 0
+        longest = max(longest, run)
+    return longest / clip.fps > _LEAP_S
+
+
+def _longest_below(clip: MotionClip, height: float) -> float:
+    """Return the longest time (s) on end that the root is lower; over the seam, where the clip wraps."""
+    low: Tensor = clip.root_pos[:, 2] < height
+    frames = low[:-1].tolist() * 2 if clip.loop == "wrap" else low.tolist()
+    longest = run = 0
+    for frame in frames:
+        run = run + 1 if frame else 0
+        longest = max(longest, run)
+    return min(longest, clip.num_frames) / clip.fps
+
+
+def _torque_shares(clips: Sequence[MotionClip], spec: CharacterSpec) -> Dict[str, float]:
+    shares: Dict[str, float] = {}
+    for clip in clips:
+        for joint, torque in torque_needed(clip, spec).items():
+            index = spec.joint_names.index(joint)
+            start = spec.dof_offsets[index]
+            limit = float(spec.dof_effort[start : start + spec.joint_sizes[index]].min())
+            if 0.0 < limit < float("inf"):
+                shares[joint] = max(shares.get(joint, 0.0), torque / limit)
+    return shares
+
+
+def _raised(share: Dict[str, float], spec: CharacterSpec) -> Dict[str, float]:
+    """Return limits (N m) of all joints that are half as high again, where a clip needs it: what DeepMimic's humanoid
+    has on top of IsaacGymEnvs'. A robot, all hinges, is as strong as its motors are."""
+    if max(share.values(), default=0.0) <= STRONG_ENOUGH or 3 not in spec.joint_sizes:
+        return {}
+    limits = {joint: float(spec.dof_effort[start]) for joint, start in zip(spec.joint_names, spec.dof_offsets)}
+    return {joint: round(_STRONGER * limit, 1) for joint, limit in limits.items() if 0.0 < limit < float("inf")}
+
+
+def speed_m_s(clip: MotionClip) -> float:
+    """Return the mean horizontal speed of the root, along its path."""
+    steps = (clip.root_pos[1:, :2] - clip.root_pos[:-1, :2]).norm(dim=-1)
+    return float(steps.sum()) / clip.duration_s
+
+
+def turn_per_cycle(clip: MotionClip) -> float:
+    """Return by how much (rad) a wrap clip turns in a cycle."""
+    return float(cycle_of(clip).turn)

@@ -1,0 +1,180 @@
+"""Files that grow while a training runs: rows, what rl_games prints, and tensorboard's events.
+
+Each piece is written at once: what is reported before a checkpoint is in the file when it is saved. tensorboardX's own
+writer keeps events in a queue and a buffer, and a thread of its own writes them: after a crash up to two minutes are
+missing, nobody knows where in the file a checkpoint stood, and a full disk ends the thread, after which the training
+waits for the queue for ever."""
+
+import contextlib
+import errno
+import io
+import logging
+import os
+import re
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
+
+from tensorboardX import SummaryWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import masked_crc32c
+from tensorboardX.summary import scalar
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "events.out.tfevents."
+EMPTY_BYTES = 64  # a file with nothing but its version is smaller
+
+
+class AppendFile:
+    """Appends a piece wholly or not at all. The first failure is a warning, the others are counted.
+
+    A full disk must cost no more than the pieces that did not fit: nothing is held back in a buffer, and half of a
+    piece is cut off again, so that what is appended after the disk has room stands on a line of its own.
+    """
+
+    def __init__(self, path: Union[str, Path], pieces: str = "rows") -> None:
+        """Open a file, new or not.
+
+        Args:
+            pieces: what it is made of, for the warnings.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self._path, self._pieces, self.num_lost = Path(path), pieces, 0
+        self._file = open(str(path), "ab", buffering=0)  # noqa: SIM115 (open for as long as the training runs)
+
+    def append(self, piece: bytes) -> bool:
+        """Append a piece; return whether it is in the file."""
+        try:
+            end = os.fstat(self._file.fileno()).st_size
+            written = self._file.write(piece)
+            if written != len(piece):
+                self._file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self._lose(error)
+            return False
+        return True
+
+    def sync(self) -> None:
+        """Have it on disk, as far as that can be done."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._warn_once(error)
+
+    def close(self) -> None:
+        """Close it and say what was lost; closing again does nothing."""
+        if self._file.closed:
+            return
+        try:
+            self._file.close()
+        except OSError as error:
+            self._warn_once(error)
+        if self.num_lost:
+            logger.warning("%s lacks %d %s that could not be written.", self._path, self.num_lost, self._pieces)
+
+    def _lose(self, error: OSError) -> None:
+        self._warn_once(error)
+        self.num_lost += 1
+
+    def _warn_once(self, error: OSError) -> None:
+        if not self.num_lost:
+            logger.warning("%s cannot be written, the training goes on: %s.", self._path, error.strerror or error)
+
+
+class AppendText(io.TextIOBase):
+    """A text stream to an AppendFile, for `print`."""
+
+    def __init__(self, file: AppendFile) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._file.append(text.encode(errors="replace"))
+        return len(text)
+
+
+@contextlib.contextmanager
+def stdout_to_file(path: Union[str, Path]) -> Iterator[None]:
+    """Append what is printed to a file instead; a full disk stops nobody from printing."""
+    with contextlib.closing(AppendFile(path, "lines")) as file, contextlib.redirect_stdout(AppendText(file)):
+        yield
+
+
+class EventFile:
+    """Stands in for a SummaryWriter as far as scalars go; every session of a training has a file of its own."""
+
+    def __init__(self, folder: Union[str, Path]) -> None:
+        """Begin a file in a folder that exists.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.folder = Path(folder)
+        self._file = AppendFile(self.folder / _next_name(self.folder), "events")
+        self._append(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def add_scalar(self, tag: str, value: Any, global_step: Optional[float] = None) -> None:
+        """Append a scalar: a number, or a tensor or array of one."""
+        step = None if global_step is None else int(global_step)
+        self._append(Event(wall_time=time.time(), step=step, summary=scalar(tag, value)))
+
+    def flush(self) -> None:
+        """Have everything on disk."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _append(self, event: Event) -> None:
+        """Append a record: its length, the length's checksum, the data and their checksum (TFRecord)."""
+        data = event.SerializeToString()
+        length = struct.pack("<Q", len(data))
+        checksums = [struct.pack("<I", masked_crc32c(part)) for part in (length, data)]
+        self._file.append(length + checksums[0] + data + checksums[1])
+
+
+def _next_name(folder: Path) -> str:
+    """Return a name after all others: tensorboard reads in their order, and the clock may have been set back."""
+    beginnings = [path.name[len(PREFIX) :][:10] for path in _event_files(folder)]
+    later_s = [int(text) + 1 for text in beginnings if re.fullmatch("[0-9]{10}", text)]
+    return f"{PREFIX}{max([int(time.time()), *later_s]):010d}.{socket.gethostname()}"
+
+
+def _event_files(folder: Union[str, Path]) -> List[Path]:
+    return [path for path in Path(folder).glob(PREFIX + "*") if path.is_file()]
+
+
+def event_file_instead_of(writer: Any) -> Any:
+    """Take the place of a SummaryWriter that has written nothing yet; any other writer is returned as it is."""
+    if not isinstance(writer, SummaryWriter):
+        return writer
+    writer.close()
+    for path in _event_files(writer.logdir):
+        if path.stat().st_size < EMPTY_BYTES:
+            path.unlink()
+    return EventFile(writer.logdir)
+
+
+def sizes_of_event_files(folder: Union[str, Path]) -> Dict[str, int]:
+    """Return how many bytes each event file has now, by name."""
+    return {path.name: path.stat().st_size for path in _event_files(folder)}
+
+
+def cut_event_files(folder: Union[str, Path], sizes: Mapping[str, int]) -> None:
+    """Take away what was written since the files had these sizes; files that were not there yet are removed."""
+    for path in _event_files(folder):
+        size = sizes.get(path.name, 0)
+        if size == 0:
+            path.unlink()
+        elif size < path.stat().st_size:
+            with path.open("r+b") as file:
+                file.truncate(size)

@@ -1,0 +1,61 @@
+"""One self-contained HTML file that plays a recording in 3D: it opens from disk and needs no network."""
+
+from pathlib import Path
+from typing import Union
+
+from amp_train.character import CharacterState
+from amp_train.viewers.ghost import place
+from amp_train.viewers.offscreen import ViewerError
+from amp_train.viewers.recording import Recording, in_a_row
+from amp_train.viewers.web_scene import WebScene, close_server, open_server
+
+ANY_FREE_PORT = 18080  # viser takes the next free one
+
+
+def export_page(path: Union[str, Path], recording: Recording) -> Path:
+    """Write a recording as a page with a play bar and a scrubber.
+
+    Args:
+        path: ends in .html; its folder is made.
+        recording: several characters are lined up; ghosts are drawn over their characters.
+
+    Returns:
+        The path.
+
+    Raises:
+        ViewerError: nothing to show, or another ending.
+        MissingPackageError: viser is not installed.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ViewerError("A page's name ends in .html, not '{}'.".format(path.name))
+    if len(recording) == 0:
+        raise ViewerError("There is nothing to show: the recording has no step.")
+    server = open_server("127.0.0.1", ANY_FREE_PORT)
+    try:
+        page = _play_into(server, recording)
+    finally:
+        close_server(server)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _play_into(server: object, recording: Recording) -> str:
+    shown = in_a_row(recording) if recording.num_characters > 1 else recording
+    scene = WebScene(server, shown.spec, shown.num_characters, shown.ghosts is not None)
+    _show(scene, shown, 0)
+    serializer = server.get_scene_serializer()  # type: ignore[attr-defined]
+    for t in range(len(shown)):
+        _show(scene, shown, t)
+        serializer.insert_sleep(shown.dt_s)
+    return str(serializer.as_html())
+
+
+def _show(scene: WebScene, shown: Recording, t: int) -> None:
+    state: CharacterState = shown.states[t]
+    scene.show(state)
+    if shown.ghosts is not None:
+        scene.show_ghosts(place(shown.ghosts[t], state))
+    if shown.markers and shown.markers[t]:
+        scene.show_markers(shown.markers[t])

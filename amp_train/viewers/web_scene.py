@@ -1,0 +1,161 @@
+"""Characters in a viser scene, for the web viewer and for pages: instanced meshes that are moved, never rebuilt."""
+
+import contextlib
+import io
+from typing import Any, List, NamedTuple, Tuple
+
+import numpy as np
+import torch
+
+from amp_train import rotations
+from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.errors import MissingPackageError
+from amp_train.viewers.recording import MarkerPose
+from amp_train.viewers.scene import import_mujoco
+
+GHOST_OPACITY, GHOST_RGB = 0.35, (110, 110, 130)
+_FLOOR_RGB, _MARKER_RGB = (205, 207, 210), (217, 38, 38)
+_CAMERA_FROM, _CAMERA_AT = (2.6, -3.0, 1.6), (0.0, 0.0, 0.8)
+
+
+class _Part(NamedTuple):
+    """One coloured body and its instances: a handle for characters and one for ghosts."""
+
+    body: int
+    characters: Any
+    ghosts: Any
+
+
+class WebScene:
+    """N characters, their ghosts and goals. What is shown stays around the first character, wherever it goes."""
+
+    def __init__(self, server: Any, spec: CharacterSpec, num: int, with_ghosts: bool) -> None:
+        """Build the meshes.
+
+        Args:
+            server: `viser.ViserServer`.
+            spec: the character.
+            num: characters.
+            with_ghosts: whether there are as many ghosts.
+        """
+        self._server, self._kinematics, self._num = server, Kinematics(spec), num
+        self._world = server.scene.add_frame("/world", show_axes=False)
+        server.scene.set_up_direction("+z")
+        server.initial_camera.position, server.initial_camera.look_at = _CAMERA_FROM, _CAMERA_AT
+        server.scene.add_grid("/world/floor", infinite_grid=True, cell_size=1.0, section_size=5.0, plane_opacity=1.0,
+                              plane_color=_FLOOR_RGB, shadow_opacity=0.25)  # fmt: skip
+        self.parts = [self._part(*shape, with_ghosts) for shape in _body_meshes(spec)]
+        self._markers: List[Any] = []
+        self.follow = True
+
+    def _part(self, body: int, name: str, mesh: Any, rgb: Tuple[int, int, int], with_ghosts: bool) -> _Part:
+        def add(kind: str, colour: Tuple[int, int, int], opacity: Any) -> Any:
+            return self._server.scene.add_batched_meshes_simple(
+                "/world/{}/{}".format(kind, name),
+                mesh.vertices,
+                mesh.faces,
+                batched_wxyzs=np.tile((1.0, 0.0, 0.0, 0.0), (self._num, 1)),
+                batched_positions=np.zeros((self._num, 3)),
+                batched_colors=colour,
+                opacity=opacity,
+                lod="off",
+                cast_shadow=opacity is None,
+            )
+
+        ghosts = add("ghosts", GHOST_RGB, GHOST_OPACITY) if with_ghosts else None
+        return _Part(body, add("characters", rgb, None), ghosts)
+
+    def show(self, state: CharacterState) -> None:
+        """Move the characters to N states."""
+        position, wxyz = self._poses(state)
+        if self.follow:
+            self._world.position = (-float(position[0, 0, 0]), -float(position[0, 0, 1]), 0.0)
+        for part in self.parts:
+            part.characters.batched_positions = position[:, part.body]
+            part.characters.batched_wxyzs = wxyz[:, part.body]
+
+    def show_ghosts(self, state: CharacterState) -> None:
+        """Move the ghosts to N states."""
+        position, wxyz = self._poses(state)
+        for part in self.parts:
+            part.ghosts.batched_positions = position[:, part.body]
+            part.ghosts.batched_wxyzs = wxyz[:, part.body]
+
+    def set_ghosts_visible(self, visible: bool) -> None:
+        """Show or hide all ghosts."""
+        for part in self.parts:
+            if part.ghosts is not None:
+                part.ghosts.visible = visible
+
+    def show_markers(self, markers: List[MarkerPose]) -> None:
+        """Show a task's goals, and nothing of those before."""
+        for handle in self._markers:
+            handle.remove()
+        self._markers = [self._marker(k, marker) for k, marker in enumerate(markers)]
+
+    def _marker(self, number: int, marker: MarkerPose) -> Any:
+        name, scene = "/world/goals/{}".format(number), self._server.scene
+        if marker.kind == "ball":
+            return scene.add_point_cloud(name, marker.pos, np.array(_MARKER_RGB), point_size=0.24, point_shape="circle")
+        if marker.kind == "flag":
+            pole = np.stack((marker.pos, marker.pos + (0.0, 0.0, 1.0)), axis=1)
+            cloth = np.stack((pole[:, 1], pole[:, 1] + (0.3, 0.0, -0.1)), axis=1)
+            lines = np.concatenate((pole, cloth))
+            return scene.add_line_segments(name, lines, colors=_MARKER_RGB, line_width=5.0)
+        direction = np.zeros_like(marker.pos) if marker.direction is None else marker.direction
+        arrows = np.stack((marker.pos, marker.pos + direction), axis=1)
+        return scene.add_arrows(name, arrows, colors=_MARKER_RGB, shaft_radius=0.02, head_radius=0.05, head_length=0.12)
+
+    def _poses(self, state: CharacterState) -> Tuple[np.ndarray, np.ndarray]:
+        """Place the bodies: positions (N, num_bodies, 3) m and rotations (N, num_bodies, 4) wxyz."""
+        finite = torch.isfinite(state.root_pos).all(-1) & torch.isfinite(state.joint_rot).flatten(1).all(-1)
+        pos, rot = self._kinematics.forward(state.root_pos.cpu(), state.root_rot.cpu(), state.joint_rot.cpu())
+        pos = torch.where(finite.cpu()[:, None, None], pos, torch.zeros_like(pos))
+        wxyz = torch.nan_to_num(rotations.xyzw_to_wxyz(rot))
+        return pos.contiguous().float().numpy(), wxyz.contiguous().float().numpy()
+
+
+def open_server(host: str, port: int) -> Any:
+    """Start viser, quietly.
+
+    Raises:
+        MissingPackageError: viser or mjviser is not installed.
+    """
+    try:
+        import mjviser.conversions  # noqa: F401
+        import viser
+    except ImportError as error:
+        raise MissingPackageError(
+            "Pages and the web viewer need packages: pip install 'amp_train[viewer]' (Python 3.10 or newer)."
+        ) from error
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws a box with its address
+        return viser.ViserServer(host=host, port=port, verbose=False)
+
+
+def close_server(server: Any) -> None:
+    """Stop viser, quietly."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        server.stop()
+
+
+def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, int, int]]]:
+    """List the coloured pieces of the bodies: body, a name, a mesh in the body's frame, and its colour."""
+    from mjviser.conversions import merge_geoms
+
+    model = import_mujoco().MjModel.from_xml_path(spec.mjcf_path)
+    shapes = []
+    for body, body_name in enumerate(spec.body_names):
+        geoms = [g for g in range(model.ngeom) if model.geom_bodyid[g] == body + 1 and _rgba(model, g)[3] > 0]
+        for colour in sorted({tuple(_rgba(model, g)) for g in geoms}):
+            of_colour = [g for g in geoms if tuple(_rgba(model, g)) == colour]
+            red, green, blue = (int(255 * part) for part in colour[:3])
+            name = "{}_{}".format(body_name, len(shapes))
+            shapes.append((body, name, merge_geoms(model, of_colour), (red, green, blue)))
+    return shapes
+
+
+def _rgba(model: Any, geom: int) -> Tuple[float, ...]:
+    """Return a geom's colour; its material's goes first, as in MuJoCo's own viewer where it has one."""
+    material = int(model.geom_matid[geom])
+    values = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
+    return tuple(float(value) for value in values)

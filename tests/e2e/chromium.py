@@ -1,0 +1,68 @@
+"""Headless Chromium for tests of pages, and what its screenshots show."""
+
+import contextlib
+import io
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, List
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader", "--window-size=1000,700", "--allow-file-access-from-files",
+)  # fmt: skip
+# What is no fault of a page: SwiftShader is slow, and there is no icon for a page from disk.
+HARMLESS = ("GPU stall", "favicon", "WebGL: too many", "Automatic fallback to software WebGL", "GL Driver Message")
+
+
+@contextlib.contextmanager
+def open_browser(folder: Path) -> Iterator[Any]:
+    """Start Chromium with an empty profile in `folder`; the test skips where it or its driver is not installed."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="pip install selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
+    options = selenium.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, "--user-data-dir={}".format(folder / "profile")):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = selenium.Chrome(options=options, service=selenium.ChromeService(executable_path=driver))
+    browser.set_page_load_timeout(60)
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+def errors_of(browser: Any) -> List[str]:
+    """Return what the console has called an error."""
+    severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    return [message for message in severe if not any(harmless in message for harmless in HARMLESS)]
+
+
+def picture_of(browser: Any) -> np.ndarray:
+    """Take a screenshot, (H, W, 3) int."""
+    return np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")).astype(int)
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    """Return what `condition` returns as soon as it is true."""
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.3)
+    raise AssertionError("Waited {:g} s for {}.".format(timeout_s, what))
+
+
+def coloured(picture: np.ndarray) -> np.ndarray:
+    """Mark the pixels (H, W) that are strongly orange, as the humanoid's trunk."""
+    red, green, blue = picture.transpose(2, 0, 1)
+    return (red > green + 30) & (green > blue + 30)

@@ -1,0 +1,58 @@
+"""Goals from a script."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from amp_train.errors import ConfigError
+from amp_train.runner.steering import GoalScript, Steering
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "script.csv"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_goals_are_set_when_their_time_has_come_and_an_empty_cell_sets_none(write):
+    script = GoalScript(write("time_s,heading_deg,speed_m_s\n0,0,1\n0.5,90,\n0.6,,2.5\n2,180,3\n"))
+    seen = []
+    env = SimpleNamespace(task=SimpleNamespace(set_goal=lambda **values: seen.append(values)))
+    steering = Steering(script)
+    steering.on_start(env)
+    for index in range(70):
+        steering.on_step(SimpleNamespace(env=env, time_s=(index + 1) / 30))
+        if index in (13, 14, 17, 58, 59):
+            seen.append(index)
+    assert seen == [
+        {"heading_deg": 0.0, "speed_m_s": 1.0}, 13, {"heading_deg": 90.0}, 14, {"speed_m_s": 2.5}, 17, 58,
+        {"heading_deg": 180.0, "speed_m_s": 3.0}, 59,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("", "must begin with a line like"),
+        ("time_s,heading_deg\n", "and have a row"),
+        ("t,heading_deg\n0,1\n", "must begin with a line like"),
+        ("time_s\n0\n", "must begin with a line like"),
+        ("time_s,heading_deg\n0,left\n", "line 2: expected numbers"),
+        ("time_s,heading_deg\n0,1\n,2\n", "line 3: expected numbers, and a time"),
+        ("time_s,heading_deg\n0,nan\n", "line 2: expected numbers"),
+        ("time_s,heading_deg\n0,1,2\n", "line 2: expected numbers"),
+        ("time_s,heading_deg\n1,1\n0.5,2\n", "times must not fall"),
+    ],
+)
+def test_a_script_that_is_none_is_refused_in_one_line(text, says, write):
+    with pytest.raises(ConfigError, match=says):
+        GoalScript(write(text))
+
+
+def test_a_script_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="none.csv' cannot be read"):
+        GoalScript(tmp_path / "none.csv")
