@@ -42,7 +42,6 @@ def check_config(cfg: Config) -> None:
         units = list(OmegaConf.select(tree, key))
         if len(units) > MAX_LAYERS:
             raise ConfigError(f"{key} must be at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
-    check_paths(cfg)
         if sum(n * m for n, m in zip(units, units[1:])) > MAX_WEIGHTS:
             raise ConfigError(f"{key}={str(units)[:80]} has more than {MAX_WEIGHTS / 1e6:.0f} million weights.")
     horizon = cfg.train.params.config.horizon_length
@@ -51,6 +50,7 @@ def check_config(cfg: Config) -> None:
             f"num_envs={cfg.num_envs} times train.params.config.horizon_length={horizon} is more than the "
             f"{MAX_SAMPLES / 1e6:.0f} million samples that an iteration may have."
         )
+    check_paths(cfg)
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
