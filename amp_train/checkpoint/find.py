@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import List, Optional, Union
 
-from amp_train.checkpoint.store import MANIFEST_SUFFIX, POLICY_SUFFIX, fault_of_file, read_manifest
+from amp_train.checkpoint.store import MANIFEST_SUFFIX, POLICY_SUFFIX, fault_of_file, newest_valid, read_manifest
 from amp_train.errors import CheckpointError
 from amp_train.paths import PRETRAINED_DIR
 
@@ -16,20 +16,50 @@ def pretrained_names() -> List[str]:
 
 
 def find_checkpoint(name: str) -> str:
-    """Return the path of the checkpoint that `name` stands for: a file's path, or `pretrained/CLIP`.
+    """Return the path of the checkpoint that `name` stands for.
+
+    Args:
+        name: a file's path, or `pretrained/CLIP`; `runs/NAME` and `runs/NAME/nn/NAME.pth`, as IsaacGymEnvs calls it,
+            stand for the best policy of that run, before there is one for the newest.
 
     Raises:
         CheckpointError: there is none, or it is not what its manifest says.
     """
     if name in pretrained_names() and not Path(name).exists():
         return str(PRETRAINED_DIR / (name[len(PREFIX) :] + POLICY_SUFFIX))
-    if not Path(name).is_file():
-        raise CheckpointError(
-            f"There is no checkpoint {name}. Give the path of a .pth file: runs/NAME/nn/NAME.pth, or one that comes "
-            f"with the program: {', '.join(pretrained_names())}."
-        )
-    check_policy_file(name)
-    return name
+    path = Path(name)
+    if not path.is_file():
+        folder = _policies_of_run(path)
+        best = _best_policy(folder) if folder is not None else None
+        if best is None:
+            raise CheckpointError(_not_found(name))
+        path = best
+    check_policy_file(path)
+    return str(path)
+
+
+def _policies_of_run(path: Path) -> Optional[Path]:
+    """Return the folder of the policies of the run that a path stands for."""
+    if path.parent.name == "nn" and path.suffix == POLICY_SUFFIX and path.stem == path.parent.parent.name:
+        return path.parent
+    return path / "nn" if (path / "nn").is_dir() else None
+
+
+def _best_policy(folder: Path) -> Optional[Path]:
+    best = [path for path in sorted(folder.glob("*" + POLICY_SUFFIX)) if not path.name.startswith("last_")]
+    newest = newest_valid(folder)[0] if not best else None
+    return best[0] if best else newest.policy if newest else None
+
+
+def _not_found(name: str) -> str:
+    there = sorted(str(path) for path in Path(name).parent.glob("*" + POLICY_SUFFIX))
+    if there:
+        return f"There is no checkpoint {name}, but {', '.join(there[:5])}."
+    pretrained = ", ".join(pretrained_names())
+    return (
+        f"There is no checkpoint {name}. Give the path of a .pth file, such as runs/NAME/nn/NAME.pth, or one that "
+        f"comes with the program: {pretrained}."
+    )
 
 
 def check_policy_file(path: Union[str, Path]) -> None:
@@ -49,7 +79,8 @@ def check_policy_file(path: Union[str, Path]) -> None:
     while fault is not None:
         after = _stamp(manifest)
         if after == before:
-            raise CheckpointError(f"Checkpoint {path} is damaged: {fault}. Use another one.")
+            unchecked = f", or remove {manifest} to use it unchecked" if fault.startswith("its manifest") else ""
+            raise CheckpointError(f"Checkpoint {path} is damaged: {fault}. Use another one{unchecked}.")
         before, fault = after, _fault(path, manifest)
 
 

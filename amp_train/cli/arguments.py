@@ -4,16 +4,22 @@ import contextlib
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 
 from amp_train.cli.slurm_launcher import check_launcher
+from amp_train.cli.streams import lasting_streams
 from amp_train.config import check_sweep, compose
+from amp_train.config.isaacgymenvs import translated
 from amp_train.config.overrides import parse_overrides
-from amp_train.errors import TrainingError, UserError
+from amp_train.config.validate import check_path
+from amp_train.errors import ConfigError, TrainingError, UserError
+from amp_train.resume.run_dir import check_writable
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 # What a disk says that cannot be written, at a moment when nothing can go on without it.
@@ -38,6 +44,14 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(EXIT_INTERRUPTED)
 
 
+@contextlib.contextmanager
+def command() -> Iterator[None]:
+    """Run a command: with streams that last, errors in one line, and IsaacGymEnvs' keys replaced in `sys.argv`."""
+    with lasting_streams(), one_line_errors():
+        sys.argv[1:] = translated(sys.argv[1:])
+        yield
+
+
 def check_hydra_arguments(argv: Sequence[str]) -> None:
     """Compose once before Hydra does, whose own messages take several lines.
 
@@ -47,14 +61,26 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
     args = get_args_parser().parse_args(list(argv))
     if args.help or args.hydra_help or args.info or args.shell_completion or args.config_name or args.config_path:
         return
-    is_batch = check_launcher(parse_overrides(args.overrides), args.multirun)
+    if args.config_dir and not Path(args.config_dir).is_dir():
+        raise ConfigError(f"--config-dir {args.config_dir} is not a folder.")
+    overrides = parse_overrides(args.overrides)
+    is_batch = check_launcher(overrides, args.multirun)
     check = check_sweep if args.multirun else compose
     check(args.overrides, args.config_dir)
+    if args.multirun:  # Hydra makes a folder there before any job begins
+        for train_dir in _train_dirs(overrides):
+            check_path("train_dir", train_dir)
+            check_writable(Path(train_dir))
     if is_batch:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # leave it to us to say what went wrong
         print(
             "The sweep goes to SLURM, and this command waits for it. Ctrl-C ends the waiting, not the jobs.", flush=True
         )
+
+
+def _train_dirs(overrides: Sequence[Override]) -> List[str]:
+    given = [o for o in overrides if o.key_or_group == "train_dir"]
+    return [text for o in given for text in (o.sweep_string_iterator() if o.is_sweep_override() else [str(o.value())])]
 
 
 def sweep_job_number() -> Optional[int]:

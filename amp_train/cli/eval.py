@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 
 from omegaconf import OmegaConf
 
-from amp_train.cli.arguments import one_line_errors
-from amp_train.cli.play import PlayArgs, path_or_reason, playing_config
+from amp_train.cli.arguments import command
+from amp_train.cli.play import MAX_ENVS, PlayArgs, check_checkpoint_argument, path_or_reason, playing_config
 from amp_train.config import Config
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.resolve import available_cores
 from amp_train.config.schema import MAX_SEED
+from amp_train.config.validate import check_path
 from amp_train.errors import ConfigError
 from amp_train.isaacgym_first import import_isaacgym_first
+from amp_train.ranges import Range, above, between
 
 if TYPE_CHECKING:  # it brings torch, which Isaac Gym must be imported before: see `main`
     from amp_train.runner.evaluate import Evaluation
@@ -39,9 +41,9 @@ class EvalArgs:
     """What amp-eval itself takes."""
 
     checkpoint: str = ""
-    episodes: int = 32
-    seeds: List[int] = field(default_factory=lambda: [0, 1, 2])
-    episode_s: float = 20.0
+    episodes: int = between(1, MAX_ENVS, 32)
+    seeds: List[int] = field(default_factory=lambda: [0, 1, 2], metadata={"range": Range(0, MAX_SEED)})
+    episode_s: float = above(0.0, 3600.0, 20.0)
     out: Any = None  # a path, or None
     plots: Any = False  # a folder, or False
 
@@ -52,13 +54,13 @@ INSTEAD = {"seed": "seeds=", "num_envs": "episodes=, each in an environment of i
 
 def main() -> None:
     """Run the command."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(USAGE)
-        return
     # Read when torch loads: its idle threads sleep instead of spinning on the cores that physics needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import_isaacgym_first(sys.argv[1:])
-    with one_line_errors():
+    with command():
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(USAGE)
+            return
+        import_isaacgym_first(sys.argv[1:])
         evaluate_checkpoint(sys.argv[1:])
 
 
@@ -109,17 +111,14 @@ def _files(args: EvalArgs) -> List[Path]:
 
 
 def _check(args: EvalArgs) -> None:
-    if not args.checkpoint:
-        raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
-    if args.episodes < 1:
-        raise ConfigError(f"episodes must be at least 1, not {args.episodes}.")
-    if not 0.0 < args.episode_s <= 3600.0:
-        raise ConfigError(f"episode_s must be above 0 and at most 3600, not {args.episode_s}.")
-    if not args.seeds or len(set(args.seeds)) < len(args.seeds) or not all(0 <= s <= MAX_SEED for s in args.seeds):
-        raise ConfigError(f"seeds must be different numbers from 0 to {MAX_SEED}, not {args.seeds}.")
+    check_checkpoint_argument(args)
+    if not args.seeds or len(set(args.seeds)) < len(args.seeds):
+        raise ConfigError(f"seeds must be different numbers, not {args.seeds}.")
     for name, given in (("out", args.out), ("plots", args.plots)):
-        if given is True or (name == "out" and given is False):
+        if given in (True, "") or (name == "out" and given is False):
             raise ConfigError(f"{name}= needs a path.")
+        if isinstance(given, str):
+            check_path(name, given)
 
 
 class _Report:

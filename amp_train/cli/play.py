@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
 
 from omegaconf import OmegaConf
 
-from amp_train.cli.arguments import one_line_errors
+from amp_train.cli.arguments import command
 from amp_train.config import Config, compose, resolve, with_overrides
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.resolve import set_up_playing
+from amp_train.config.schema import MAX_SEED
+from amp_train.config.validate import check_fields, check_path
 from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
+from amp_train.ranges import between
+from amp_train.resume.run_dir import check_writable
+from amp_train.untrusted import printable
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
     from amp_train.env import AmpEnv
@@ -31,29 +36,33 @@ USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
 Any other key or group goes on top of the checkpoint's configuration: motion=run, task.env.episode_length=600."""
 
 
+MAX_ENVS = 4096  # side by side
+
+
 @dataclass
 class PlayArgs:
     """What amp-play itself takes."""
 
     checkpoint: str = ""
-    episodes: int = 16
-    num_envs: Optional[int] = None
+    episodes: int = between(1, 10**6, 16)
+    num_envs: Optional[int] = between(1, MAX_ENVS, None)
     deterministic: bool = True
-    seed: Optional[int] = None
+    seed: Optional[int] = between(0, MAX_SEED, None)
     video: Any = None  # a path; None: beside the checkpoint; False: none
 
 
 ASKING_FOR_RANDOMIZATION = {"task", "task.task", "task.task.randomize"}
+VIDEO_SUFFIXES = (".mp4", ".gif")
 PLAY_KEYS = tuple(f.name for f in fields(PlayArgs))
 
 
 def main() -> None:
     """Run the command."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(USAGE)
-        return
-    import_isaacgym_first(sys.argv[1:])
-    with one_line_errors():
+    with command():
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(USAGE)
+            return
+        import_isaacgym_first(sys.argv[1:])
         play_checkpoint(sys.argv[1:])
 
 
@@ -86,33 +95,72 @@ def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
     rest = [text for text, o in zip(argv, parsed) if o.key_or_group not in PLAY_KEYS]
     with as_config_error():
         args = cast(PlayArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PlayArgs), own)))
+    check_checkpoint_argument(args)
+    _check_video(args.video)
+    return args, rest
+
+
+def check_checkpoint_argument(args: Any) -> None:
+    """Check amp-play's or amp-eval's own arguments, all but those that only it has.
+
+    Raises:
+        ConfigError: a number out of range, or no checkpoint.
+    """
     if not args.checkpoint:
         raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
-    if args.episodes < 1 or (args.num_envs is not None and args.num_envs < 1):
-        raise ConfigError("episodes and num_envs must be at least 1.")
-    return args, rest
+    check_path("checkpoint", args.checkpoint)
+    check_fields(OmegaConf.structured(args))
+
+
+def _check_video(video: Any) -> None:
+    """Check before playing that the video will have a place, and a name that says what it is to be."""
+    if video in (None, True, False):
+        return
+    path = Path(str(video))
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise ConfigError(
+            f"video={printable(str(video))[:100]}: give a name that ends in .mp4 or .gif, or video=False."
+        )
+    check_path("video", str(path))
+    if path.is_dir():
+        raise ConfigError(f"video={path} is a folder: give the path of a file.")
+    check_writable(path.parent)
 
 
 def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
     """Return the checkpoint's own configuration with overrides on top, fitted to this machine.
 
-    A checkpoint of IsaacGymEnvs has none; the recipe `isaacgymenvs` stands in, unless recipe= or train= is given.
     Nothing is randomised unless the overrides ask for it.
+    """
+    keys = {override.key_or_group for override in parse_overrides(overrides)}
+    cfg = checkpoint_config(args.checkpoint, overrides)
+    set_up_playing(cfg.task.task, is_asked_for=bool(keys & ASKING_FOR_RANDOMIZATION))
+    cfg.num_envs = args.num_envs or min(args.episodes, MAX_ENVS)
+    cfg.seed = cfg.seed if args.seed is None else args.seed
+    cfg.checkpoint, cfg.test = args.checkpoint, True
+    return resolve(cfg, overrides)
+
+
+def checkpoint_config(checkpoint: str, overrides: Sequence[str], composed: Optional[Config] = None) -> Config:
+    """Return a checkpoint's own configuration with overrides on top.
+
+    One of IsaacGymEnvs has none; the recipe `isaacgymenvs` stands in, unless another is given.
+
+    Args:
+        checkpoint: what the user typed.
+        overrides: the command line.
+        composed: the same, composed already.
     """
     from amp_train.runner.training import stored_config
 
-    keys = {override.key_or_group for override in parse_overrides(overrides)}
-    stored = stored_config(args.checkpoint)
-    if stored is None:
-        recipe = [] if keys & {"recipe", "train"} else ["recipe=isaacgymenvs"]
-        cfg = compose(recipe + list(overrides))
-    else:
-        cfg = with_overrides(stored, overrides)
-    set_up_playing(cfg.task.task, is_asked_for=bool(keys & ASKING_FOR_RANDOMIZATION))
-    cfg.num_envs = args.num_envs or args.episodes
-    cfg.seed = cfg.seed if args.seed is None else args.seed
-    cfg.checkpoint, cfg.test = args.checkpoint, True
-    return resolve(cfg)
+    stored = stored_config(checkpoint)
+    if stored is not None:
+        return with_overrides(stored, overrides, composed)
+    is_given = any(override.key_or_group == "recipe" for override in parse_overrides(overrides))
+    config = compose(list(overrides) if is_given else ["recipe=isaacgymenvs", *overrides])
+    if composed is not None:
+        config.experiment = composed.experiment  # a batch job's may be none of the command line
+    return config
 
 
 def video_path(args: PlayArgs) -> Optional[Path]:

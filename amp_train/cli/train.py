@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,25 +11,45 @@ from typing import TYPE_CHECKING, List, Optional, Tuple, cast
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from amp_train.cli.arguments import check_hydra_arguments, one_line_errors, sweep_job_number, task_overrides
-from amp_train.cli.play import describe, path_or_reason, play_checkpoint, record_video
+from amp_train.cli.arguments import (
+    check_hydra_arguments,
+    command,
+    one_line_errors,
+    sweep_job_number,
+    task_overrides,
+)
+from amp_train.cli.play import checkpoint_config, describe, path_or_reason, play_checkpoint, record_video
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
-from amp_train.config import Config, resolve, with_overrides
-from amp_train.config.schema import register_schema
-from amp_train.config.validate import check_training
+from amp_train.config import Config, resolve
+from amp_train.config.resolve import available_cores, name_motion_after_file
+from amp_train.config.schema import GROUPS, register_schema
+from amp_train.config.validate import check_paths, check_training
 from amp_train.errors import ConfigError, UserError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.paths import CONF_DIR
 from amp_train.resume.configuration import Difference, resumed_config
 from amp_train.resume.run_dir import AUTO, RunLock, check_writable, make_run_dir, resume_mode, resume_target
-from amp_train.runner.stopping import EXIT_DONE, EXIT_STOPPED, StopRequest
+from amp_train.runner.stopping import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, StopRequest
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
     from amp_train.distributed.ranks import Ranks
     from amp_train.env import AmpEnv
     from amp_train.resume.resumption import Resumption
 
+USAGE = """usage: amp-train [group=option ...] [key=value ...] [-m]
+
+Trains a character to move like a motion clip. Examples:
+  amp-train motion=run max_iterations=100      another clip, shorter
+  amp-train motion.file=mine.npz               a clip of your own
+  amp-train resume=runs/NAME                   continue a training exactly
+  amp-train checkpoint=runs/NAME               start a new training from its best policy
+  amp-train -m motion=walk,run seed=1,2        every combination, one after another
+
+Groups and their options:"""
+MORE_USAGE = """Every other key is listed by `amp-train --cfg job`, every flag by `amp-train --hydra-help`."""
+
 FINAL_EPISODES = 16
+SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS = 100, 30  # a whole episode of 300 steps from 30,000 samples
 
 
 def main() -> None:
@@ -38,12 +59,25 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
     # Where several processes train together, one that is lost is a line of ours, not pages of stack frames.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    import_isaacgym_first(sys.argv[1:])
-    register_schema()
-    with one_line_errors():
+    with command():
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(_usage())
+            return
+        import_isaacgym_first(sys.argv[1:])
+        register_schema()
         check_hydra_arguments(sys.argv[1:])
         with sweep_errors():
             hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(run_job)()
+
+
+def _usage() -> str:
+    """Return what --help prints; Hydra's own takes seconds to list the groups."""
+    groups = {group: sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")) for group in GROUPS}
+    lines = [
+        textwrap.fill(f"{group}: {', '.join(options)}", 100, initial_indent="  ", subsequent_indent="    ")
+        for group, options in groups.items()
+    ]
+    return "\n".join([USAGE, *lines, "", MORE_USAGE])
 
 
 def run_job(composed: DictConfig) -> None:
@@ -59,11 +93,14 @@ def train_job(cfg: Config) -> None:
     """Begin or resume a training, and say what is left of it: checkpoint, curves, video."""
     from amp_train.runner.ranks import common_resumption, join_ranks, start_common
 
+    check_paths(cfg)
+    name_motion_after_file(cfg, task_overrides())
     with ExitStack() as held:
         stop = held.enter_context(StopRequest(cfg.max_time_s))
         ranks = join_ranks(cfg, held)
         resumption = common_resumption(ranks, lambda: _look_for_resumption(cfg, held))
-        cfg = resolve(_continued(cfg) if resumption is None else _with_its_configuration(cfg, resumption))
+        cfg = _continued(cfg) if resumption is None else _with_its_configuration(cfg, resumption)
+        cfg = resolve(cfg, task_overrides())
         start_common(cfg, ranks)
         if resumption is not None and _is_done(cfg, resumption):
             print(f"All {cfg.max_iterations} iterations are done.")
@@ -101,6 +138,7 @@ def _train(
         run_dir = Path(cfg.train_dir) / cfg.experiment
     if ranks.is_first:
         OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
+    _note_other_work(cfg)
     print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
     started_s = time.perf_counter()
     stopped_by = train(cfg, env, run_dir, stop, resumption, ranks)
@@ -118,21 +156,29 @@ def _new_run_dir(cfg: Config, held: ExitStack) -> str:
 
 def _continued(cfg: Config) -> Config:
     """Return the configuration to train with: a checkpoint's own, if one is continued, with the command line on top."""
-    from amp_train.runner.training import stored_config
-
-    stored = stored_config(cfg.checkpoint) if cfg.checkpoint else None
-    return cfg if stored is None else with_overrides(stored, task_overrides(), cfg)
+    return checkpoint_config(cfg.checkpoint, task_overrides(), cfg) if cfg.checkpoint else cfg
 
 
 def _announcement(cfg: Config, run_dir: Path, processes: int) -> str:
-    agent = cfg.train.params.config
-    samples = processes * cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * agent.horizon_length
+    samples = processes * _samples(cfg)
     each = f"{processes} processes of " if processes > 1 else ""
     return (
         f"Training {cfg.task.name} on '{cfg.motion.name}': {each}{cfg.num_envs} environments ({cfg.sim.name}, "
         f"{cfg.num_threads} threads), learner on {cfg.rl_device}, {cfg.max_iterations} iterations, {samples:,} samples "
         f"-> {run_dir}"
     )
+
+
+def _samples(cfg: Config) -> int:
+    """Return how many samples one process of a resolved training collects."""
+    return cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * cfg.train.params.config.horizon_length
+
+
+def _note_other_work(cfg: Config) -> None:
+    """Say if the machine is busy already, which makes threads wait for one another."""
+    cores, load = available_cores(), os.getloadavg()[0]
+    if load >= cores and cast(int, cfg.num_threads) > 1:
+        print(f"This machine is busy (load {load:.1f}, {cores} cores): num_threads=1 may be faster.", flush=True)
 
 
 def _how_to_go_on(run_dir: Path, stopped_by: str, processes: int) -> str:
@@ -234,17 +280,26 @@ def _report(cfg: Config, run_dir: Path) -> None:
     checkpoint = newest_checkpoint(run_dir)
     print(f"  checkpoint  {checkpoint}")
     print(f"  curves      {path_or_reason(lambda: plot_curves(run_dir / 'metrics.csv', run_dir / 'curves.png'))}")
-    if cfg.video and checkpoint is not None:
-        try:
-            _final_video(cfg, checkpoint, run_dir / "video.mp4")
-        except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
-            print(f"  video       none. {error}")
+    if not cfg.video or checkpoint is None:
+        return
+    path = run_dir / "video.mp4"
+    try:
+        _final_video(cfg, checkpoint, path)
+    except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
+        print(f"  video       none. {error}")
+    except KeyboardInterrupt:
+        path.unlink(missing_ok=True)
+        print(f"  video       none, interrupted. amp-play checkpoint={checkpoint} records one.")
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
+    """Play the policy that is left, in episodes that are short after a short training."""
     from amp_train.env import make_env
     from amp_train.runner.playback import play
 
+    steps = max(_samples(cfg) // SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS)
+    cfg.task.env.episode_length = min(cfg.task.env.episode_length, steps)
     cfg.num_envs, cfg.task.task.randomize = FINAL_EPISODES, False
     env = make_env(cfg)
     try:

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from amp_train.config.isaacgymenvs import translated
 from amp_train.config.overrides import check_overrides, parse_overrides
 from amp_train.config.schema import GROUPS, LIMITS, TRAINED_KEYS, Config, register_schema
 from amp_train.config.simulator import foreign_key, stored_sim_config
@@ -27,7 +28,7 @@ def compose(overrides: Sequence[str] = (), config_dir: Optional[str] = None) -> 
     """Compose the configuration: the same result as `amp-train` with these overrides, derived values not yet filled in.
 
     Args:
-        overrides: `key=value` or `group=option`, as on the command line.
+        overrides: `key=value` or `group=option`, as on the command line; IsaacGymEnvs' keys too (`isaacgymenvs.py`).
         config_dir: a further folder of config groups.
 
     Returns:
@@ -36,6 +37,7 @@ def compose(overrides: Sequence[str] = (), config_dir: Optional[str] = None) -> 
     Raises:
         ConfigError: an unknown key or option, or a value of the wrong type, in one line.
     """
+    overrides = translated(overrides)
     parsed = parse_overrides(overrides)
     with _hydra(config_dir) as search_path:
         check_overrides(parsed, _group_options(search_path + list(overrides)))
@@ -49,6 +51,7 @@ def check_sweep(overrides: Sequence[str], config_dir: Optional[str] = None) -> N
     Raises:
         ConfigError: as `compose`.
     """
+    overrides = translated(overrides)
     parsed = parse_overrides(overrides)
     with _hydra(config_dir) as search_path:
         check_overrides(parsed, _group_options(search_path + list(overrides)))
@@ -77,6 +80,7 @@ def with_overrides(
     Raises:
         ConfigError: as `compose`, and for stored keys that this version does not know.
     """
+    overrides = translated(overrides)
     composed = compose(overrides) if composed is None else composed
     keys = [o.key_or_group for o in parse_overrides(overrides) if not o.key_or_group.startswith("hydra")]
     if "recipe" in keys:
@@ -85,7 +89,7 @@ def with_overrides(
         kept = checked_stored(stored, stored_keys)
         with open_dict(cast(DictConfig, composed)) as opened:  # the schema still refuses unknown keys
             if isinstance(kept.get("sim"), dict):
-                opened = opened.copy()
+                opened = cast(DictConfig, opened).copy()
                 opened.sim = kept["sim"] = stored_sim_config(kept["sim"])
             config = OmegaConf.merge(opened, kept)
         for key in keys:

@@ -1,6 +1,7 @@
 """Command-line overrides, checked before Hydra composes them, so that a slip gets one line and the right name."""
 
 import difflib
+import functools
 import re
 from dataclasses import is_dataclass
 from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence
@@ -14,33 +15,8 @@ from amp_train.config.schema import ACTOR, Config
 from amp_train.config.simulator import EverySim
 from amp_train.errors import ConfigError, unknown_choice
 
-# Keys of IsaacGymEnvs that lie elsewhere here; a mere camelCase spelling needs no entry.
-MOVED_KEYS = {
-    "task.env.numEnvs": "num_envs",
-    "task.env.motion_file": "motion.file",
-    "task.env.contactBodies": "motion.contact_bodies",
-    "task.env.enableEarlyTermination": "task.env.early_termination",
-    "task.env.controlFrequencyInv": "task.env.control_frequency_hz",
-    "task.env.asset.assetFileName": "character.mjcf",
-    "task.sim.substeps": "sim.decimation",
-    "train.params.config.train_dir": "train_dir",
-    "train.params.load_checkpoint": "checkpoint",
-    "full_experiment_name": "experiment",
-    "motion_file": "motion.file",
-    "capture_video": "video",
-}
 ACTORS = "task.task.randomization_params.actor_params"
 GOAL = "task.goal"
-# Keys of IsaacGymEnvs that have nothing to do here.
-NEEDLESS_KEYS = {
-    "graphics_device_id": "videos are rendered off screen",
-    "physics_engine": "choose the simulator with sim=",
-    "force_render": "runs are headless",
-    "num_subscenes": "it is a setting of PhysX",
-    "solver_type": "it is a setting of PhysX",
-    "train.params.config.value_bootstrap": "AMP bootstraps time limits exactly",
-    "train.params.config.seq_len": "AMP has no recurrent policy",
-}
 
 
 def parse_overrides(overrides: Sequence[str]) -> List[Override]:
@@ -57,7 +33,7 @@ def _parse(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except HydraException as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError("Cannot read the argument '{}': {}. Write key=value.".format(text, reason)) from error
+        raise ConfigError(f"Cannot read the argument '{text}': {reason}. Write key=value.") from error
 
 
 def check_overrides(overrides: Sequence[Override], group_options: Callable[[str], List[str]]) -> None:
@@ -77,14 +53,22 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
             continue
         if override.is_delete():
-            raise ConfigError("'~{}' would delete a key that is needed. Give it another value instead.".format(key))
-        if key in NEEDLESS_KEYS:
-            raise ConfigError("Key '{}' is not needed here: {}. Remove it.".format(key, NEEDLESS_KEYS[key]))
+            raise ConfigError(f"'~{key}' would delete a key that is needed. Give it another value instead.")
         options = group_options(key)
         if options:
             _check_options(key, override, options)
-        elif not _has_key(schema, key):
+        elif not _is_in(schema, key):
             raise _unknown_key(schema, key)
+
+
+@functools.lru_cache(maxsize=1)
+def _common_schema() -> DictConfig:
+    return _schema()
+
+
+def has_key(key: str) -> bool:
+    """Return whether the schema has a dotted key, whatever the task."""
+    return _is_in(_common_schema(), key)
 
 
 def _schema() -> DictConfig:
@@ -125,9 +109,8 @@ def _check_options(group: str, override: Override, options: List[str]) -> None:
     for value in _values(override):
         if not isinstance(value, str) or value not in options:
             error = unknown_choice(group, str(value), options)
-            own = " For a clip of your own: motion.file={}".format(value)
             is_file = group == "motion" and re.search(r"[/.]", str(value))
-            raise ConfigError(str(error) + own) if is_file else error
+            raise ConfigError(f"{error} For a clip of your own: motion.file={value}") if is_file else error
 
 
 def _values(override: Override) -> Iterable[Any]:
@@ -136,7 +119,7 @@ def _values(override: Override) -> Iterable[Any]:
     return [override.value()]
 
 
-def _has_key(schema: DictConfig, key: str) -> bool:
+def _is_in(schema: DictConfig, key: str) -> bool:
     node: Any = schema
     for part in key.split("."):
         if not isinstance(node, DictConfig) or part not in node.keys():
@@ -146,20 +129,12 @@ def _has_key(schema: DictConfig, key: str) -> bool:
 
 
 def _unknown_key(schema: DictConfig, key: str) -> ConfigError:
-    renamed = MOVED_KEYS.get(key) or _snake_case_key(schema, key)
-    if renamed:
-        return ConfigError("Unknown key '{}': it is called {} here.".format(key, renamed))
     near = _nearest_key(list(_all_keys(schema)), key)
     if near:
-        return ConfigError("Unknown key '{}'. Did you mean '{}'?".format(key, near))
+        return ConfigError(f"Unknown key '{key}'. Did you mean '{near}'?")
     parent = _deepest_known(schema, key)
     children = ", ".join(sorted(str(name) for name in parent.keys()))
-    return ConfigError("Unknown key '{}'. Choose one of: {}.".format(key, children))
-
-
-def _snake_case_key(schema: DictConfig, key: str) -> Optional[str]:
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", key).lower()
-    return snake if snake != key and _has_key(schema, snake) else None
+    return ConfigError(f"Unknown key '{key}'. Choose one of: {children}.")
 
 
 def _all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -4,28 +4,37 @@ import logging
 import math
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, cast
+from typing import Any, Dict, Optional, Sequence, Set, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from amp_train.config.overrides import parse_overrides
 from amp_train.config.schema import Config, RandomizationConfig
 from amp_train.config.simulator import sim_config
-from amp_train.config.validate import check_config, check_simulator
+from amp_train.config.validate import MAX_NAME, check_config, check_simulator
 from amp_train.distributed.launch import Launch, launched
 from amp_train.errors import ConfigError
 from amp_train.sim.settings import SimConfig
+from amp_train.untrusted import printable
 
 logger = logging.getLogger(__name__)
 
 SAMPLES_PER_CORE = 4096  # of a rollout
+SAMPLES_PER_WARM_START_STEP = 25  # at least; a training of a few iterations begins at once
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
+AGENT = "train.params.config"
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 # torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
 
 
-def resolve(cfg: Config) -> Config:
+def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
     """Return the configuration with every "fit it to the machine" replaced by a value, and the values checked.
+
+    Args:
+        cfg: composed.
+        overrides: the command line. Sizes of minibatches that are not on it fit themselves to the rollout, a warm start
+            to the length of the training, and a clip's file names the motion.
 
     Raises:
         ConfigError: a value out of range, or a device that does not exist.
@@ -34,6 +43,7 @@ def resolve(cfg: Config) -> Config:
     from amp_train.checkpoint.find import find_checkpoint
 
     cfg = cast(Config, cast(DictConfig, cfg).copy())
+    name_motion_after_file(cfg, overrides)
     check_config(cfg)
     cfg.checkpoint = find_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
     launch = _checked_launch(cfg)
@@ -45,12 +55,54 @@ def resolve(cfg: Config) -> Config:
     agent = cfg.train.params.config
     if cfg.num_envs is None:
         cfg.num_envs = auto_num_envs(cores, agent.horizon_length, agent.minibatch_size)
+    if not cfg.test:
+        _fit_minibatches(cfg, overrides)
     agent.max_epochs = _iterations(cfg, launch.world_size if launch else 1)
     agent.max_frames = -1
     cfg.max_iterations = agent.max_epochs
+    if f"{AGENT}.warm_start_steps" not in _keys(overrides):
+        samples = agent.max_epochs * cfg.num_envs * agent.horizon_length
+        agent.warm_start_steps = min(agent.warm_start_steps, samples // SAMPLES_PER_WARM_START_STEP)
     cfg.train.params.load_checkpoint = cfg.checkpoint is not None
     check_simulator(cfg)
     return cfg
+
+
+def name_motion_after_file(cfg: Config, overrides: Sequence[str]) -> None:
+    """Call the motion what its file is called if the command line gives a file, but no name for it."""
+    keys = _keys(overrides)
+    if "motion.file" in keys and "motion.name" not in keys:
+        name = printable(Path(cfg.motion.file).stem).strip()[:MAX_NAME]
+        cfg.motion.name = name or cfg.motion.name
+
+
+def _keys(overrides: Sequence[str]) -> Set[str]:
+    return {override.key_or_group for override in parse_overrides(overrides)}
+
+
+def _fit_minibatches(cfg: Config, overrides: Sequence[str]) -> None:
+    """Fit minibatch sizes that are not on the command line to the rollout of another number of environments."""
+    keys = _keys(overrides)
+    agent = cfg.train.params.config
+    batch, changed = cast(int, cfg.num_envs) * agent.horizon_length, []
+    if batch % agent.minibatch_size and f"{AGENT}.minibatch_size" not in keys:
+        agent.minibatch_size = nearest_divisor(batch, agent.minibatch_size)
+        changed.append(f"minibatch_size={agent.minibatch_size}")
+    if agent.amp_minibatch_size > agent.minibatch_size and f"{AGENT}.amp_minibatch_size" not in keys:
+        agent.amp_minibatch_size = agent.minibatch_size
+        changed.append(f"amp_minibatch_size={agent.amp_minibatch_size}")
+    if changed:
+        logger.warning("Fitted to rollouts of %d samples: %s.", batch, ", ".join(changed))
+
+
+def nearest_divisor(number: int, wanted: int) -> int:
+    """Return the divisor of a number that is nearest to another one.
+
+    >>> nearest_divisor(512, 1024), nearest_divisor(800, 1024), nearest_divisor(1048, 1000)
+    (512, 800, 1048)
+    """
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    return min(small + [number // d for d in small], key=lambda d: (abs(d - wanted), d))
 
 
 def set_up_playing(config: RandomizationConfig, is_asked_for: bool) -> None:

@@ -23,7 +23,7 @@ ACTOR = "humanoid"  # IsaacGymEnvs' name for the character in `actor_params`, wh
 
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 10**12  # control steps
-MAX_ROWS = 10**8  # of a buffer
+MAX_ROWS = 10**7  # of a buffer
 MAX_WEIGHT = 1e6  # of a term of the loss or of the reward
 
 # ---- task.task: domain randomisation, with the keys of IsaacGymEnvs' task files; times are control steps

@@ -5,6 +5,7 @@
 
 import importlib.util
 import logging
+import os
 import re
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, Dict, List, Optional, Sequence, cast
@@ -21,6 +22,8 @@ from amp_train.untrusted import printable
 logger = logging.getLogger(__name__)
 
 MAX_LAYERS, MAX_NAME = 16, 100
+PATHS = ("motion.file", "character.mjcf", "train_dir", "experiment", "checkpoint", "resume")
+MAX_WEIGHTS, MAX_SAMPLES = 2**27, 2**24  # of a network between its layers, of an iteration: some 30 GB
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
 # Null until they are fitted to the machine.
@@ -34,16 +37,52 @@ def check_config(cfg: Config) -> None:
         ConfigError: naming the key, what was given and what is allowed.
     """
     tree = cast(DictConfig, cfg)
-    _check_fields(_complete(tree), "")
+    check_fields(_complete(tree))
     for key in ("train.params.network.mlp.units", "train.params.network.disc.units"):
         units = list(OmegaConf.select(tree, key))
         if len(units) > MAX_LAYERS:
             raise ConfigError(f"{key} must be at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
+    check_paths(cfg)
+        if sum(n * m for n, m in zip(units, units[1:])) > MAX_WEIGHTS:
+            raise ConfigError(f"{key}={str(units)[:80]} has more than {MAX_WEIGHTS / 1e6:.0f} million weights.")
+    horizon = cfg.train.params.config.horizon_length
+    if (cfg.num_envs or 1) * horizon > MAX_SAMPLES:
+        raise ConfigError(
+            f"num_envs={cfg.num_envs} times train.params.config.horizon_length={horizon} is more than the "
+            f"{MAX_SAMPLES / 1e6:.0f} million samples that an iteration may have."
+        )
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
     _check_randomization(cfg.task.task.randomization_params)
     _check_task(cfg)
+
+
+def check_paths(cfg: Config) -> None:
+    """Check that every path could be one; whether there is a file is said where it is read.
+
+    Raises:
+        ConfigError: a name that is too long, of an unknown user, or below a folder that may not be entered.
+    """
+    for key in PATHS:
+        path = OmegaConf.select(cast(DictConfig, cfg), key)
+        if path is not None:
+            check_path(key, path)
+
+
+def check_path(key: str, path: str) -> None:
+    """As `check_paths`, for one."""
+    shown = f"{key}={printable(path)[:MAX_NAME]}"
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ConfigError(f"{shown} names a user that this machine does not know. Give the whole path.")
+    try:
+        os.stat(expanded)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{shown} cannot be used as a path: {reason}.") from error
 
 
 def _complete(tree: DictConfig) -> DictConfig:
@@ -57,10 +96,13 @@ def _complete(tree: DictConfig) -> DictConfig:
     return filled
 
 
-def _check_fields(node: DictConfig, prefix: str) -> None:
+def check_fields(node: DictConfig, prefix: str = "") -> None:
     """Check a node of the schema, and all below it, against the metadata of their fields.
 
     Values come before groups: `num_envs` is named in an error, not a key further down that refers to it.
+
+    Raises:
+        ConfigError: a number out of its range, or a word that is none of the choices.
     """
     settings = fields(cast(Any, OmegaConf.get_type(node)))
     for setting in sorted(settings, key=lambda f: isinstance(node[f.name], DictConfig)):
@@ -69,7 +111,7 @@ def _check_fields(node: DictConfig, prefix: str) -> None:
 
 def _check_value(key: str, value: Any, setting: "Field[Any]") -> None:
     if isinstance(value, DictConfig) and is_dataclass(OmegaConf.get_type(value)):
-        _check_fields(value, f"{key}.")
+        check_fields(value, f"{key}.")
     elif isinstance(value, DictConfig):
         for name in value:
             _check_value(f"{key}.{name!s}", value[name], setting)

@@ -12,6 +12,8 @@ from amp_train.runner.episodes import EpisodeCallback, EpisodeStep, run_episodes
 from amp_train.runner.policy import Policy
 from amp_train.runner.vec_env import AMPVecEnv
 
+MAX_RECORDED = 10_000  # states: five minutes; how long an episode is may be a stranger's idea
+
 
 @dataclass
 class Playback:
@@ -62,7 +64,7 @@ def play(
     policy = Policy(cfg, vec_env, checkpoint)
     meter, recorder = PlayMeter(-(-episodes // env.num_envs)), StateRecorder()
     own = [meter, recorder] if record else [meter]
-    num_steps = cfg.task.env.episode_length if record else None
+    num_steps = min(cfg.task.env.episode_length, MAX_RECORDED) if record else None
     run_episodes(vec_env, policy, [*own, *callbacks], num_steps, episodes, deterministic)
     result = meter.result(env)
     result.states = recorder.states() if record else None
@@ -105,7 +107,7 @@ class PlayMeter(EpisodeCallback):
 
 
 class StateRecorder(EpisodeCallback):
-    """Keeps the states of environment 0, from the beginning of the first episode on."""
+    """Keeps the first MAX_RECORDED states of environment 0, from the beginning of the first episode on."""
 
     def __init__(self) -> None:
         self._states: List[CharacterState] = []
@@ -116,6 +118,8 @@ class StateRecorder(EpisodeCallback):
 
     def on_step(self, step: EpisodeStep) -> None:
         """Keep a state; a character that diverged is left where it was."""
+        if len(self._states) >= MAX_RECORDED:
+            return
         state = step.state[:1]
         is_finite = bool(torch.isfinite(state.body_pos).all())
         self._states.append(state.clone() if is_finite else self._states[-1])

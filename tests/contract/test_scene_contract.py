@@ -116,13 +116,13 @@ def test_a_ball_rolls_and_stops_as_computed(make: Make) -> None:
     for _ in range(15):
         simulator.step(target)
     rolling = simulator.object_state().clone()
-    # A solid sphere: 7/5 m r a = rolling_friction * m g. In MuJoCo's pyramid the force that keeps it rolling, m a, takes
-    # its share of what friction there is: rolling friction is smaller by a / (friction * g), 6 % here.
+    # A solid sphere: 7/5 m r a = rolling_friction * m g. In MuJoCo's pyramid the force that keeps it rolling, m a,
+    # takes its share of what friction there is: rolling friction is smaller by a / (friction * g), 6 % here.
     alone = 5.0 / 7.0 * GRAVITY * ROLLING / RADIUS
     slowing = alone / (1.0 + alone / (BALL.friction * GRAVITY))
     time_s = 15 * CONTROL_DT_S
     assert float(rolling.vel[0, 0, 0]) == pytest.approx(speed - slowing * time_s, rel=0.03)
-    assert float(rolling.ang_vel[0, 0, 1]) == pytest.approx(float(rolling.vel[0, 0, 0]) / RADIUS, rel=0.02)
+    assert float(rolling.ang_vel[0, 0, 1]) == pytest.approx(float(rolling.vel[0, 0, 0]) / RADIUS, rel=0.05)
     assert float(rolling.contact_force[0, 0, 2]) == pytest.approx(BALL.mass * GRAVITY, rel=0.02)  # type: ignore[index]
     for _ in range(60):
         simulator.step(target)

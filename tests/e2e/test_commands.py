@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,53 @@ def test_playing_needs_the_checkpoint_only_and_leaves_a_video(trained, tmp_path)
     assert out.startswith("6 episodes,")  # three in each of two environments
     assert "m/s" in out and "style reward" in out and "video: out.mp4" in out
     assert (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_a_run_is_played_by_the_name_that_isaacgymenvs_gives_its_policy(trained, here):
+    run_dir = trained[0] / "runs" / "first"
+    out, _ = here(play, "checkpoint={}/nn/first.pth".format(run_dir), "episodes=2", "video=False")
+    assert out.startswith("2 episodes,")
+
+
+def test_ctrl_c_during_the_final_video_leaves_no_half_of_it(here, tmp_path, monkeypatch, capfd):
+    def interrupted(path, *_):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "record_video", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        here(train, *SMALL, "max_iterations=1", "experiment=cut")
+    printed = capfd.readouterr()
+    assert caught.value.code == 130
+    assert "video       none, interrupted. amp-play checkpoint=runs/cut/nn/" in printed.out
+    assert "Traceback" not in printed.err
+    assert not (tmp_path / "runs" / "cut" / "video.mp4").exists()
+    assert newest(tmp_path / "runs" / "cut").is_file()
+
+
+@pytest.mark.parametrize("redirection", ["| head -1", "<&- >&- 2>&-"])
+def test_a_training_goes_on_when_its_terminal_is_gone(tmp_path, redirection):
+    command = [
+        sys.executable,
+        "-m",
+        "amp_train.cli.train",
+        *SMALL,
+        "max_iterations=2",
+        "experiment=gone",
+        "video=False",
+    ]
+    line = " ".join(map(shlex.quote, command)) + " {}; exit ${{PIPESTATUS[0]}}".format(redirection)
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        ["bash", "-c", line], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=path), capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0 and "Traceback" not in result.stderr
+    run_dir = tmp_path / "runs" / "gone"
+    assert [row["iteration"] for row in rows(run_dir)] == ["1", "2"]
+    for file in ("metrics.csv", "metrics.jsonl", "config.yaml", "rl_games.log"):
+        assert "Training HumanoidAMP" not in (run_dir / file).read_text()
+    torch.load(newest(run_dir), weights_only=True)
 
 
 def test_playing_is_reproducible_and_seeded(trained, here):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from amp_train.checkpoint import find, store
+from amp_train.checkpoint.atomic import write_atomically
 from amp_train.checkpoint.find import check_policy_file, find_checkpoint, pretrained_names
 from amp_train.checkpoint.store import CheckpointStore, save_file
 from amp_train.errors import CheckpointError
@@ -37,6 +38,39 @@ def test_another_name_lists_those_there_are(shipped, name):
     with pytest.raises(CheckpointError, match="pretrained/walk[.]$") as caught:
         find_checkpoint(name)
     assert name in str(caught.value)
+
+
+@pytest.fixture
+def run(shipped, tmp_path):
+    folder = tmp_path / "runs" / "AMP_walk" / "nn"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["runs/AMP_walk/nn/AMP_walk.pth", "runs/AMP_walk"])
+def test_isaacgymenvs_name_of_a_runs_policy_is_its_best_one(run, name):
+    for policy in ("HumanoidAMP", "last_HumanoidAMP_ep_9_rew_1"):
+        (run / (policy + ".pth")).write_bytes(b"policy")
+    assert find_checkpoint(name) == "runs/AMP_walk/nn/HumanoidAMP.pth"
+
+
+@pytest.mark.parametrize("name", ["runs/AMP_walk/nn/AMP_walk.pth", "runs/AMP_walk"])
+def test_before_there_is_a_best_one_it_is_the_newest(run, name):
+    store = CheckpointStore(run, keep=3)
+    for iteration in (9, 10):
+        files = {}
+        for file in ("last_ep_{}.pth".format(iteration), "last_ep_{}.state".format(iteration)):
+            files[file] = write_atomically(run / file, lambda f: f.write(b"x"))
+        store.complete("last_ep_{}".format(iteration), iteration, files)
+    assert find_checkpoint(name) == "runs/AMP_walk/nn/last_ep_10.pth"
+
+
+def test_a_missing_policy_names_those_beside_it(run):
+    (run / "HumanoidAMP.pth").write_bytes(b"policy")
+    with pytest.raises(CheckpointError, match="but runs/AMP_walk/nn/HumanoidAMP.pth"):
+        find_checkpoint("runs/AMP_walk/nn/other.pth")
+    with pytest.raises(CheckpointError, match="no checkpoint runs/nothing"):
+        find_checkpoint("runs/nothing")
 
 
 def test_a_path_is_taken_as_it_is(shipped):

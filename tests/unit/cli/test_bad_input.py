@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from amp_train.cli import eval as evaluation
 from amp_train.cli import play, train
 from amp_train.motion import load_clip, save_clip
 from amp_train.paths import MOTIONS_DIR
@@ -43,11 +44,10 @@ def fails(monkeypatch, tmp_path, capsys):
         (["sim=physx"], "mujoco"),
         (["motion=wlak"], "Did you mean 'walk'?"),
         (["train.params.config.gama=1"], "train.params.config.gamma"),
-        (["task.env.stateInit=Random"], "task.env.state_init"),
         (["num_envs=many"], "num_envs"),
         (["-m", "motion=walk,rnu"], "rnu"),
         (["rl_device=cuda:99"], "cuda:99"),
-        (["num_envs=100"], "minibatch_size"),
+        (["num_envs=100", "train.params.config.minibatch_size=1024"], "minibatch_size"),
         ([*SMALL, "train.params.config.amp_minibatch_size=1000"], "amp_minibatch_size"),
         ([*SMALL, "train.params.config.lr_schedule=adaptve"], "Did you mean 'adaptive'?"),
         ([*SMALL, "train.params.algo.name=ppo"], "amp_continuous"),
@@ -59,6 +59,21 @@ def fails(monkeypatch, tmp_path, capsys):
         (["checkpoint=missing.pth"], "missing.pth"),
         (["test=True"], "checkpoint="),
         (["test=True", "checkpoint=missing.pth"], "missing.pth"),
+        (["motion.file=" + 300 * "x" + ".npz"], "File name too long"),
+        (["checkpoint=" + 300 * "x" + ".pth"], "File name too long"),
+        (["resume=" + 300 * "x"], "File name too long"),
+        (["experiment=" + 300 * "x"], "File name too long"),
+        (["motion.file=~nosuchuser/x.npz"], "user"),
+        (["--config-dir", "/nonexistent"], "/nonexistent"),
+        (["-m", "train_dir=/proc", "seed=1,2"], "/proc"),
+        (["-m", "train_dir=/proc,/sys"], "/proc"),
+        (["train_dir=/proc", *SMALL], "/proc"),
+        (["video=foo.txt"], "video"),
+        (["train.params.config.gamma=2"], "at most 1"),
+        (["train.params.config.learning_rate=nan"], "learning_rate"),
+        (["train.params.config.num_actors=3"], "num_envs="),
+        (["train.params.load_path=x.pth"], "checkpoint="),
+        (["task.sim.substeps=4"], "sim.decimation=8"),
     ],
 )
 def test_amp_train_says_in_one_line_what_is_wrong(fails, argv, said):
@@ -73,10 +88,37 @@ def test_amp_train_says_in_one_line_what_is_wrong(fails, argv, said):
         (["checkpoint=missing.pth", "episodes=many"], "episodes"),
         (["checkpoint=missing.pth", "episodes=0"], "episodes"),
         (["missing.pth"], "missing.pth"),
+        (["checkpoint=pretrained/walk", "video=foo.txt"], ".mp4"),
+        (["checkpoint=pretrained/walk", "video="], ".mp4"),
+        (["checkpoint=pretrained/walk", "video=/proc/out.mp4"], "/proc"),
+        (["checkpoint=pretrained/walk", "episodes=99999999"], "episodes must be at least 1 and at most 1000000"),
+        (["checkpoint=pretrained/walk", "num_envs=99999999"], "num_envs must be at least 1 and at most 4096"),
+        (["checkpoint=" + 300 * "x" + ".pth"], "File name too long"),
     ],
 )
 def test_amp_play_says_in_one_line_what_is_wrong(fails, argv, said):
     assert said in fails(play, *argv)
+
+
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        (["checkpoint=pretrained/walk", "episodes=99999999"], "episodes must be at least 1 and at most 4096"),
+        (["checkpoint=pretrained/walk", "episode_s=nan"], "episode_s must be above 0"),
+        (["checkpoint=pretrained/walk", "seeds=-1"], "seeds must be at least 0"),
+        (["checkpoint=pretrained/walk", "out="], "out= needs a path"),
+        (["checkpoint=pretrained/walk", "out=" + 300 * "x"], "File name too long"),
+    ],
+)
+def test_amp_eval_says_in_one_line_what_is_wrong(fails, argv, said):
+    assert said in fails(evaluation, *argv)
+
+
+def test_a_damaged_manifest_is_named_with_what_to_do(fails, tmp_path):
+    torch.save({"model": {}}, tmp_path / "policy.pth")
+    (tmp_path / "policy.json").write_text("{")
+    message = fails(play, "checkpoint=policy.pth")
+    assert "policy.pth" in message and "remove policy.json" in message
 
 
 def test_a_typo_on_top_of_a_checkpoint_is_found(fails, tmp_path):

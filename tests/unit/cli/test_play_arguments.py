@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from amp_train.cli.play import PlayArgs, path_or_reason, playing_config, split_arguments, video_path
+from amp_train.cli.play import PlayArgs, checkpoint_config, path_or_reason, playing_config, split_arguments, video_path
 from amp_train.config import compose, resolve, stored_form
 from amp_train.errors import MissingPackageError
 
@@ -46,7 +46,21 @@ def test_a_checkpoint_of_isaacgymenvs_is_played_with_its_settings(tmp_path):
     config = playing_config(PlayArgs(checkpoint=path), ["motion=run"])
     assert list(config.train.params.network.mlp.units) == [1024, 512]
     assert config.task.env.local_root_obs is False and config.motion.name == "run"
+    assert (config.character.name, config.task.env.fall_height_ratio) == ("humanoid", 0.0)
+    named = playing_config(PlayArgs(checkpoint=path), ["train=HumanoidAMPPPOLowGP"])
+    assert named.task.env.local_root_obs is False and named.train.name == "HumanoidAMPPPOLowGP"
     assert playing_config(PlayArgs(checkpoint=path), ["recipe=cpu"]).task.env.local_root_obs is True
+
+
+def test_a_checkpoint_of_isaacgymenvs_is_continued_with_its_settings(tmp_path):
+    path = str(tmp_path / "theirs.pth")
+    torch.save({"model": {}}, path)
+    composed = compose(["motion=run"])
+    composed.experiment = "job"
+    config = checkpoint_config(path, ["motion=run", "num_envs=64"], composed)
+    assert (config.num_envs, config.experiment, config.train.name) == (64, "job", "HumanoidAMPPPO")
+    assert config.task.env.local_root_obs is False and config.task.env.fall_height_ratio == 0.0
+    assert config.character.name == "humanoid" and config.motion.name == "run"
 
 
 def test_a_video_goes_into_the_runs_directory():

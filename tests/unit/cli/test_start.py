@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from amp_train.cli import train
+from amp_train.config import compose, resolve
+
 
 @pytest.mark.parametrize("command", ["train", "play", "eval"])
 def test_a_command_imports_torch_only_when_it_has_read_its_arguments(command):
@@ -12,3 +15,35 @@ def test_a_command_imports_torch_only_when_it_has_read_its_arguments(command):
     program = f"import sys, amp_train.cli.{command}; print(sorted({heavy} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_help_lists_every_option_of_every_group(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["amp-train", "--help"])
+    train.main()
+    printed = capsys.readouterr().out
+    for option in (
+        "HumanoidAMP",
+        "mujoco_warp",
+        "humanoid_deepmimic",
+        "spinkick",
+        "HumanoidAMPPPOLowGP",
+        "isaacgymenvs",
+    ):
+        assert option in printed
+
+
+@pytest.mark.parametrize("load, threads, said", [(0.5, 4, False), (64.0, 4, True), (64.0, 1, False)])
+def test_a_machine_that_is_busy_is_noticed(monkeypatch, capsys, load, threads, said):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr(train, "available_cores", lambda: 4)
+    train._note_other_work(compose(["num_threads={}".format(threads)]))
+    assert ("num_threads=1" in capsys.readouterr().out) is said
+
+
+def test_a_short_training_has_a_short_warm_start():
+    def steps(*overrides):
+        return resolve(compose(overrides), overrides).train.params.config.warm_start_steps
+
+    assert steps("num_envs=128", "max_iterations=3") == 3 * 128 * 8 // 25
+    assert steps("num_envs=256", "max_iterations=20") == 1500
+    assert steps("num_envs=128", "max_iterations=3", "train.params.config.warm_start_steps=77") == 77

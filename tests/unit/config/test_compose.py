@@ -67,6 +67,25 @@ def test_the_isaacgymenvs_recipe_is_the_whole_reference():
     assert config.task.env.fall_height_ratio == 0.0
 
 
+@pytest.mark.parametrize("motion", ["run", "spin", "backflip", "roll"])
+def test_the_isaacgymenvs_recipe_is_the_reference_for_a_clip_that_asks_for_more(motion):
+    config = compose(["recipe=isaacgymenvs", "motion=" + motion])
+    assert (config.character.name, dict(config.character.torque_limits)) == ("humanoid", {})
+    assert config.character.limit_ball_joints is True
+    assert config.train.name == "HumanoidAMPPPO" and config.task.env.fall_height_ratio == 0.0
+    own = config.motion
+    assert (own.state_init, own.termination_height, own.rise_height, own.max_low_s) == (None, None, None, None)
+    assert own.retime_flights is False and own.name == motion
+
+
+@pytest.mark.parametrize("train", ["HumanoidAMPPPO", "HumanoidAMPPPOLowGP"])
+def test_their_train_files_bring_their_task_settings(train):
+    env = compose(["train=" + train]).task.env
+    assert (env.local_root_obs, env.fall_height_ratio) == (False, 0.0)
+    env = compose(["train=" + train, "recipe=cpu"]).task.env
+    assert (env.local_root_obs, env.fall_height_ratio) == (True, 0.7)
+
+
 def test_an_override_wins_over_a_recipe():
     assert compose(["recipe=isaacgymenvs", "num_envs=8"]).num_envs == 8
     assert compose(["recipe=isaacgymenvs", "train=HumanoidAMPPPOLowGP"]).train.name == "HumanoidAMPPPOLowGP"
@@ -122,24 +141,6 @@ def test_a_typo_in_any_key_fails_and_names_the_right_one(typo, wanted):
     message = error_of(typo)
     assert typo.lstrip("+").split("=")[0] in message
     assert wanted in message
-
-
-@pytest.mark.parametrize(
-    "theirs, ours",
-    [
-        ("task.env.stateInit=Random", "task.env.state_init"),
-        ("task.env.numAMPObsSteps=2", "task.env.num_amp_obs_steps"),
-        ("task.env.localRootObs=True", "task.env.local_root_obs"),
-        ("task.env.numEnvs=4", "num_envs"),
-        ("task.env.motion_file=x.npy", "motion.file"),
-    ],
-)
-def test_a_key_of_isaacgymenvs_is_told_its_name_here(theirs, ours):
-    assert "it is called {} here".format(ours) in error_of(theirs)
-
-
-def test_a_key_of_isaacgymenvs_without_a_meaning_here_is_told_so():
-    assert "not needed" in error_of("graphics_device_id=0")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_resolving_twice_changes_nothing():
         ("train.params.config.save_interval_s=-1", "save_interval_s"),
         ("train.params.config.keep_checkpoints=0", "keep_checkpoints"),
         ("train.params.config.save_max_share=0", "save_max_share"),
-        ("seed=-1", "seed"),
+        ("seed=-2", "seed"),
         ("max_time_s=0", "max_time_s"),
         ("max_diverged_share=1.5", "max_diverged_share"),
         ("headless=False", "headless"),
@@ -110,3 +110,18 @@ def test_a_value_out_of_range_is_one_line_that_names_it(override, named):
     with pytest.raises(ConfigError) as caught:
         resolved(*override.split())
     assert named in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides, says",
+    [
+        (["train.params.network.disc.units=[16384,16384]"], "disc.units=.* has more than 134 million weights"),
+        (["train.params.network.mlp.units=[8192,8192,8192,8192]"], "mlp.units=.* has more than 134 million weights"),
+        (["num_envs=65536", "train.params.config.horizon_length=512"], "num_envs=65536 times .*horizon_length=512"),
+        (["train.params.config.amp_replay_buffer_size=100000000"], "amp_replay_buffer_size must be"),
+        (["train.params.config.amp_obs_demo_buffer_size=100000000"], "amp_obs_demo_buffer_size must be"),
+    ],
+)
+def test_sizes_are_bounded_together_and_not_each_alone(overrides, says):
+    with pytest.raises(ConfigError, match=says):
+        resolved(*overrides)

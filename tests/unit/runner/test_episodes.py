@@ -11,6 +11,7 @@ from amp_train.env.actions import pd_torque
 from amp_train.evaluation.episodes import TIME_LIMIT
 from amp_train.motion import MotionLibrary, load_clip
 from amp_train.paths import MOTIONS_DIR
+from amp_train.runner import playback
 from amp_train.runner.episodes import EpisodeCallback, StopEpisodes, run_episodes
 from amp_train.runner.playback import StateRecorder
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
@@ -204,3 +205,13 @@ def test_states_are_kept_from_the_first_on_and_a_diverged_one_is_left_out(vec_en
     broken.body_pos[0, 3] = float("nan")
     recorder.on_step(SimpleNamespace(state=broken))
     assert torch.equal(recorder.states().body_pos[5], states.body_pos[4])
+
+
+def test_no_more_states_are_kept_than_a_video_of_minutes_needs(monkeypatch):
+    monkeypatch.setattr(playback, "MAX_RECORDED", 3)
+    state = SimpleNamespace(body_pos=torch.zeros(1, 2, 3), clone=lambda: state)
+    recorder = StateRecorder()
+    recorder.on_start(SimpleNamespace(state={slice(None, 1): state}))
+    for _ in range(5):
+        recorder.on_step(SimpleNamespace(state={slice(None, 1): state}))
+    assert len(recorder._states) == 3

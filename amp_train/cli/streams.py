@@ -1,0 +1,80 @@
+"""The terminal may go away (a closed window, `| head -1`, a closed descriptor): the program goes on without it."""
+
+import contextlib
+import os
+import sys
+from typing import Any, Iterator, TextIO
+
+DESCRIPTORS = (0, 1, 2)  # stdin, stdout, stderr
+
+
+class LenientStream:
+    """A stream to a reader that may end: once it has, what is written goes nowhere."""
+
+    def __init__(self, stream: TextIO, descriptor: int) -> None:
+        self._stream, self._descriptor = stream, descriptor
+
+    def write(self, text: str) -> int:
+        """Write, or do nothing."""
+        with self._lenient():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do nothing."""
+        with self._lenient():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _lenient(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            _to_nowhere(self._descriptor)  # what is buffered would fail again when Python ends
+        except ValueError:  # closed
+            pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def lasting_streams() -> Iterator[None]:
+    """Have stdin, stdout and stderr open, and let no failure to write to them end the program.
+
+    A descriptor that is closed is opened to nowhere: the next file that is opened would take its number, and what is
+    printed would go into that file.
+    """
+    for descriptor in DESCRIPTORS:
+        if not _is_open(descriptor):
+            _to_nowhere(descriptor)
+    former = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_lenient(stream, number) for stream, number in zip(former, (1, 2)))
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = former
+
+
+def _lenient(stream: Any, descriptor: int) -> Any:
+    if stream is None:  # it was closed when Python started
+        stream = os.fdopen(descriptor, "w", closefd=False)
+    return LenientStream(stream, descriptor)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _to_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    os.set_inheritable(descriptor, True)
