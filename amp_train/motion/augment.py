@@ -1,5 +1,5 @@
-"""More clips from the same: mirrored, bent along an arc, faster and slower. For tasks that ask for directions and speeds
-which the data has no example of."""
+"""More clips from the same: mirrored, bent along an arc, faster and slower. For tasks that ask for directions and
+speeds which the data has no example of."""
 
 from dataclasses import replace
 from typing import Any, List, Sequence, Tuple

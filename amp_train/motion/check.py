@@ -56,7 +56,7 @@ _RULES = {
         _Rule("root_acceleration_m_s2", 60.0, 400.0, "the root jumps: crop that part, or smooth=0.03"),
         _Rule("loop_gap_deg", 3.0, 15.0, "first and last pose differ: amp-motion loop"),
         _Rule("loop_speed_gap_rad_s", 4.0, 12.0, "the cycle's seam is not smooth: amp-motion loop"),
-        _Rule("legs_crossed_share", 0.3, 0.7, "left and right may be exchanged: look at it, amp-motion mirror or map="),
+        _Rule("legs_crossed_share", 0.6, 0.9, "left and right may be exchanged: look at it, amp-motion mirror or map="),
         _Rule("facing_off_path_deg", 100.0, 190.0, "it moves backwards or sideways: if not meant, look at the source"),
         _Rule("flights_too_slow", 0.5, 99.0, "leaps fall slower than gravity has it: motion.retime_flights=True"),
         _Rule("retarget_error_cm", 8.0, 20.0, "bodies are far from the source's: look at it, give map="),

@@ -9,11 +9,13 @@ import pytest
 import torch
 from make_clip import standing_clip
 from make_rigs import along_bones, as_bvh, body_distances_cm, joint_angles_deg, rest_pose
+from make_robot import robot
 
 from amp_train import rotations
-from amp_train.character import CharacterSpec
+from amp_train.character import CharacterSpec, Kinematics
 from amp_train.errors import MotionError
 from amp_train.motion import MotionClip, find_motion, import_clip, load_clip, load_motion
+from amp_train.motion.check import check_clip, verdict
 from amp_train.motion.importers.bvh import parse_bvh
 from amp_train.motion.operations import posed_bodies
 from amp_train.motion.retarget import RetargetOptions, retarget
@@ -138,8 +140,6 @@ def test_hinges_keep_their_limits_and_feet_their_place(humanoid: CharacterSpec, 
     for side in ("Left", "Right"):
         offsets[names.index(f"mixamorig:{side}Foot")] *= 1.5
     done = retarget(replace(motion, offsets=offsets), humanoid)
-    from amp_train.character import Kinematics
-
     knee = humanoid.dof_offsets[humanoid.joint_names.index("left_knee")]
     angle = Kinematics(humanoid).dof_pos(done.clip.joint_rot)[:, knee]
     assert float(angle.min()) > -0.01
@@ -248,6 +248,20 @@ def test_another_file_is_put_on_the_character_anew(humanoid: CharacterSpec, tmp_
         (tmp_path / "clip.bvh").write_text(as_bvh(load_clip(find_motion(name)), humanoid))
         frames = load_clip(find_motion(name)).num_frames
         assert load_motion(tmp_path / "clip.bvh", humanoid).clips[0].num_frames == frames
+
+
+@pytest.mark.parametrize("name", ["walk", "cartwheel"])
+def test_a_robot_of_hinges_follows(tmp_path: Path, humanoid: CharacterSpec, name: str) -> None:
+    spec = robot(tmp_path)
+    assert set(spec.joint_sizes) == {1}
+    (tmp_path / "clip.bvh").write_text(as_bvh(load_clip(find_motion(name)), humanoid, rest_pose(humanoid, 90.0, 0.0)))
+    imported = import_clip(tmp_path / "clip.bvh", spec)
+    done = imported.retargeted
+    assert done is not None
+    assert max(done.error_cm["left_foot"], done.error_cm["right_foot"]) < 1.0
+    assert max(done.error_cm[f"{side}_{part}"] for side in ("left", "right") for part in ("shin", "lower_arm")) < 6.0
+    findings = {f.name: f for f in check_clip(imported.clip, spec)}
+    assert findings["joint_limit_excess_deg"].verdict == "ok" and verdict(list(findings.values())) != "bad"
 
 
 def test_leg_length_is_that_of_the_bones(humanoid: CharacterSpec) -> None:
