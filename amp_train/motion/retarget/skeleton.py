@@ -17,6 +17,8 @@ UP_AXES: Dict[str, Tuple[Tuple[float, ...], ...]] = {
     "z": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
 }
 
+_FARTHEST = 1e7  # of the file's unit
+
 
 @dataclass(frozen=True, eq=False)
 class SkeletonMotion:
@@ -58,6 +60,12 @@ class SkeletonMotion:
         if not MIN_FPS <= self.fps <= MAX_FPS:
             raise MotionError("Clip '{}' has {:.6g} frames a second; {:g} to {:g} are allowed. Give fps=.".format(
                 self.name, self.fps, MIN_FPS, MAX_FPS))  # fmt: skip
+
+        places = [self.offsets, self.root_pos, *self.moved.values(), *self.tips.values()]
+        if not all(bool((part.abs() < _FARTHEST).all()) for part in places) or not bool(
+            torch.isfinite(self.rotations).all()
+        ):
+            raise MotionError(f"Clip '{self.name}' holds NaN, infinity or a place out of range.")
 
     @property
     def num_frames(self) -> int:
