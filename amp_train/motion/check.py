@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec, Kinematics
+from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.fit import match_joints
 from amp_train.motion.ground import HOVERING_M, is_carried, lowest_heights, lowest_of_bodies
@@ -142,7 +143,7 @@ def _feet(clip: MotionClip, spec: CharacterSpec, low: Tensor) -> Dict[str, Optio
     """Return how fast feet slide while they touch the ground, and how often the legs are crossed."""
     try:
         roles = find_roles(spec.body_names, spec.parent_ids)
-    except Exception:  # noqa: BLE001  a character without legs has no feet
+    except MotionError:  # a character without legs has no feet
         return {}
     pos, _ = posed_bodies(clip, spec)
     speeds = []
