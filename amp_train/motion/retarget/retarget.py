@@ -81,6 +81,8 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     """
     given = read_map(Path(options.map)) if isinstance(options.map, (str, Path)) else options.map
     roles = find_roles(motion.joint_names, motion.parents, given)
+    begins = motion.begins_in_zero_pose
+    motion = motion.without_first() if begins else motion
     motion = replace(motion, fps=options.fps or motion.fps).thinned(options.max_fps)
     ours, unit_name, up = in_our_axes(motion, roles, options.units, options.up)
     leg_m = leg_length(ours, roles)
@@ -102,6 +104,8 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     )
     clip = smoothed(clip, options.smooth)
     notes = _notes(motion, unit_name, up, leg_m, anatomy, goals, target)
+    if begins:
+        notes.append("its first frame is the zero pose: left out")
     return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.planted)
 
 

@@ -124,6 +124,21 @@ def test_what_the_user_says_counts(humanoid: CharacterSpec) -> None:
         retarget(motion, humanoid, RetargetOptions(units="inches"))
 
 
+def test_a_zero_pose_in_front_is_left_out(humanoid: CharacterSpec) -> None:
+    motion = parse_bvh(
+        as_bvh(load_clip(find_motion("walk")), humanoid, rest_pose(humanoid, 90.0, 0.0)).encode(), "walk"
+    )
+    zero = torch.tensor([0.0, 0.0, 0.0, 1.0]).double().expand(1, len(motion.parents), 4)
+    longer = replace(
+        motion,
+        rotations=torch.cat((zero, motion.rotations)),
+        root_pos=torch.cat((motion.root_pos[:1], motion.root_pos)),
+    )
+    done = retarget(longer, humanoid, WITHOUT_IK)
+    assert done.clip.num_frames == 39 and "its first frame is the zero pose: left out" in done.notes
+    assert retarget(motion, humanoid, WITHOUT_IK).clip.num_frames == 39
+
+
 def test_frames_above_60_a_second_are_left_out(humanoid: CharacterSpec) -> None:
     motion = parse_bvh(as_bvh(load_clip(find_motion("walk")), humanoid).encode(), "walk")
     clip = retarget(replace(motion, fps=120.0), humanoid, RetargetOptions(ik=False)).clip
