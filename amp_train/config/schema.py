@@ -152,6 +152,15 @@ class CharacterConfig:
 
 
 @dataclass
+class AugmentConfig:
+    """Variants of the clips, in addition; off by default."""
+
+    mirror: bool = False
+    arcs_deg_s: List[float] = field(default_factory=list)  # paths bent at these rates, left positive
+    tempo: List[float] = field(default_factory=list)  # played so many times as fast
+
+
+@dataclass
 class MotionConfig:
     name: str = MISSING
     file: str = MISSING  # a clip or a weighted data set (YAML): a path, or a bundled name
@@ -161,6 +170,7 @@ class MotionConfig:
     rise_height: Optional[float] = above(0.0, 1e5, None)  # m; an episode ends when the root was below this ...
     max_low_s: Optional[float] = above(0.0, 1e5, None)  # ... for longer than this; both null: it may stay low
     retime_flights: bool = False  # play leaps that were slowed down as fast as gravity has it
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 # ---- train.params: rl_games' parameter tree, with rl_games' and IsaacGymEnvs' own key names

@@ -18,7 +18,7 @@ from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
 from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
-from amp_train.motion import MotionClip, MotionLibrary, fill_in, load_motion, retime_flights
+from amp_train.motion import MotionClip, MotionLibrary, augmented, fill_in, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
 _LOG = logging.getLogger(__name__)
@@ -344,6 +344,7 @@ def make_env(cfg: Any) -> AmpEnv:
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
     cfg, spec = fitted_to_clips(cfg, clips, spec)
+    clips, weights = augmented(clips, weights, cfg.motion.augment, spec)
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     simulator = make_simulator(cfg, spec, scene_of(cfg.task))
