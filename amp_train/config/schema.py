@@ -141,12 +141,14 @@ class CharacterConfig:
     key_bodies: List[str] = MISSING  # their positions are observed
     contact_bodies: List[str] = MISSING  # may touch the ground
     fall_bodies: List[str] = MISSING  # what fall_height_ratio watches
-    stiffness: Optional[Dict[str, float]] = between(0.0, 1e6, {})  # N m/rad by joint
-    damping: Optional[Dict[str, float]] = between(0.0, 1e6, {})  # N m s/rad by joint
-    torque_limits: Optional[Dict[str, float]] = above(0.0, 1e6, {})  # N m by joint
-    armature: Optional[Dict[str, float]] = between(0.0, 1e3, {})  # kg m^2 by joint
-    action_scale: Optional[Dict[str, float]] = above(0.0, 100.0, {})  # rad: PD target = default pose + it * action
-    default_dof_pos: Optional[Dict[str, float]] = between(-10.0, 10.0, {})  # rad by joint: the initial pose
+    stiffness: Optional[Dict[str, float]] = between(0.0, 1e6, {})  # PD stiffness, N m/rad by joint
+    damping: Optional[Dict[str, float]] = between(0.0, 1e6, {})  # PD damping, N m s/rad by joint
+    torque_limits: Optional[Dict[str, float]] = above(0.0, 1e6, {})  # largest torque of the whole drive, N m by joint
+    armature: Optional[Dict[str, float]] = between(0.0, 1e3, {})  # added inertia, kg m^2 by joint
+    action_scale: Optional[Dict[str, float]] = above(
+        0.0, 100.0, {}
+    )  # rad by joint; target: default pose + scale * action
+    default_dof_pos: Optional[Dict[str, float]] = between(-10.0, 10.0, {})  # default pose, rad by joint
     limit_ball_joints: bool = False  # spherical joints have limits: ball_ranges, else the MJCF's
     ball_ranges: Optional[Dict[str, List[Any]]] = field(default_factory=dict)  # degrees: [lower, upper] about x, y, z
 
@@ -155,9 +157,9 @@ class CharacterConfig:
 class AugmentConfig:
     """Variants of the clips, in addition; off by default."""
 
-    mirror: bool = False
-    arcs_deg_s: List[float] = field(default_factory=list)  # paths bent at these rates, left positive
-    tempo: List[float] = field(default_factory=list)  # played so many times as fast
+    mirror: bool = False  # add the clips mirrored
+    arcs_deg_s: List[float] = field(default_factory=list)  # add clips with paths bent at these rates, left positive
+    tempo: List[float] = field(default_factory=list)  # add clips played this many times as fast
 
 
 @dataclass
@@ -165,11 +167,11 @@ class MotionConfig:
     name: str = MISSING
     file: str = MISSING  # a clip or a weighted data set (YAML): a path, or a bundled name
     contact_bodies: Optional[List[str]] = None  # bodies that may touch the ground; null: the character's; [all]: any
-    termination_height: Optional[float] = between(-1e3, 1e3, None)  # m; null: the task's
-    state_init: Optional[str] = None  # null: the task's
-    rise_height: Optional[float] = above(0.0, 1e5, None)  # m; an episode ends when the root was below this ...
-    max_low_s: Optional[float] = above(0.0, 1e5, None)  # ... for longer than this; both null: it may stay low
-    retime_flights: bool = False  # play leaps that were slowed down as fast as gravity has it
+    termination_height: Optional[float] = between(-1e3, 1e3, None)  # as task.env.termination_height; null: the task's
+    state_init: Optional[str] = None  # as task.env.state_init; null: the task's
+    rise_height: Optional[float] = above(0.0, 1e5, None)  # m; end an episode when the root stays below this ...
+    max_low_s: Optional[float] = above(0.0, 1e5, None)  # ... for longer than this; both null: no limit
+    retime_flights: bool = False  # play leaps that were slowed down as fast as gravity requires
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
