@@ -106,6 +106,7 @@ def _check_train(arguments: List[str]) -> None:
 
 def _check_play(arguments: List[str]) -> None:
     if arguments != ["--help"]:
+        arguments = [re.sub(r"^watch=", "checkpoint=", a) for a in arguments]  # the run is looked up at once
         compose(play_command.split_arguments(arguments)[1])
 
 
