@@ -1,5 +1,6 @@
 """`amp-play checkpoint=PATH [key=value ...]`: play a checkpoint, measure it, show it or export it."""
 
+import os
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -209,7 +210,10 @@ def video_path(args: PlayArgs) -> Optional[Path]:
         return Path(str(args.video))
     checkpoint = Path(args.checkpoint)
     folder = checkpoint.parent.parent if checkpoint.parent.name == "nn" else Path(".")
-    return folder / (checkpoint.stem + ".mp4")
+    path = folder / (checkpoint.stem + ".mp4")
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # it came with a stranger's run directory
+        raise ConfigError(f"'{path}' is not a plain file, so the video does not go there: give video=PATH.")
+    return path
 
 
 def describe(result: "Playback") -> str:

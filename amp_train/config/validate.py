@@ -51,6 +51,7 @@ def check_config(cfg: Config) -> None:
             f"num_envs={cfg.num_envs} times train.params.config.horizon_length={horizon} is more than the "
             f"{MAX_SAMPLES / 1e6:.0f} million samples that an iteration may have."
         )
+    check_paths(cfg)
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)

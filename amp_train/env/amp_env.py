@@ -18,7 +18,7 @@ from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
 from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
-from amp_train.motion import MotionClip, MotionLibrary, fill_in, load_motion, retime_flights
+from amp_train.motion import MotionClip, MotionLibrary, augmented, fill_in, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
 _LOG = logging.getLogger(__name__)
@@ -178,10 +178,18 @@ class AmpEnv:
         self._clip_ids = torch.where(chosen, starts.clip_ids, self._clip_ids)
         self._clip_start_s = torch.where(chosen, starts.times_s, self._clip_start_s)
 
+    def _from_ground(self, state: CharacterState) -> CharacterState:
+        """Return the characters with heights from the ground that they stand on."""
+        ground = self.task.ground_height(state)
+        if ground is None:
+            return state
+        down = torch.stack((torch.zeros_like(ground), torch.zeros_like(ground), ground), dim=-1)
+        return replace(state, root_pos=state.root_pos - down, body_pos=state.body_pos - down.unsqueeze(1))
+
     def _begin_task(self, chosen: Tensor) -> None:
         """Begin the task's part of the episodes `chosen` (N,) bool; all of them go on from here."""
         if self.task.goal_size and (self.simulator.masked_resets or bool(chosen.any())):
-            state = self.simulator.state()
+            state = self._from_ground(self.simulator.state())
             self.task.begin(chosen, state)
             self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(state), self._goal_obs)
         self._done, self._going_on = torch.zeros_like(self._done), None
@@ -206,7 +214,8 @@ class AmpEnv:
             action = self._randomization.noisy_action(action)
         self.simulator.step(self._pd_target(action))
         self._progress += 1
-        state, diverged = self.simulator.state(), self.simulator.diverged()
+        world_state, diverged = self.simulator.state(), self.simulator.diverged()
+        state = self._from_ground(world_state)
         # A diverged character keeps its last finite frame; the episode ends below.
         self._frame = torch.where(diverged.unsqueeze(-1), self._frame, self._demos.observe(state))
         self._history.push(self._frame)
@@ -220,7 +229,7 @@ class AmpEnv:
         if self._resets.adaptive is not None:
             self._resets.adaptive.learn(self._bins, self._progress, terminated)
         self._num_diverged += diverged.sum()
-        self._divergences.step(diverged, action, state)
+        self._divergences.step(diverged, action, world_state)
         infos = {
             "amp_obs": self._history.amp_obs,
             "terminate": terminated,
@@ -335,6 +344,7 @@ def make_env(cfg: Any) -> AmpEnv:
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
     cfg, spec = fitted_to_clips(cfg, clips, spec)
+    clips, weights = augmented(clips, weights, cfg.motion.augment, spec)
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     simulator = make_simulator(cfg, spec, scene_of(cfg.task))

@@ -77,6 +77,12 @@ class Task:
         """Return the objects and the terrain beside the character, before the simulator is built."""
         return Scene()
 
+    def ground_height(self, state: CharacterState) -> Optional[Tensor]:
+        """Return the height (N,) m of the ground that N characters stand on; None: it is level, at 0.
+
+        What is observed, and what all other methods are given, has heights from there."""
+        return None
+
     def put(self, state: CharacterState) -> Optional[Tuple[CharacterState, Tensor]]:
         """Return other states (n) for episodes to begin in than those that were chosen from the clips, and where (n,)
         bool they are to be taken; None: nowhere."""
@@ -207,6 +213,11 @@ def to_heading_frame(state: CharacterState, vectors: Tensor) -> Tensor:
 def direction_of(angle: Tensor) -> Tensor:
     """Return unit vectors (..., 2) on the ground at angles (...,) rad from the x axis, counter-clockwise."""
     return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
+
+
+def unit(vector: Tensor) -> Tensor:
+    """Scale vectors (..., 2) to length 1; what is shorter than 0.1 mm has no direction, and stays short."""
+    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-4)
 
 
 def check_choice(key: str, given: str, allowed: Sequence[str]) -> None:

@@ -27,11 +27,11 @@ from amp_train.env.tasks.base import (
     check_range,
     direction_of,
     to_heading_frame,
+    unit,
 )
 from amp_train.env.tasks.registry import register_task
 
 HAND_SCALE, POS_SCALE = 2.0, 0.5  # 1/m^2
-NEAR_M = 1e-4  # of a target nearer than this there is no direction
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Strike(GoalTask):
 
     def _towards(self, state: CharacterState) -> Tensor:
         """Return how fast each hand moves towards the target (N, H) m/s, in the direction from the root."""
-        direction = _unit(self.target[:, :2] - state.root_pos[:, :2])
+        direction = unit(self.target[:, :2] - state.root_pos[:, :2])
         return (self._hand_vel[..., :2] * direction.unsqueeze(1)).sum(-1)
 
     def _distance(self, state: CharacterState) -> Tensor:
@@ -141,7 +141,7 @@ class Strike(GoalTask):
 
     def _far_reward(self, distance: Tensor) -> Tensor:
         wanted = self.settings.speed_m_s
-        towards = (_unit(self.target[:, :2] - self.centre[:, :2]) * self.centre_vel).sum(-1)
+        towards = (unit(self.target[:, :2] - self.centre[:, :2]) * self.centre_vel).sum(-1)
         moving = torch.exp(-4.0 / wanted**2 * (wanted - towards).clamp(min=0.0).square())
         if self.settings.reward == "code":
             moving = moving * (towards >= 0.0)
@@ -171,7 +171,7 @@ class Strike(GoalTask):
         near_m, far_m = self.uniform(near_low, near_high, n), self.uniform(far_low, far_high, n)
         ahead = torch.zeros_like(velocity)
         ahead[:, 0] = 1.0
-        direction = torch.where(is_walking.unsqueeze(-1), _unit(velocity), ahead)
+        direction = torch.where(is_walking.unsqueeze(-1), unit(velocity), ahead)
         place = direction * torch.where(is_walking, far_m, near_m).unsqueeze(-1)
         low, high = settings.height_m
         height = self.uniform(low, high, n).unsqueeze(-1)
@@ -196,8 +196,3 @@ class Strike(GoalTask):
         ]
         self.target = torch.stack(columns, dim=-1)
         self._start(torch.ones_like(self.is_hit))
-
-
-def _unit(vector: Tensor) -> Tensor:
-    """Scale vectors (..., 2) to length 1; one of no length stays as it is."""
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=NEAR_M)

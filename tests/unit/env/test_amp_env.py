@@ -11,6 +11,9 @@ from amp_train.errors import UserError
 
 pytestmark = pytest.mark.mujoco
 NUM_ENVS = 6
+BY_JOINT = (
+    "stiffness", "damping", "torque_limits", "armature", "action_scale", "default_dof_pos", "ball_ranges"
+)  # fmt: skip
 
 
 def config(**changes: Any) -> SimpleNamespace:
@@ -40,7 +43,8 @@ def config(**changes: Any) -> SimpleNamespace:
         key_bodies=["right_hand", "left_hand", "right_foot", "left_foot"],
         contact_bodies=["right_foot", "left_foot"],
         fall_bodies=["pelvis", "torso", "head"],
-        torque_limits=None,
+        limit_ball_joints=False,
+        **{key: {} for key in BY_JOINT},
     )
     num_envs, seed = changes.pop("num_envs", NUM_ENVS), changes.pop("seed", 3)
     env.update(changes)

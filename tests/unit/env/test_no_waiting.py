@@ -11,6 +11,7 @@ from still_simulator import StillSimulator
 from amp_train.character import load_character
 from amp_train.config import compose
 from amp_train.env import AmpEnv
+from amp_train.env.tasks import scene_of
 from amp_train.motion import MotionLibrary, load_motion
 from amp_train.paths import CONF_DIR
 
@@ -38,7 +39,7 @@ def make(
     spec, generator = load_character("humanoid.xml", LINKS, LINKS[2:]), torch.Generator().manual_seed(4)
     clips, weights = load_motion("walk.npz", spec)
     library = MotionLibrary(clips, weights, "cpu", spec, 0.1, generator)
-    return AmpEnv(cfg, StillSimulator(spec, NUM_ENVS, masked), library, generator)
+    return AmpEnv(cfg, StillSimulator(spec, NUM_ENVS, masked, scene_of(task)), library, generator)
 
 
 @pytest.mark.parametrize(
