@@ -61,10 +61,17 @@ def _solids(env: Any, num: int) -> List[MarkerPose]:
         pos, rot = _numpy(state.pos[:num]), _numpy(state.rot[:num])
         for k, thing in enumerate(scene.objects):
             solids.append(MarkerPose(thing.shape, pos[:, k], None, rot[:, k], thing.size, thing.rgba))
-    upright = np.tile(np.float32((0.0, 0.0, 0.0, 1.0)), (num, 1))
+    upright = np.tile(np.array((0.0, 0.0, 0.0, 1.0), dtype=np.float32), (num, 1))
     for box in scene.terrain:
         solids.append(
-            MarkerPose("box", np.tile(np.float32(box.pos), (num, 1)), None, upright, box.half_size, _TERRAIN_RGBA)
+            MarkerPose(
+                "box",
+                np.tile(np.array(box.pos, dtype=np.float32), (num, 1)),
+                None,
+                upright,
+                box.half_size,
+                _TERRAIN_RGBA,
+            )
         )
     return solids
 

@@ -112,6 +112,7 @@ class WebScene:
 
     def _show_solid(self, number: int, marker: MarkerPose) -> None:
         """Move a ball, a box or the like; it is built the first time."""
+        assert marker.rot is not None
         wxyz = rotations.xyzw_to_wxyz(torch.from_numpy(np.nan_to_num(marker.rot))).contiguous().numpy()
         if number not in self._solids:
             mesh = _solid_mesh(marker)
