@@ -63,16 +63,8 @@ def _solids(env: Any, num: int) -> List[MarkerPose]:
             solids.append(MarkerPose(thing.shape, pos[:, k], None, rot[:, k], thing.size, thing.rgba))
     upright = np.tile(np.array((0.0, 0.0, 0.0, 1.0), dtype=np.float32), (num, 1))
     for box in scene.terrain:
-        solids.append(
-            MarkerPose(
-                "box",
-                np.tile(np.array(box.pos, dtype=np.float32), (num, 1)),
-                None,
-                upright,
-                box.half_size,
-                _TERRAIN_RGBA,
-            )
-        )
+        pos = np.tile(np.array(box.pos, dtype=np.float32), (num, 1))
+        solids.append(MarkerPose("box", pos, None, upright, box.half_size, _TERRAIN_RGBA))
     return solids
 
 
