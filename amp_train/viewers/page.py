@@ -43,7 +43,7 @@ def export_page(path: Union[str, Path], recording: Recording) -> Path:
 
 def _play_into(server: object, recording: Recording) -> str:
     shown = in_a_row(recording) if recording.num_characters > 1 else recording
-    scene = WebScene(server, shown.spec, shown.num_characters, shown.ghosts is not None)
+    scene = WebScene(server, shown.spec, shown.num_characters, shown.ghosts is not None, shown.floor_height)
     _show(scene, shown, 0)
     serializer = server.get_scene_serializer()  # type: ignore[attr-defined]
     for t in range(len(shown)):

@@ -9,7 +9,7 @@ from torch import Tensor
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.runner.episodes import EpisodeCallback, EpisodeStep
 from amp_train.viewers.ghost import GhostTracker, pose_error_m
-from amp_train.viewers.marker import MarkerPose, marker_poses
+from amp_train.viewers.marker import MarkerPose, floor_height, marker_poses
 from amp_train.viewers.row import Row
 
 CONTACT_N = 1.0
@@ -31,6 +31,7 @@ class Recording:
         contacts: (T, N, num_bodies) bool.
         markers: T lists of a task's markers.
         clip_names: of the clips that ghosts come from.
+        floor_height: m.
     """
 
     spec: CharacterSpec
@@ -42,6 +43,7 @@ class Recording:
     contacts: Optional[Tensor] = None
     markers: List[List[MarkerPose]] = field(default_factory=list)
     clip_names: Tuple[str, ...] = ()
+    floor_height: float = 0.0
 
     def __len__(self) -> int:
         return len(self.states)
@@ -110,6 +112,7 @@ class Recorder(EpisodeCallback):
             contacts=rows.get("contacts"),
             markers=self._markers,
             clip_names=tuple(self._env.motion_library.clip_names),
+            floor_height=floor_height(self._env),
         )
 
     def _row(self, name: str, value: Tensor) -> None:

@@ -1,5 +1,6 @@
 """Several characters side by side: in the simulation each has a world of its own, and all stand in one place."""
 
+from dataclasses import replace
 from typing import List
 
 import numpy as np
@@ -49,10 +50,12 @@ class Row:
 
     def _place_marker(self, marker: MarkerPose) -> MarkerPose:
         pos = rotations.quat_rotate(self._turn, torch.from_numpy(marker.pos) - self._origin) + self._lanes
-        if marker.direction is None:
-            return MarkerPose(marker.kind, pos.numpy())
-        direction = rotations.quat_rotate(self._turn, torch.from_numpy(marker.direction))
-        return MarkerPose(marker.kind, pos.numpy(), direction.numpy())
+        direction, rot = marker.direction, marker.rot
+        if direction is not None:
+            direction = rotations.quat_rotate(self._turn, torch.from_numpy(direction)).numpy()
+        if rot is not None:
+            rot = rotations.quat_mul(self._turn, torch.from_numpy(rot)).numpy()
+        return replace(marker, pos=pos.numpy(), direction=direction, rot=rot)
 
     def direction_in_world(self, n: int, direction: np.ndarray) -> np.ndarray:
         """Turn a direction (3,) as shown for character n back to where it is simulated."""

@@ -10,7 +10,7 @@ from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import MissingPackageError, unknown_choice
 from amp_train.sim.mujoco_state import MujocoState
 from amp_train.viewers.ghost import place
-from amp_train.viewers.marker import MarkerPose
+from amp_train.viewers.marker import SOLIDS, MarkerPose
 from amp_train.viewers.recording import Recording, in_a_row
 from amp_train.viewers.row import SPACING_M
 
@@ -54,9 +54,11 @@ class Scene:
         spec = recording.spec
         shown = in_a_row(recording) if recording.num_characters > 1 else recording
         self.model = mujoco.MjModel.from_xml_path(spec.mjcf_path)
+        is_floor = (self.model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)) & (self.model.geom_bodyid == 0)
+        self.model.geom_pos[is_floor, 2] += recording.floor_height
         self._data = mujoco.MjData(self.model)
         people = shown.num_characters * (2 if recording.ghosts is not None else 1)
-        self._scene = mujoco.MjvScene(self.model, (people + 2) * self.model.ngeom + 100)
+        self._scene = mujoco.MjvScene(self.model, (people + 2) * self.model.ngeom + 1000)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
         self._characters, self._markers = _all_qpos(spec, shown.states), shown.markers
@@ -123,11 +125,13 @@ def _placed(shown: Recording, mode: str) -> CharacterState:
 
 
 def add_marker(scene: Any, marker: MarkerPose, n: int) -> None:
-    """Add the marker of character n to an MjvScene: an arrow, a ball, a flag, or a bone of another skeleton."""
+    """Add the marker of character n to an MjvScene: a solid, an arrow, a ball, a flag, or a bone."""
     mujoco, pos = import_mujoco(), np.asarray(marker.pos[n], dtype=np.float64)
     if scene.ngeom + 2 > scene.maxgeom or not np.isfinite(pos).all():
         return
-    if marker.kind == "ball":
+    if marker.kind in SOLIDS:
+        _add_solid(scene, marker, n, pos)
+    elif marker.kind == "ball":
         _init_geom(scene, mujoco.mjtGeom.mjGEOM_SPHERE, (0.12, 0.12, 0.12), pos)
     elif marker.kind == "flag":
         _connect(scene, mujoco.mjtGeom.mjGEOM_CAPSULE, 0.02, pos, pos + (0.0, 0.0, 1.0))
@@ -138,9 +142,22 @@ def add_marker(scene: Any, marker: MarkerPose, n: int) -> None:
         _connect(scene, mujoco.mjtGeom.mjGEOM_ARROW, 0.04, pos, pos + np.asarray(marker.direction[n], dtype=float))
 
 
-def _init_geom(scene: Any, kind: Any, size: Any, pos: Any) -> Any:
-    geom, rgba = scene.geoms[scene.ngeom], np.array(_MARKER_RGBA, dtype=np.float32)
-    import_mujoco().mjv_initGeom(geom, kind, np.array(size, dtype=float), np.array(pos), np.eye(3).flatten(), rgba)
+def _add_solid(scene: Any, marker: MarkerPose, n: int, pos: np.ndarray) -> None:
+    mujoco, rot = import_mujoco(), marker.rot
+    kinds = {"sphere": "mjGEOM_SPHERE", "capsule": "mjGEOM_CAPSULE", "box": "mjGEOM_BOX"}
+    # A capsule's half length is MuJoCo's third size; a sphere has one size.
+    sizes = {"sphere": marker.size * 3, "capsule": (marker.size[0], *marker.size), "box": marker.size}[marker.kind]
+    matrix = np.eye(3).flatten()
+    if rot is not None:
+        x, y, z, w = (float(part) for part in rot[n])
+        mujoco.mju_quat2Mat(matrix, np.array((w, x, y, z)))
+    _init_geom(scene, getattr(mujoco.mjtGeom, kinds[marker.kind]), sizes, pos, matrix, marker.rgba)
+
+
+def _init_geom(scene: Any, kind: Any, size: Any, pos: Any, matrix: Any = None, rgba: Any = _MARKER_RGBA) -> Any:
+    geom, colour = scene.geoms[scene.ngeom], np.array(rgba, dtype=np.float32)
+    matrix = np.eye(3).flatten() if matrix is None else matrix
+    import_mujoco().mjv_initGeom(geom, kind, np.array(size, dtype=float), np.array(pos), matrix, colour)
     geom.category = int(import_mujoco().mjtCatBit.mjCAT_DECOR)
     scene.ngeom += 1
     return geom

@@ -9,6 +9,7 @@ from amp_train.env import AmpEnv
 from amp_train.runner.episodes import EpisodeCallback, EpisodeStep
 from amp_train.viewers.frames import Frame, Frames
 from amp_train.viewers.live import Checkpoints, Live
+from amp_train.viewers.marker import floor_height
 from amp_train.viewers.web_panel import Panel
 from amp_train.viewers.web_scene import WebScene, close_server, open_server
 
@@ -57,7 +58,7 @@ class WebViewer(EpisodeCallback):
         """Build scene and panel."""
         num = min(self._num, env.num_envs)
         self.live, self.frames = Live(env), Frames(env, num)
-        self.scene = WebScene(self._server, env.spec, num, with_ghosts=True)
+        self.scene = WebScene(self._server, env.spec, num, with_ghosts=True, floor=floor_height(env))
         self.panel = Panel(self._server, self.live, self.frames, self._checkpoints, self._watch)
         for part in self.scene.parts:
             part.characters.on_drag(self._drag)

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch
 from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.errors import MissingPackageError
-from amp_train.viewers.marker import MarkerPose
+from amp_train.viewers.marker import SOLIDS, MarkerPose
 from amp_train.viewers.scene import import_mujoco
 
 GHOST_OPACITY, GHOST_RGB = 0.35, (110, 110, 130)
@@ -29,7 +29,7 @@ class _Part(NamedTuple):
 class WebScene:
     """N characters, their ghosts and goals. What is shown stays around the first character, wherever it goes."""
 
-    def __init__(self, server: Any, spec: CharacterSpec, num: int, with_ghosts: bool) -> None:
+    def __init__(self, server: Any, spec: CharacterSpec, num: int, with_ghosts: bool, floor: float = 0.0) -> None:
         """Build the meshes.
 
         Args:
@@ -37,15 +37,25 @@ class WebScene:
             spec: the character.
             num: characters.
             with_ghosts: whether there are as many ghosts.
+            floor: its height, m.
         """
         self._server, self._kinematics, self._num = server, Kinematics(spec), num
         self._world = server.scene.add_frame("/world", show_axes=False)
         server.scene.set_up_direction("+z")
         server.initial_camera.position, server.initial_camera.look_at = _CAMERA_FROM, _CAMERA_AT
-        server.scene.add_grid("/world/floor", infinite_grid=True, cell_size=1.0, section_size=5.0, plane_opacity=1.0,
-                              plane_color=_FLOOR_RGB, shadow_opacity=0.25)  # fmt: skip
+        server.scene.add_grid(
+            "/world/floor",
+            position=(0.0, 0.0, floor),
+            infinite_grid=True,
+            cell_size=1.0,
+            section_size=5.0,
+            plane_opacity=1.0,
+            plane_color=_FLOOR_RGB,
+            shadow_opacity=0.25,
+        )
         self.parts = [self._part(*shape, with_ghosts) for shape in _body_meshes(spec)]
         self._markers: List[Any] = []
+        self._solids: Dict[int, Any] = {}
         self.follow = True
 
     def _part(self, body: int, name: str, mesh: Any, rgb: Tuple[int, int, int], with_ghosts: bool) -> _Part:
@@ -93,10 +103,30 @@ class WebScene:
                 part.ghosts.visible = visible
 
     def show_markers(self, markers: List[MarkerPose]) -> None:
-        """Show a task's goals, and nothing of those before."""
+        """Show a task's goals and objects, and no goals of before."""
         for handle in self._markers:
             handle.remove()
-        self._markers = [self._marker(k, marker) for k, marker in enumerate(markers)]
+        self._markers = [self._marker(k, m) for k, m in enumerate(markers) if m.kind not in SOLIDS]
+        for k, marker in enumerate(m for m in markers if m.kind in SOLIDS):
+            self._show_solid(k, marker)
+
+    def _show_solid(self, number: int, marker: MarkerPose) -> None:
+        """Move a ball, a box or the like; it is built the first time."""
+        assert marker.rot is not None
+        wxyz = rotations.xyzw_to_wxyz(torch.from_numpy(np.nan_to_num(marker.rot))).contiguous().numpy()
+        if number not in self._solids:
+            mesh = _solid_mesh(marker)
+            self._solids[number] = self._server.scene.add_batched_meshes_simple(
+                f"/world/things/{number}",
+                mesh.vertices,
+                mesh.faces,
+                batched_wxyzs=wxyz,
+                batched_positions=np.nan_to_num(marker.pos),
+                batched_colors=tuple(int(255 * part) for part in marker.rgba[:3]),
+                lod="off",
+            )
+        self._solids[number].batched_positions = np.nan_to_num(marker.pos)
+        self._solids[number].batched_wxyzs = wxyz
 
     def _marker(self, number: int, marker: MarkerPose) -> Any:
         name, scene = "/world/goals/{}".format(number), self._server.scene
@@ -118,6 +148,16 @@ class WebScene:
         pos = torch.where(finite.cpu()[:, None, None], pos, torch.zeros_like(pos))
         wxyz = torch.nan_to_num(rotations.xyzw_to_wxyz(rot))
         return pos.contiguous().float().numpy(), wxyz.contiguous().float().numpy()
+
+
+def _solid_mesh(marker: MarkerPose) -> Any:
+    from trimesh import creation
+
+    if marker.kind == "sphere":
+        return creation.icosphere(subdivisions=3, radius=marker.size[0])
+    if marker.kind == "capsule":
+        return creation.capsule(radius=marker.size[0], height=2.0 * marker.size[1])
+    return creation.box(extents=[2.0 * half for half in marker.size])
 
 
 def open_server(host: str, port: int) -> Any:

@@ -27,7 +27,8 @@ TINY = (
     "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
     "train.params.config.mini_epochs=1", "train.params.config.amp_minibatch_size=32",
     "train.params.config.amp_batch_size=32", "train.params.config.amp_obs_demo_buffer_size=64",
-    "train.params.config.amp_replay_buffer_size=64",
+    "train.params.config.amp_replay_buffer_size=64", "train.params.config.warm_start_steps=1",
+    "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
 )  # fmt: skip
 SHORT = ("episodes=1", "num_threads=1", "task.env.episode_length=60")
 

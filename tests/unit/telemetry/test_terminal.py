@@ -50,7 +50,7 @@ def test_the_view_shows_measures_health_time_left_and_the_newest_checkpoint(tmp_
     last = "\n".join(text[-12:])
     assert "5/8" in last and "left" in last
     assert "pose error (m)" in last and "0.125" in last and "█▁" in last
-    assert "50" in last and "▁▂▄▆█" in last.replace("▅", "▄").replace("▇", "▆")
+    assert "▁▃▅▇█" in last
     assert "saturated" in last and "Lower it." in last
     assert "newest.pth" in last and "old.pth" not in last
     assert "task reward" not in last

@@ -217,3 +217,18 @@ def test_unknown_views_are_refused() -> None:
         View(ghost="besides")
     with pytest.raises(UserError, match="fixed, tracking"):
         View(camera="drone")
+
+
+@pytest.mark.parametrize("kind, size", [("sphere", (0.15,)), ("capsule", (0.1, 0.2)), ("box", (0.1, 0.15, 0.2))])
+def test_an_object_is_drawn_where_it_is_in_its_colour(
+    canvas: str, humanoid: CharacterSpec, standing: CharacterState, kind: str, size: Tuple[float, ...]
+) -> None:
+    recording, turned = one_character(humanoid, standing), np.array([[0.7071, 0.0, 0.0, 0.7071]])
+    thing = MarkerPose(kind, np.array([[0.0, 1.0, 0.4]]), None, turned, size, (0.9, 0.1, 0.9, 1.0))
+    recording.markers = [[thing], []]
+    picture, _ = (p.astype(int) for p in video.draw(recording, View("none"), 320, 240, False))
+    purple = (picture[..., 0] > picture[..., 1] + 50) & (picture[..., 2] > picture[..., 1] + 50)
+    rows, columns = np.nonzero(purple)
+    assert len(rows) > 60 and columns.mean() > place_of(picture, "orange")[1].mean() + 10
+    if kind == "capsule":  # on its side
+        assert np.ptp(columns) > np.ptp(rows)
