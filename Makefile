@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PACKAGING := setup.cfg setup.py pyproject.toml constraints.txt
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup train test test-slow test-warp test-slurm lint fuzz bench wheel clean help
+.PHONY: setup train test test-slow test-warp test-slurm lint docs fuzz bench wheel clean help
 
 help:
 	@echo "make train [ARGS=\"motion=run\"]   train, then write a checkpoint, curves and a video"
 	@echo "make test  [ARGS=\"-k motion\"]    run the tests"
 	@echo "make test-slow                     run those that take minutes: killed trainings, a wandb that never answers"
 	@echo "make test-slurm                    run the batch scripts on a SLURM of this machine's own"
+	@echo "make docs                          build the documentation into build/site"
 	@echo "make setup | lint | fuzz | bench | wheel | clean"
 
 setup: $(VENV)/.installed
@@ -24,7 +26,7 @@ $(VENV)/.installed: $(PACKAGING)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@$(INSTALL) -e ".[test,lint,slurm]" build
+	@$(INSTALL) -e ".[test,lint,slurm,docs]" build
 	@touch $@
 
 train: $(VENV)/.installed
@@ -53,7 +55,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_isaacgym_types.py
 	$(BIN)/vermin --quiet --no-tips --eval-annotations --target=3.8- --violations amp_train scripts setup.py
-	$(BIN)/python -m pytest tests/test_architecture.py
+	$(BIN)/python -m pytest tests/test_architecture.py tests/docs
+	$(MKDOCS)
+
+# The site; a dead link is an error. Tables of keys and results are written by scripts/generate_docs.py.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python scripts/generate_docs.py
+	$(MKDOCS)
 
 # Ten minutes of property tests, then coverage-guided fuzzing of each loader; ARGS: seconds for each.
 fuzz: $(VENV)/.installed-dev

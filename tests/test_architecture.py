@@ -26,7 +26,7 @@ ALLOWED: Dict[str, Set[str]] = {
     "learning": {"checkpoint", "distributed"},
     "env": {"character", "motion", "sim"},
     "evaluation": {"character"},
-    "viewers": {"character", "sim.mujoco_state"},
+    "viewers": {"character", "env", "sim.mujoco_state", "runner.episodes"},  # a viewer is one of the loop's callbacks
     "telemetry": {"character", "evaluation"},
     "config": {
         "character", "motion", "checkpoint", "sim", "learning", "env.randomization", "env.tasks", "distributed.launch",

@@ -2,14 +2,15 @@
 
 import os
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 
 from omegaconf import OmegaConf
 
 from amp_train.cli.arguments import command
-from amp_train.cli.play import MAX_ENVS, PlayArgs, check_checkpoint_argument, path_or_reason, playing_config
+from amp_train.cli.play import MAX_ENVS, PlayArgs, check_checkpoint_argument, playing_config
+from amp_train.cli.showing import path_or_reason
 from amp_train.config import Config
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
@@ -21,6 +22,7 @@ from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.ranges import Range, above, between
 
 if TYPE_CHECKING:  # it brings torch, which Isaac Gym must be imported before: see `main`
+    from amp_train.cli.reporting import EvaluatedRun
     from amp_train.runner.evaluate import Evaluation
 
 USAGE = """usage: amp-eval checkpoint=PATH [key=value ...]
@@ -30,6 +32,7 @@ USAGE = """usage: amp-eval checkpoint=PATH [key=value ...]
   seeds=0,1,2
   episode_s=20          length of an episode, s; it ends earlier with a fall
   out=FILE.json         where the numbers go
+  report=FILE.html      everything in one page that opens offline; checkpoint=[a.pth,b.pth] compares runs in it
   plots=DIR             where pictures of an episode go; default: plots=False
 
 Any other key or group goes on top of the checkpoint's configuration: motion=run, num_threads=1.
@@ -40,12 +43,18 @@ docs/evaluation.md says how each number is defined."""
 class EvalArgs:
     """What amp-eval itself takes."""
 
-    checkpoint: str = ""
+    checkpoint: Any = ""  # a path, or several
     episodes: int = between(1, MAX_ENVS, 32)
     seeds: List[int] = field(default_factory=lambda: [0, 1, 2], metadata={"range": Range(0, MAX_SEED)})
     episode_s: float = above(0.0, 3600.0, 20.0)
     out: Any = None  # a path, or None
     plots: Any = False  # a folder, or False
+    report: Any = None  # a path, or None
+
+    @property
+    def checkpoints(self) -> List[str]:
+        """The policies, one after another."""
+        return [str(path) for path in (self.checkpoint if isinstance(self.checkpoint, list) else [self.checkpoint])]
 
 
 EVAL_KEYS = tuple(f.name for f in fields(EvalArgs))
@@ -65,21 +74,35 @@ def main() -> None:
 
 
 def evaluate_checkpoint(argv: Sequence[str]) -> None:
-    """Evaluate, print the table, write what was asked for."""
-    from amp_train.evaluation.report import check_writable, table, write_json
-    from amp_train.runner.evaluate import evaluate
+    """Evaluate one policy or several, print the tables, write what was asked for."""
+    from amp_train.evaluation.report import check_writable, write_json
 
     args, overrides = split_arguments(argv)
     check_writable(_files(args))
-    cfg = playing_config(PlayArgs(checkpoint=args.checkpoint, num_envs=args.episodes), overrides)
-    print(f"Playing {args.episodes} episodes of {args.episode_s:g} s, seeds {args.seeds} ...", flush=True)
-    found = evaluate(cfg, str(cfg.checkpoint), args.episodes, args.episode_s, args.seeds)
-    report = _Report(cfg, args, found)
-    print(table(report.numbers))
+    reports = [_evaluate(args, checkpoint, overrides) for checkpoint in args.checkpoints]
+    numbers: Any = reports[0].numbers if len(reports) == 1 else [report.numbers for report in reports]
     if args.out is not None:
-        print(f"numbers        {write_json(report.numbers, str(args.out))}")
+        print(f"numbers        {write_json(numbers, str(args.out))}")
     if args.plots not in (False, None):
-        print(f"pictures       {path_or_reason(lambda: report.plot(Path(str(args.plots))))}")
+        print(f"pictures       {path_or_reason(lambda: reports[0].plot(Path(str(args.plots))))}")
+    if args.report is not None:
+        from amp_train.cli.reporting import write_evaluation_report
+
+        found = [report.for_page for report in reports]
+        print(f"report         {write_evaluation_report(Path(str(args.report)), found)}")
+
+
+def _evaluate(args: EvalArgs, checkpoint: str, overrides: Sequence[str]) -> "_Report":
+    from amp_train.evaluation.report import table
+    from amp_train.runner.evaluate import evaluate
+
+    cfg = playing_config(PlayArgs(checkpoint=checkpoint, num_envs=args.episodes), overrides)
+    name = f"{checkpoint}: playing" if len(args.checkpoints) > 1 else "Playing"
+    print(f"{name} {args.episodes} episodes of {args.episode_s:g} s, seeds {args.seeds} ...", flush=True)
+    found = evaluate(cfg, str(cfg.checkpoint), args.episodes, args.episode_s, args.seeds)
+    report = _Report(cfg, args, checkpoint, found)
+    print(table(report.numbers))
+    return report
 
 
 def split_arguments(argv: Sequence[str]) -> Tuple[EvalArgs, List[str]]:
@@ -106,16 +129,17 @@ def split_arguments(argv: Sequence[str]) -> Tuple[EvalArgs, List[str]]:
 
 def _files(args: EvalArgs) -> List[Path]:
     """Return what will be written, one of the pictures for all."""
-    out = [] if args.out is None else [Path(str(args.out))]
+    out = [Path(str(given)) for given in (args.out, args.report) if given is not None]
     return out if args.plots in (False, None) else out + [Path(str(args.plots)) / "alignment.png"]
 
 
 def _check(args: EvalArgs) -> None:
-    check_checkpoint_argument(args)
+    for checkpoint in args.checkpoints:
+        check_checkpoint_argument(replace(args, checkpoint=checkpoint))
     if not args.seeds or len(set(args.seeds)) < len(args.seeds):
         raise ConfigError(f"seeds must be different numbers, not {args.seeds}.")
-    for name, given in (("out", args.out), ("plots", args.plots)):
-        if given in (True, "") or (name == "out" and given is False):
+    for name, given in (("out", args.out), ("plots", args.plots), ("report", args.report)):
+        if given in (True, "") or (name != "plots" and given is False):
             raise ConfigError(f"{name}= needs a path.")
         if isinstance(given, str):
             check_path(name, given)
@@ -124,15 +148,15 @@ def _check(args: EvalArgs) -> None:
 class _Report:
     """The numbers, and what the pictures are drawn from."""
 
-    def __init__(self, cfg: Config, args: EvalArgs, found: "Evaluation") -> None:
+    def __init__(self, cfg: Config, args: EvalArgs, checkpoint: str, found: "Evaluation") -> None:
         from amp_train.evaluation.score import score_episodes, summarize
 
         half = len(found.deterministic)
         scores = score_episodes(found.deterministic + found.noisy, found.clips, available_cores(), world_runs=half)
         mass_kg = float(found.spec.body_mass.sum())
-        self._found, self._scores = found, scores
+        self._cfg, self._checkpoint, self._found, self._scores = cfg, checkpoint, found, scores
         self.numbers: Dict[str, Any] = {
-            "checkpoint": args.checkpoint,
+            "checkpoint": checkpoint,
             "motion": cfg.motion.name,
             "episodes": args.episodes,
             "seeds": args.seeds,
@@ -141,6 +165,13 @@ class _Report:
             **found.disc,
             "noisy": summarize(found.noisy, scores[half:], found.clips, mass_kg),
         }
+
+    @property
+    def for_page(self) -> "EvaluatedRun":
+        """What a page about it is made from."""
+        from amp_train.cli.reporting import EvaluatedRun
+
+        return EvaluatedRun(self._cfg, self._checkpoint, self.numbers, self.plot)
 
     def plot(self, folder: Path) -> Path:
         """Draw the first episode of the first seed, without noise."""

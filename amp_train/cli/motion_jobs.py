@@ -78,14 +78,14 @@ def run(argv: Sequence[str]) -> int:
         UserError: an unknown command or key, no file, or what the command says.
     """
     command, rest = argv[0], argv[1:]
-    if command not in _COMMANDS:
-        raise unknown_choice("command of amp-motion", command, _COMMANDS)
+    if command not in COMMANDS:
+        raise unknown_choice("command of amp-motion", command, COMMANDS)
     files, args = split_arguments(rest)
     if not files:
         raise ConfigError(f"amp-motion {command} needs a file: amp-motion {command} clip.bvh")
     if len(files) > 1 and command not in ("import", "concat"):
         raise ConfigError(f"amp-motion {command} takes one file, not {len(files)}.")
-    return _COMMANDS[command](Job(files, args))
+    return COMMANDS[command](Job(files, args))
 
 
 def split_arguments(argv: Sequence[str]) -> Tuple[List[str], MotionArgs]:
@@ -193,7 +193,7 @@ def _say_error(imported: Imported) -> None:
         print(f"distance to the source's joints: {mean:.1f} cm, most at {worst} ({error[worst]:.1f} cm)")
 
 
-_COMMANDS: Dict[str, Callable[[Job], int]] = {
+COMMANDS: Dict[str, Callable[[Job], int]] = {
     "import": _import,
     "check": _check,
     "info": _info,

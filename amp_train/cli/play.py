@@ -1,20 +1,30 @@
-"""`amp-play checkpoint=PATH [key=value ...]`: play a checkpoint without a window, measure it and record a video."""
+"""`amp-play checkpoint=PATH [key=value ...]`: play a checkpoint, measure it, show it or export it."""
 
+import os
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, cast
 
 from omegaconf import OmegaConf
 
 from amp_train.cli.arguments import command
+from amp_train.cli.showing import (
+    ShowArgs,
+    check_show,
+    export_policy_file,
+    goal_script,
+    newest_of_run,
+    show_live,
+    write_recording,
+)
 from amp_train.config import Config, compose, resolve, with_overrides
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
 from amp_train.config.resolve import set_up_playing
 from amp_train.config.schema import MAX_SEED
 from amp_train.config.validate import check_fields, check_path
-from amp_train.errors import ConfigError, UserError
+from amp_train.errors import ConfigError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.ranges import between
 from amp_train.resume.run_dir import check_writable
@@ -31,7 +41,15 @@ USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
   num_envs=             environments side by side; default: one an episode
   deterministic=True    False: with the noise of training
   seed=                 default: the training's
-  video=PATH            an .mp4 or .gif; default: beside the checkpoint; video=False: none
+  viewer=video          web: in the browser; native: in a window; none
+  video=PATH            .mp4, .gif, .webp, or .png for a strip; default: beside the checkpoint; video=False: none
+  ghost=beside          the clip in phase with the character: beside it, over it, none
+  camera=tracking       or fixed
+  characters=1          how many are in the video, in a row
+  export=FILE           .onnx or .pt: the policy, to run without this package; .html: a page that plays the episode
+  watch=runs/NAME       show the newest checkpoint of a running training, each new one by itself
+  control=keyboard      steer the task's goals by arrow keys; or a CSV file: time_s, and the goals
+  host=127.0.0.1 port=8080    where viewer=web listens
 
 Any other key or group goes on top of the checkpoint's configuration: motion=run, task.env.episode_length=600."""
 
@@ -40,7 +58,7 @@ MAX_ENVS = 4096  # side by side
 
 
 @dataclass
-class PlayArgs:
+class PlayArgs(ShowArgs):
     """What amp-play itself takes."""
 
     checkpoint: str = ""
@@ -48,11 +66,10 @@ class PlayArgs:
     num_envs: Optional[int] = between(1, MAX_ENVS, None)
     deterministic: bool = True
     seed: Optional[int] = between(0, MAX_SEED, None)
-    video: Any = None  # a path; None: beside the checkpoint; False: none
 
 
 ASKING_FOR_RANDOMIZATION = {"task", "task.task", "task.task.randomize"}
-VIDEO_SUFFIXES = (".mp4", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".gif", ".webp", ".png")
 PLAY_KEYS = tuple(f.name for f in fields(PlayArgs))
 
 
@@ -67,21 +84,38 @@ def main() -> None:
 
 
 def play_checkpoint(argv: Sequence[str]) -> None:
-    """Play, print what was measured, and record environment 0."""
+    """Play, print what was measured, and show or write what was asked for."""
     from amp_train.env import make_env
-    from amp_train.runner.playback import play
 
     args, overrides = split_arguments(argv)
     cfg = playing_config(args, overrides)
-    path = video_path(args)
     env = make_env(cfg)
     try:
-        result = play(cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, record=path is not None)
-        print(describe(result))
-        if path is not None:
-            print(f"video: {record_video(path, env, result)}")
+        if args.only_exports_policy:
+            print(f"policy: {export_policy_file(args, cfg, env, str(cfg.checkpoint))}")
+        elif args.is_live:
+            show_live(args, cfg, env, str(cfg.checkpoint), args.deterministic)
+        else:
+            _play_and_record(args, cfg, env)
     finally:
         env.close()
+
+
+def _play_and_record(args: PlayArgs, cfg: Config, env: "AmpEnv") -> None:
+    from amp_train.runner.playback import play
+    from amp_train.viewers import MAX_STEPS, Recorder
+
+    path = None if args.viewer == "none" else video_path(args)
+    is_recorded = path is not None or args.export is not None
+    num_steps = min(env.episode_length, MAX_STEPS)
+    recorder = Recorder(args.characters, with_ghosts=args.ghost != "none", max_steps=num_steps)
+    callbacks = [*goal_script(args), recorder] if is_recorded else goal_script(args)
+    result = play(
+        cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, num_steps if is_recorded else None, callbacks
+    )
+    print(describe(result))
+    if is_recorded:
+        write_recording(args, recorder.recording(), path)
 
 
 def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
@@ -95,6 +129,9 @@ def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
     rest = [text for text, o in zip(argv, parsed) if o.key_or_group not in PLAY_KEYS]
     with as_config_error():
         args = cast(PlayArgs, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PlayArgs), own)))
+    check_show(args)
+    if args.watch is not None:
+        args.checkpoint = newest_of_run(args.watch)
     check_checkpoint_argument(args)
     _check_video(args.video)
     return args, rest
@@ -119,7 +156,7 @@ def _check_video(video: Any) -> None:
     path = Path(str(video))
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise ConfigError(
-            f"video={printable(str(video))[:100]}: give a name that ends in .mp4 or .gif, or video=False."
+            f"video={printable(str(video))[:100]}: give a name that ends in .mp4, .gif, .webp or .png, or video=False."
         )
     check_path("video", str(path))
     if path.is_dir():
@@ -135,7 +172,9 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
     keys = {override.key_or_group for override in parse_overrides(overrides)}
     cfg = checkpoint_config(args.checkpoint, overrides)
     set_up_playing(cfg.task.task, is_asked_for=bool(keys & ASKING_FOR_RANDOMIZATION))
-    cfg.num_envs = args.num_envs or min(args.episodes, MAX_ENVS)
+    is_one_enough = args.is_live or args.only_exports_policy
+    num_envs = args.characters if is_one_enough else max(args.episodes, args.characters)
+    cfg.num_envs = args.num_envs or min(num_envs, MAX_ENVS)
     cfg.seed = cfg.seed if args.seed is None else args.seed
     cfg.checkpoint, cfg.test = args.checkpoint, True
     return resolve(cfg, overrides)
@@ -171,24 +210,10 @@ def video_path(args: PlayArgs) -> Optional[Path]:
         return Path(str(args.video))
     checkpoint = Path(args.checkpoint)
     folder = checkpoint.parent.parent if checkpoint.parent.name == "nn" else Path(".")
-    return folder / (checkpoint.stem + ".mp4")
-
-
-def record_video(path: Path, env: "AmpEnv", result: "Playback") -> str:
-    """Write the recorded states as a video; return its path, or why there is none."""
-    from amp_train.viewers import render_video
-
-    states = result.states
-    assert states is not None, "play(record=True) was meant"
-    return path_or_reason(lambda: render_video(path, env.spec, states, 1.0 / env.control_dt_s))
-
-
-def path_or_reason(draw: Callable[[], Path]) -> str:
-    """Draw something; return its path, or in one line why this machine cannot."""
-    try:
-        return str(draw())
-    except (UserError, OSError) as error:
-        return f"none. {error}"
+    path = folder / (checkpoint.stem + ".mp4")
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # it came with a stranger's run directory
+        raise ConfigError(f"'{path}' is not a plain file, so the video does not go there: give video=PATH.")
+    return path
 
 
 def describe(result: "Playback") -> str:

@@ -18,7 +18,8 @@ from amp_train.cli.arguments import (
     sweep_job_number,
     task_overrides,
 )
-from amp_train.cli.play import checkpoint_config, describe, path_or_reason, play_checkpoint, record_video
+from amp_train.cli.play import checkpoint_config, describe, play_checkpoint
+from amp_train.cli.showing import path_or_reason
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config import Config, resolve
 from amp_train.config.resolve import available_cores, name_motion_after_file
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: 
     from amp_train.distributed.ranks import Ranks
     from amp_train.env import AmpEnv
     from amp_train.resume.resumption import Resumption
+    from amp_train.runner.training_video import VideoRecorder
 
 USAGE = """usage: amp-train [group=option ...] [key=value ...] [-m]
 
@@ -141,11 +143,17 @@ def _train(
     _note_other_work(cfg)
     print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
     started_s = time.perf_counter()
-    stopped_by = train(cfg, env, run_dir, stop, resumption, ranks)
+    stopped_by = train(cfg, env, run_dir, stop, resumption, ranks, _new_recorder)
     if stopped_by is None:
         minutes = (time.perf_counter() - started_s) / 60.0
         print(f"Trained {cfg.max_iterations} iterations in {minutes:.1f} min.")
     return run_dir, stopped_by
+
+
+def _new_recorder() -> "VideoRecorder":
+    from amp_train.viewers import TrainingRecorder
+
+    return TrainingRecorder()
 
 
 def _new_run_dir(cfg: Config, held: ExitStack) -> str:
@@ -295,17 +303,23 @@ def _report(cfg: Config, run_dir: Path) -> None:
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
     """Play the policy that is left, in episodes that are short after a short training."""
+    from amp_train.cli.reporting import write_training_report
     from amp_train.env import make_env
     from amp_train.runner.playback import play
+    from amp_train.viewers import MAX_STEPS, Recorder, record_video
 
     steps = max(_samples(cfg) // SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS)
-    cfg.task.env.episode_length = min(cfg.task.env.episode_length, steps)
-    cfg.num_envs, cfg.task.task.randomize = FINAL_EPISODES, False
-    env = make_env(cfg)
+    playing = cfg.copy()  # type: ignore[attr-defined]
+    playing.task.env.episode_length = min(cfg.task.env.episode_length, steps)
+    playing.num_envs, playing.task.task.randomize = FINAL_EPISODES, False
+    env = make_env(playing)
+    num_steps = min(env.episode_length, MAX_STEPS)
+    recorder = Recorder(max_steps=num_steps)
     try:
-        result = play(cfg, env, str(checkpoint), FINAL_EPISODES, record=True)
+        result = play(playing, env, str(checkpoint), FINAL_EPISODES, num_steps=num_steps, callbacks=[recorder])
         print(f"  policy      {describe(result)}")
-        print(f"  video       {record_video(path, env, result)}")
+        print(f"  video       {path_or_reason(lambda: record_video(path, recorder.recording()))}")
+        print(f"  report      {path_or_reason(lambda: write_training_report(cfg, path.parent, vars(result), path))}")
     finally:
         env.close()
 

@@ -126,7 +126,7 @@ def translated(arguments: Sequence[str]) -> List[str]:
     for argument in arguments:
         found += _translate(argument, given, ignored)
     if ignored:
-        logger.warning("Without effect here: %s.", "; ".join(ignored))
+        _say("Without effect here: %s.", "; ".join(ignored))
     return found
 
 
@@ -151,6 +151,12 @@ def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List
         raise ConfigError(f"{key}={text} cannot be had: {rule.instead}.")
     ours = rule.key if isinstance(rule, Renamed) else _snake_case(key)
     return [argument if ours is None else f"{ours}={text}"]
+
+
+def _say(text: str, *values: Any) -> None:
+    """Warn, once for all processes that train together."""
+    launch = launched()
+    logger.log(logging.WARNING if launch is None or launch.rank == 0 else logging.DEBUG, text, *values)
 
 
 def _rule_above(key: str) -> Optional[Rule]:
@@ -200,7 +206,7 @@ def _seed(argument: str, text: str, given: Dict[str, str]) -> List[str]:
     if launch is not None and launch.world_size > 1:
         raise ConfigError("seed=-1 (random) would differ between the processes of a training: give a number.")
     seed = random.SystemRandom().randint(0, MAX_SEED)
-    logger.warning("seed=-1 is random: seed=%d.", seed)
+    _say("seed=-1 is random: seed=%d.", seed)
     return [f"seed={seed}"]
 
 
@@ -226,7 +232,7 @@ def _motion_file(argument: str, text: str, given: Dict[str, str]) -> List[str]:
     ours = ",".join(CLIPS[clip] for clip in clips)
     if "motion" in given:
         return [f"motion.file={ours}"]
-    logger.warning("There is no file %s: motion=%s, bundled clips of that kind, are used.", text, ours)
+    _say("There is no file %s: motion=%s, bundled clips of that kind, are used.", text, ours)
     return [f"motion={ours}"]
 
 

@@ -28,13 +28,13 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
 
 
-def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
+def resolve(cfg: Config, overrides: Optional[Sequence[str]] = None) -> Config:
     """Return the configuration with every "fit it to the machine" replaced by a value, and the values checked.
 
     Args:
         cfg: composed.
         overrides: the command line. Sizes of minibatches that are not on it fit themselves to the rollout, a warm start
-            to the length of the training, and a clip's file names the motion.
+            to the length of the training, and a clip's file names the motion. None: all stays as it is.
 
     Raises:
         ConfigError: a value out of range, or a device that does not exist.
@@ -43,24 +43,25 @@ def resolve(cfg: Config, overrides: Sequence[str] = ()) -> Config:
     from amp_train.checkpoint.find import find_checkpoint
 
     cfg = cast(Config, cast(DictConfig, cfg).copy())
-    name_motion_after_file(cfg, overrides)
+    name_motion_after_file(cfg, overrides or ())
     check_config(cfg)
     cfg.checkpoint = find_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
     launch = _checked_launch(cfg)
+    level = logging.WARNING if launch is None or launch.rank == 0 else logging.DEBUG  # one process says it for all
     cores = cores_of_this_process(launch)
     cfg.num_threads = cores if cfg.num_threads is None else cfg.num_threads
-    cfg.sim_device = _choose_simulator(cfg, is_first=launch is None or launch.rank == 0)
+    cfg.sim_device = _choose_simulator(cfg, level)
     cfg.rl_device = cfg.sim_device if cfg.rl_device is None else cfg.rl_device
     cfg.sim_device, cfg.rl_device = (_device_of_this_rank(name, launch) for name in (cfg.sim_device, cfg.rl_device))
     agent = cfg.train.params.config
     if cfg.num_envs is None:
         cfg.num_envs = auto_num_envs(cores, agent.horizon_length, agent.minibatch_size)
-    if not cfg.test:
-        _fit_minibatches(cfg, overrides)
+    if not cfg.test and overrides is not None:
+        _fit_minibatches(cfg, overrides, level)
     agent.max_epochs = _iterations(cfg, launch.world_size if launch else 1)
     agent.max_frames = -1
     cfg.max_iterations = agent.max_epochs
-    if f"{AGENT}.warm_start_steps" not in _keys(overrides):
+    if overrides is not None and f"{AGENT}.warm_start_steps" not in _keys(overrides):
         samples = agent.max_epochs * cfg.num_envs * agent.horizon_length
         agent.warm_start_steps = min(agent.warm_start_steps, samples // SAMPLES_PER_WARM_START_STEP)
     cfg.train.params.load_checkpoint = cfg.checkpoint is not None
@@ -80,7 +81,7 @@ def _keys(overrides: Sequence[str]) -> Set[str]:
     return {override.key_or_group for override in parse_overrides(overrides)}
 
 
-def _fit_minibatches(cfg: Config, overrides: Sequence[str]) -> None:
+def _fit_minibatches(cfg: Config, overrides: Sequence[str], level: int) -> None:
     """Fit minibatch sizes that are not on the command line to the rollout of another number of environments."""
     keys = _keys(overrides)
     agent = cfg.train.params.config
@@ -92,7 +93,7 @@ def _fit_minibatches(cfg: Config, overrides: Sequence[str]) -> None:
         agent.amp_minibatch_size = agent.minibatch_size
         changed.append(f"amp_minibatch_size={agent.amp_minibatch_size}")
     if changed:
-        logger.warning("Fitted to rollouts of %d samples: %s.", batch, ", ".join(changed))
+        logger.log(level, "Fitted to rollouts of %d samples: %s.", batch, ", ".join(changed))
 
 
 def nearest_divisor(number: int, wanted: int) -> int:
@@ -193,13 +194,13 @@ def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
     return f"cuda:{launch.local_rank}" if launch and is_cuda and torch.cuda.device_count() > 1 else name
 
 
-def _choose_simulator(cfg: Config, is_first: bool) -> str:
+def _choose_simulator(cfg: Config, level: int) -> str:
     """Replace sim=auto by a simulator, saying which; return the device that it runs on."""
     from amp_train.sim import choice as sim_choice
 
     if cfg.sim.name == "auto":
         choice = sim_choice.choose_simulator(sim_choice.this_machine(), cfg.sim_device)
-        logger.log(logging.WARNING if is_first else logging.DEBUG, "sim=auto: %s, because %s.", choice.name, choice.why)
+        logger.log(level, "sim=auto: %s, because %s.", choice.name, choice.why)
         cfg.sim.name = choice.name
     cfg.sim = cast(SimConfig, sim_config(cast(DictConfig, cfg.sim)))
     return sim_choice.default_sim_device(cfg.sim.name) if cfg.sim_device is None else cfg.sim_device

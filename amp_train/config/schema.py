@@ -112,7 +112,7 @@ class EnvConfig:
     episode_length: int = between(1, 10**7, 300)  # control steps
     control_frequency_hz: int = between(1, 10**4, 30)
     num_amp_obs_steps: int = between(1, 256, 2)
-    local_root_obs: bool = False
+    local_root_obs: bool = False  # root rotation in the heading frame: the clip's heading is not part of the style
     state_init: str = "Random"  # Default | Start | Random | Hybrid | Adaptive
     hybrid_init_prob: float = between(0.0, 1.0, 0.5)
     early_termination: bool = True
@@ -152,6 +152,15 @@ class CharacterConfig:
 
 
 @dataclass
+class AugmentConfig:
+    """Variants of the clips, in addition; off by default."""
+
+    mirror: bool = False
+    arcs_deg_s: List[float] = field(default_factory=list)  # paths bent at these rates, left positive
+    tempo: List[float] = field(default_factory=list)  # played so many times as fast
+
+
+@dataclass
 class MotionConfig:
     name: str = MISSING
     file: str = MISSING  # a clip or a weighted data set (YAML): a path, or a bundled name
@@ -161,6 +170,7 @@ class MotionConfig:
     rise_height: Optional[float] = above(0.0, 1e5, None)  # m; an episode ends when the root was below this ...
     max_low_s: Optional[float] = above(0.0, 1e5, None)  # ... for longer than this; both null: it may stay low
     retime_flights: bool = False  # play leaps that were slowed down as fast as gravity has it
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 # ---- train.params: rl_games' parameter tree, with rl_games' and IsaacGymEnvs' own key names
@@ -234,7 +244,7 @@ class ModelConfig:
 @dataclass
 class RewardShaperConfig:
     scale_value: float = between(-1e6, 1e6, 1.0)
-    shift_value: float = between(-1e6, 1e6, 0.0)
+    shift_value: float = between(-1e6, 1e6, 0.0)  # added to the task reward before scaling
 
 
 @dataclass
@@ -253,39 +263,39 @@ class AgentConfig:
     ppo: bool = True
     mixed_precision: Any = False  # True | False | auto
     torch_compile: bool = False
-    use_diagnostics: bool = False
+    use_diagnostics: bool = False  # rl_games' diagnostics in tensorboard
     normalize_input: bool = True
     normalize_value: bool = True
     normalize_advantage: bool = True
-    normalize_obs_every_mini_epoch: bool = False
+    normalize_obs_every_mini_epoch: bool = False  # True: update observation statistics once per mini epoch
     reward_shaper: RewardShaperConfig = field(default_factory=RewardShaperConfig)
     gamma: float = between(0.0, 1.0)
     tau: float = between(0.0, 1.0)
     learning_rate: float = above(0.0, 1.0)
     lr_schedule: str = one_of("adaptive", "constant", "linear", default="constant")
-    schedule_type: str = one_of("legacy", "standard", default="legacy")
+    schedule_type: str = one_of("legacy", "standard", default="legacy")  # per minibatch; standard: per mini epoch
     kl_threshold: float = above(0.0, 1e3, 0.008)
     score_to_win: float = between(-1e12, 1e12, 20000.0)
     max_epochs: int = between(-1, 10**9, -1)
-    max_frames: int = between(-1, 10**15, -1)
+    max_frames: int = between(-1, 10**15, -1)  # limit in samples, -1: none
     save_best_after: int = between(0, 10**9, 100)
     save_frequency: int = between(0, 10**9, 50)
     save_interval_s: float = between(0.0, 1e9, 120.0)
     save_max_share: float = above(0.0, 1.0, 0.01)
     keep_checkpoints: int = between(1, 1000, 2)
     save_intermediate: bool = True
-    print_stats: bool = False
-    games_to_track: int = between(1, 10**6, 100)
+    print_stats: bool = False  # rl_games' own line per iteration
+    games_to_track: int = between(1, 10**6, 100)  # episodes averaged for the mean reward
     entropy_coef: float = between(0.0, MAX_WEIGHT, 0.0)
     truncate_grads: bool = False
     grad_norm: float = above(0.0, 1e6, 1.0)
-    weight_decay: float = between(0.0, 1.0, 0.0)
+    weight_decay: float = between(0.0, 1.0, 0.0)  # Adam's weight decay of policy and value
     e_clip: float = above(0.0, 1.0)
     clip_value: bool = False
-    clip_actions: bool = True
-    use_smooth_clamp: bool = False
-    advantage_clip: Optional[float] = above(0.0, 1e6, None)
-    warm_start_steps: int = between(0, 10**6, 0)
+    clip_actions: bool = True  # clamp actions to [-1, 1]
+    use_smooth_clamp: bool = False  # smooth form of PPO's clipping
+    advantage_clip: Optional[float] = above(0.0, 1e6, None)  # largest absolute normalised advantage
+    warm_start_steps: int = between(0, 10**6, 0)  # behaviour cloning steps before the first rollout; 0: none
     horizon_length: int = between(1, 2**16)
     minibatch_size: int = between(1, 2**24)
     mini_epochs: int = between(1, 1000)
@@ -297,10 +307,10 @@ class AgentConfig:
     amp_replay_keep_prob: float = between(0.0, 1.0)
     amp_batch_size: int = between(1, 2**24)
     amp_minibatch_size: int = between(1, 2**24)
-    discriminator: str = "amp"
+    discriminator: str = "amp"  # registered name of the discriminator (docs/extending.md)
     discriminator_settings: Any = None  # a mapping of the keys that only this discriminator has
-    disc_loss: str = "bce"
-    disc_learning_rate: Optional[float] = above(0.0, 1.0, None)
+    disc_loss: str = "bce"  # bce: cross-entropy, as IsaacGymEnvs | lsgan: least squares, as the AMP paper
+    disc_learning_rate: Optional[float] = above(0.0, 1.0, None)  # its own constant rate; null: the policy's
     disc_coef: float = between(0.0, MAX_WEIGHT)
     disc_logit_reg: float = between(0.0, MAX_WEIGHT)
     disc_grad_penalty: float = between(0.0, MAX_WEIGHT)
@@ -354,6 +364,7 @@ class Config:
     test: bool = False
     video: bool = True
     eval_interval: int = between(0, 10**9, 40)  # iterations; 0: never
+    capture_video: int = between(0, 10**9, 0)  # iterations between videos of the policy; 0: none
     max_time_s: Optional[float] = above(0.0, 1e9, None)  # stop and save after so long
     max_diverged_share: float = between(0.0, 1.0, 0.01)  # of the environment steps; with more, the training stops
     sigma: Optional[float] = between(-20.0, 5.0, None)  # log standard deviation

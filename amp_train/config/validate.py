@@ -44,6 +44,7 @@ def check_config(cfg: Config) -> None:
             raise ConfigError(f"{key} must be at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
         if sum(n * m for n, m in zip(units, units[1:])) > MAX_WEIGHTS:
             raise ConfigError(f"{key}={str(units)[:80]} has more than {MAX_WEIGHTS / 1e6:.0f} million weights.")
+    check_paths(cfg)
     horizon = cfg.train.params.config.horizon_length
     if (cfg.num_envs or 1) * horizon > MAX_SAMPLES:
         raise ConfigError(

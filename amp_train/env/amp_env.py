@@ -18,7 +18,7 @@ from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
 from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
-from amp_train.motion import MotionClip, MotionLibrary, fill_in, load_motion, retime_flights
+from amp_train.motion import MotionClip, MotionLibrary, augmented, fill_in, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
 _LOG = logging.getLogger(__name__)
@@ -141,6 +141,25 @@ class AmpEnv:
         if not len(env_ids):
             return None
         starts = self._plan(len(env_ids))
+        self._put(env_ids, starts)
+        return _spread(starts.state, env_ids, self.num_envs) if self.task.goal_size else None
+
+    def begin_at(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> None:
+        """Restart the environments `env_ids` (K,) at `times_s` (K,) s in the clips `clip_ids` (K,), now; for a viewer.
+
+        The policy sees it after the next `reset_done`."""
+        state, history = self._demos.start_at(clip_ids, times_s)
+        from_clip = torch.ones(len(env_ids), dtype=torch.bool, device=self.device)
+        self._put(env_ids, Starts(state, history, clip_ids, times_s, from_clip, torch.zeros_like(clip_ids)))
+        chosen = torch.zeros_like(self._done).index_fill(0, env_ids, True)
+        self._progress, self._done = self._progress.masked_fill(chosen, 0), self._done & ~chosen
+        if self.task.goal_size:
+            now = self._from_ground(self.simulator.state())
+            self.task.begin(chosen, now)
+            self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(now), self._goal_obs)
+
+    def _put(self, env_ids: Tensor, starts: Starts) -> None:
+        """Begin episodes in the environments `env_ids` (K,) as K starts say."""
         self.simulator.set_state(env_ids, starts.state)
         self._divergences.begin(env_ids, starts.state)
         self._history.fill(env_ids, starts.history)
@@ -149,7 +168,6 @@ class AmpEnv:
         self._bins[env_ids] = starts.bins
         self._clip_ids = self._clip_ids.index_copy(0, env_ids, starts.clip_ids)
         self._clip_start_s = self._clip_start_s.index_copy(0, env_ids, starts.times_s)
-        return _spread(starts.state, env_ids, self.num_envs) if self.task.goal_size else None
 
     def _restart_where(self, chosen: Tensor) -> CharacterState:
         """Restart the environments `chosen` (N,) bool; return N states of which those rows hold. All N starts are
@@ -337,6 +355,7 @@ def make_env(cfg: Any) -> AmpEnv:
     if cfg.motion.retime_flights:
         clips = tuple(retime_flights(clip, spec) for clip in clips)
     cfg, spec = fitted_to_clips(cfg, clips, spec)
+    clips, weights = augmented(clips, weights, cfg.motion.augment, spec)
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
     simulator = make_simulator(cfg, spec, scene_of(cfg.task))

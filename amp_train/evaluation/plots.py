@@ -22,8 +22,8 @@ def plot_episode(
     clips: Sequence[ClipReference],
     dof_names: Sequence[str],
 ) -> List[Path]:
-    """Write `alignment.png`, `joint_angles.png` and `height_speed.png` of episode n, and `task.png` if the task has a
-    goal; return their paths.
+    """Write `alignment.png`, `joint_angles.png`, `height_speed.png` and `contacts.png` of episode n, and `task.png` if
+    the task has a goal; return their paths.
 
     Raises:
         EvaluationError: they cannot be written there.
@@ -33,6 +33,7 @@ def plot_episode(
         "alignment.png": _alignment(run, n, score, clip),
         "joint_angles.png": _joint_angles(run, n, score, clip, dof_names),
         "height_speed.png": _height_speed(run, n, score, clip),
+        "contacts.png": _contacts(run, n),
     }
     if run.task_reward is not None:
         figures["task.png"] = _task(run, n)
@@ -129,4 +130,18 @@ def _task(run: Episodes, n: int) -> Any:
         way = run.body_pos[: int(run.lengths[other]), other, 0, :2].numpy()
         above.plot(way[:, 0] - way[0, 0], way[:, 1] - way[0, 1], linewidth=1, color=_POLICY if other == n else "0.8")
     above.set(xlabel="x (m)", ylabel="y (m)", title="all episodes from above", aspect="equal")
+    return figure
+
+
+def _contacts(run: Episodes, n: int) -> Any:
+    """Show when each foot touches the ground, and the style reward."""
+    length = int(run.lengths[n])
+    time_s, contact = np.arange(length) * run.control_dt_s, run.foot_contact[:length, n].numpy()
+    figure = _figure(10, 3.5)
+    above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1, 2)})
+    for foot in range(contact.shape[1]):
+        above.fill_between(time_s, foot, foot + 0.9, where=contact[:, foot], step="mid", color=f"C{foot}")
+    above.set(yticks=[], ylabel="feet", ylim=(0, contact.shape[1]), title="Contacts of the feet, and the style reward")
+    below.plot(time_s, run.style_reward[:length, n].numpy(), color=_POLICY, linewidth=1)
+    below.set(ylabel="style reward", xlabel="time (s)")
     return figure

@@ -1,5 +1,6 @@
 """Mocap clips: loading them safely (`load_clip`) and looking them up in batches (`MotionLibrary`)."""
 
+from amp_train.motion.augment import augmented
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.dataset import MotionDataset, load_dataset, load_motion
 from amp_train.motion.exporters import export_clip
@@ -15,6 +16,7 @@ from amp_train.motion.storage import bundled_motions, find_motion, import_clip, 
 __all__ = [
     "ClipFacts",
     "RetargetOptions",
+    "augmented",
     "clip_facts",
     "export_clip",
     "fill_in",

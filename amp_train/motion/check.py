@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec, Kinematics
+from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.fit import match_joints
 from amp_train.motion.ground import HOVERING_M, is_carried, lowest_heights, lowest_of_bodies
@@ -56,7 +57,7 @@ _RULES = {
         _Rule("root_acceleration_m_s2", 60.0, 400.0, "the root jumps: crop that part, or smooth=0.03"),
         _Rule("loop_gap_deg", 3.0, 15.0, "first and last pose differ: amp-motion loop"),
         _Rule("loop_speed_gap_rad_s", 4.0, 12.0, "the cycle's seam is not smooth: amp-motion loop"),
-        _Rule("legs_crossed_share", 0.3, 0.7, "left and right may be exchanged: look at it, amp-motion mirror or map="),
+        _Rule("legs_crossed_share", 0.6, 0.9, "left and right may be exchanged: look at it, amp-motion mirror or map="),
         _Rule("facing_off_path_deg", 100.0, 190.0, "it moves backwards or sideways: if not meant, look at the source"),
         _Rule("flights_too_slow", 0.5, 99.0, "leaps fall slower than gravity has it: motion.retime_flights=True"),
         _Rule("retarget_error_cm", 8.0, 20.0, "bodies are far from the source's: look at it, give map="),
@@ -142,7 +143,7 @@ def _feet(clip: MotionClip, spec: CharacterSpec, low: Tensor) -> Dict[str, Optio
     """Return how fast feet slide while they touch the ground, and how often the legs are crossed."""
     try:
         roles = find_roles(spec.body_names, spec.parent_ids)
-    except Exception:  # noqa: BLE001  a character without legs has no feet
+    except MotionError:  # a character without legs has no feet
         return {}
     pos, _ = posed_bodies(clip, spec)
     speeds = []

@@ -48,7 +48,7 @@ def crop(clip: MotionClip, begin_s: float = 0.0, end_s: Optional[float] = None) 
     first, end = round(max(0.0, begin_s) * clip.fps), round(last * clip.fps) + 1
     if end - first < 2:
         raise MotionError(
-            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s: {begin_s:g} to {last:g} s leaves nothing."
+            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s; nothing lies between {begin_s:g} and {last:g} s."
         )
     whole = first == 0 and end == clip.num_frames
     return _frames(clip, torch.arange(first, end), clip.loop if whole else "clamp")

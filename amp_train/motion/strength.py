@@ -14,7 +14,7 @@ from amp_train.character import CharacterSpec
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.ground import lowest_of_bodies
 
-_TOUCHING_M = 0.03
+_TOUCHING_M = 0.02
 _SMOOTHING_S = 0.04
 _USUAL = 0.95  # the share of the frames that a joint's strength must be enough for
 _MAX_FRAMES = 600  # longer clips are looked at in so many frames

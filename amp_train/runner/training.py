@@ -23,8 +23,9 @@ from amp_train.runner.divergence_watch import DivergenceWatch
 from amp_train.runner.ranks import rank_seed
 from amp_train.runner.rl_games import load_runner
 from amp_train.runner.training_eval import TrainingEvaluation
+from amp_train.runner.training_video import TrainingVideos, VideoRecorder
 from amp_train.runner.vec_env import AMPVecEnv
-from amp_train.telemetry import MetricsFiles, ProgressBar, TrainingObserver, WandbSink, stdout_to_file
+from amp_train.telemetry import MetricsFiles, TrainingObserver, WandbSink, stdout_to_file, training_view
 from amp_train.telemetry.files import cut_event_files
 
 WANDB_ID_FILE = "wandb_id.txt"
@@ -38,6 +39,7 @@ def train(
     stop_reason: Optional[Callable[[], Optional[str]]] = None,
     resumption: Optional[Resumption] = None,
     ranks: Ranks = ALONE,
+    new_recorder: Optional[Callable[[], VideoRecorder]] = None,
 ) -> Optional[str]:
     """Train until the iterations are done; checkpoints, metrics and rl_games' own output go to the run directory.
 
@@ -48,6 +50,7 @@ def train(
         stop_reason: asked after every iteration; a text ends the training.
         resumption: where to go on; without one the training begins, and a former one's metrics in `run_dir` go.
         ranks: the processes that train together; the first one writes all but the other ones' training states.
+        new_recorder: makes what records a video, for `capture_video`.
 
     Returns:
         Why the training was stopped before its end, None if it came to it.
@@ -60,10 +63,17 @@ def train(
     watch = DivergenceWatch(env, run_dir, cfg.max_diverged_share)
     vec_env = AMPVecEnv(env, str(cfg.rl_device), watch.check)
     evaluation = TrainingEvaluation(cfg, active=ranks.is_first)
+    videos = TrainingVideos(cfg, run_dir, new_recorder if ranks.is_first else None)
+    wandb = _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None
+
+    def measure() -> Dict[str, Any]:
+        videos.capture(observer.agent, wandb)
+        return {**evaluation.row(observer.agent), **env.pop_task_metrics()}
+
     observer = TrainingObserver(
-        [MetricsFiles(run_dir), ProgressBar()] if ranks.is_first else [],
-        _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None,
-        lambda: {**evaluation.row(observer.agent), **env.pop_task_metrics()},
+        [MetricsFiles(run_dir), training_view(run_dir)] if ranks.is_first else [],
+        wandb,
+        measure,
         params["config"]["disc_reward_scale"],
         lambda: {"num_diverged": env.num_diverged},
         {"divergence_watch": watch},
@@ -82,6 +92,7 @@ def train(
     finally:
         observer.close()
         evaluation.close()
+        videos.close()
     return cast(Optional[str], observer.agent.stopped_by)
 
 

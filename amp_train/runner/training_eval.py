@@ -70,7 +70,7 @@ class TrainingEvaluation:
             vec_env = cast(AMPVecEnv, self._vec_env)
             vec_env.env.set_state(self._first_state)
             agent.model.eval()
-            run = record_episodes(self._cfg, vec_env, _AgentPolicy(agent))
+            run = record_episodes(self._cfg, vec_env, AgentPolicy(agent))
             agent.model.train(was_training)
             (scores,) = score_episodes([run], self._clips)
         success = {RETURN: task_success([run])["task_return"]} if RETURN in self._columns else {}
@@ -87,7 +87,7 @@ class TrainingEvaluation:
             self._vec_env.close()
 
 
-class _AgentPolicy:
+class AgentPolicy:
     """The policy that rl_games' agent is training; its discriminator is not asked."""
 
     def __init__(self, agent: Any) -> None:

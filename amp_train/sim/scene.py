@@ -25,7 +25,7 @@ class SceneObject:
         pos, rot: (3,) m, world; (4,) xyzw: where it is at first.
         friction: sliding coefficient.
         rolling_friction: m; rolling takes the torque rolling_friction * normal force, so that a sphere of radius r
-            slows down by 5/7 * g * rolling_friction / r.
+            slows down by about 5/7 * g * rolling_friction / r (MuJoCo's soft friction: a tenth less).
         damping: 1/s; a free object slows down by damping * velocity, as in air, linear and angular alike.
         collides: whether anything touches it; a mere sign of a goal is not touched.
         rgba: colour.

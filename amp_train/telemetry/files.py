@@ -15,10 +15,11 @@ import socket
 import struct
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from tensorboardX import SummaryWriter
 from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 from tensorboardX.summary import scalar
 
@@ -125,6 +126,12 @@ class EventFile:
         """Append a scalar: a number, or a tensor or array of one."""
         step = None if global_step is None else int(global_step)
         self._append(Event(wall_time=time.time(), step=step, summary=scalar(tag, value)))
+
+    def add_gif(self, tag: str, gif: bytes, size: Tuple[int, int], global_step: int) -> None:
+        """Append a moving picture of `size` (width, height) pixels, which tensorboard plays among its images."""
+        image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=gif)
+        summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+        self._append(Event(wall_time=time.time(), step=int(global_step), summary=summary))
 
     def flush(self) -> None:
         """Have everything on disk."""

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import os
 import sys
+from pathlib import Path
 from typing import Any, Optional, TextIO
 
 from tqdm import tqdm
@@ -93,3 +95,17 @@ class ProgressBar(RowSink):
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def training_view(run_dir: Path) -> RowSink:
+    """Return what shows a training here: a few live lines in a terminal that can draw them, else the bar."""
+    stream = _Lenient(sys.stderr)
+    if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return ProgressBar()
+    try:
+        from rich.console import Console
+
+        from amp_train.telemetry.terminal import TerminalView
+    except ImportError:
+        return ProgressBar()
+    return TerminalView(run_dir, Console(file=stream))  # type: ignore[arg-type]

@@ -42,6 +42,10 @@ class WandbSink(ScalarSink):
         """Queue the scalars of one step."""
         self._put(lambda: self._run.log(scalars, step=step))
 
+    def log_video(self, path: str, step: int) -> None:
+        """Queue a video's file."""
+        self._put(lambda: self._run.log({"video": self._wandb.Video(path)}, step=step))
+
     def close(self) -> None:
         """Finish the run; after a while, leave it."""
         if not self._thread.is_alive():

@@ -5,13 +5,16 @@ matplotlib, imageio, viser and OpenGL are imported here only, when something is 
 
 from amp_train.viewers.curves import plot_curves
 from amp_train.viewers.offscreen import ViewerError
-from amp_train.viewers.recording import Recorder, Recording
+from amp_train.viewers.recording import MAX_STEPS, Recorder, Recording
 from amp_train.viewers.scene import View
+from amp_train.viewers.training_recorder import TrainingRecorder
 from amp_train.viewers.video import record_video, render_frames, render_video
 
 __all__ = [
+    "MAX_STEPS",
     "Recorder",
     "Recording",
+    "TrainingRecorder",
     "View",
     "ViewerError",
     "plot_curves",

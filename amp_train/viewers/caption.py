@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from amp_train.viewers.recording import Recording
 
 _INK, _SHADE = (255, 255, 255), (0, 0, 0, 120)
+_NOTHING = {"style_reward": 0.0, "task_reward": 1.0}
 _NAMES = (("style_reward", "style"), ("task_reward", "task"))
 
 
@@ -19,7 +20,8 @@ def captions(recording: Recording) -> List[str]:
         parts = ["{:5.2f} s".format(t * recording.dt_s), "{:.2f} m/s".format(float(speed[t]))]
         for name, short in _NAMES:
             values = recording.scores.get(name)
-            if values is not None and not (name == "task_reward" and bool((values == 1).all())):
+            # All alike: nobody judged the style, or the task has no goal.
+            if values is not None and bool((values != _NOTHING[name]).any()):
                 parts.append("{} {:.2f}".format(short, float(values[t].mean())))
         error = recording.scores.get("pose_error_m")
         if error is not None:

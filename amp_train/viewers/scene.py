@@ -10,7 +10,9 @@ from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import MissingPackageError, unknown_choice
 from amp_train.sim.mujoco_state import MujocoState
 from amp_train.viewers.ghost import place
-from amp_train.viewers.recording import ROW_SPACING_M, MarkerPose, Recording, in_a_row
+from amp_train.viewers.marker import MarkerPose
+from amp_train.viewers.recording import Recording, in_a_row
+from amp_train.viewers.row import SPACING_M
 
 GHOSTS, CAMERAS = ("beside", "over", "none"), ("tracking", "fixed")
 _CAMERA_SMOOTHING_FRAMES = 21
@@ -21,7 +23,7 @@ _DISTANCE = {"none": 1.6, "over": 1.6, "beside": 1.85}  # in extents of the mode
 _ROW_DISTANCE_PER_M = 0.75
 # Beside the character, on the far side, and nearly the colour of the floor.
 _GHOST_OFFSET_M = 0.9
-_GHOST_RGBA = (0.45, 0.45, 0.5, 0.45)
+GHOST_RGBA = (0.45, 0.45, 0.5, 0.45)
 _MARKER_RGBA = (0.85, 0.15, 0.15, 0.9)
 
 
@@ -72,7 +74,7 @@ class Scene:
         middle = np.mean([qpos[:, :3] for qpos in self._characters], axis=0)
         self._lookat = smooth_path(middle)
         extents = _DISTANCE[view.ghost if with_ghosts else "none"]
-        row_m = (shown.num_characters - 1) * ROW_SPACING_M
+        row_m = (shown.num_characters - 1) * SPACING_M
         self._distance = extents * float(self.model.stat.extent) + _ROW_DISTANCE_PER_M * row_m
         if view.camera == "fixed":
             way = np.linalg.norm(np.ptp(self._lookat[:, :2], axis=0))
@@ -93,7 +95,7 @@ class Scene:
         for qpos in self._ghosts:
             self._add_character(qpos[index])
         for geom in self._scene.geoms[first_ghost : self._scene.ngeom]:
-            geom.rgba[:] = _GHOST_RGBA
+            geom.rgba[:] = GHOST_RGBA
         for marker in self._markers[index] if self._markers else ():
             for n in range(len(marker.pos)):
                 add_marker(self._scene, marker, n)

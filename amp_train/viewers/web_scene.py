@@ -10,7 +10,7 @@ import torch
 from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.errors import MissingPackageError
-from amp_train.viewers.recording import MarkerPose
+from amp_train.viewers.marker import MarkerPose
 from amp_train.viewers.scene import import_mujoco
 
 GHOST_OPACITY, GHOST_RGB = 0.35, (110, 110, 130)
@@ -65,6 +65,11 @@ class WebScene:
         ghosts = add("ghosts", GHOST_RGB, GHOST_OPACITY) if with_ghosts else None
         return _Part(body, add("characters", rgb, None), ghosts)
 
+    @property
+    def world_position(self) -> Tuple[float, ...]:
+        """Where the simulation's origin is shown, m."""
+        return tuple(float(part) for part in self._world.position)
+
     def show(self, state: CharacterState) -> None:
         """Move the characters to N states."""
         position, wxyz = self._poses(state)
@@ -84,7 +89,7 @@ class WebScene:
     def set_ghosts_visible(self, visible: bool) -> None:
         """Show or hide all ghosts."""
         for part in self.parts:
-            if part.ghosts is not None:
+            if part.ghosts is not None and part.ghosts.visible != visible:
                 part.ghosts.visible = visible
 
     def show_markers(self, markers: List[MarkerPose]) -> None:
@@ -143,7 +148,7 @@ def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, in
     from mjviser.conversions import merge_geoms
 
     model = import_mujoco().MjModel.from_xml_path(spec.mjcf_path)
-    shapes = []
+    shapes: List[Tuple[int, str, Any, Tuple[int, int, int]]] = []
     for body, body_name in enumerate(spec.body_names):
         geoms = [g for g in range(model.ngeom) if model.geom_bodyid[g] == body + 1 and _rgba(model, g)[3] > 0]
         for colour in sorted({tuple(_rgba(model, g)) for g in geoms}):

@@ -1,7 +1,8 @@
 """Pictures as a file: MP4, GIF, WebP, or a strip of a few as PNG, by the file's name."""
 
+import io
 from pathlib import Path
-from typing import Iterable, List, Union
+from typing import Iterable, List, Sequence, Union
 
 import numpy as np
 from PIL import Image
@@ -63,9 +64,21 @@ def _chain(first: np.ndarray, remaining: Iterable[np.ndarray]) -> Iterable[np.nd
 
 def _write_animation(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:
     images = [Image.fromarray(picture) for picture in pictures]
-    # A GIF counts in hundredths of a second; browsers show anything below two of them at ten pictures a second.
-    duration_ms = max(20, round(100.0 / fps) * 10) if path.suffix.lower() == ".gif" else round(1000.0 / fps)
+    duration_ms = gif_duration_ms(fps) if path.suffix.lower() == ".gif" else round(1000.0 / fps)
     images[0].save(str(path), save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
+
+
+def gif_duration_ms(fps: float) -> int:
+    """Return how long a picture stays: a GIF counts in hundredths of a second, and browsers show anything below two of
+    them at ten pictures a second."""
+    return max(20, round(100.0 / fps) * 10)
+
+
+def gif_of(pictures: Sequence[np.ndarray], fps: float) -> bytes:
+    """Return pictures as a GIF's bytes."""
+    images, buffer = [Image.fromarray(picture) for picture in pictures], io.BytesIO()
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=gif_duration_ms(fps), loop=0)
+    return buffer.getvalue()
 
 
 def _write_mp4(path: Path, pictures: Iterable[np.ndarray], fps: float) -> None:

@@ -135,7 +135,7 @@ def test_ctrl_c_during_the_final_video_leaves_no_half_of_it(here, tmp_path, monk
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "record_video", interrupted)
+    monkeypatch.setattr("amp_train.viewers.record_video", interrupted)
     with pytest.raises(SystemExit) as caught:
         here(train, *SMALL, "max_iterations=1", "experiment=cut")
     printed = capfd.readouterr()

@@ -3,6 +3,7 @@
 Shared by the property tests of this folder and by the coverage-guided `scripts/fuzz.py`.
 """
 
+import importlib.util
 import io
 import json
 import os
@@ -25,6 +26,8 @@ from amp_train.config.schema import TRAINED_KEYS
 from amp_train.config.stored import checked_stored
 from amp_train.errors import ConfigError, UserError
 from amp_train.motion import MotionClip, bundled_humanoid, load_clip, load_dataset, save_clip
+from amp_train.motion.exporters import bvh_text
+from amp_train.motion.exporters.plain import csv_text
 from amp_train.untrusted import parse_plain_yaml
 
 MAX_SECONDS = 2.0
@@ -108,6 +111,11 @@ def poselib_content() -> Dict[str, Any]:
 def mimickit_content() -> Dict[str, Any]:
     """A valid MimicKit clip."""
     return {"fps": 30, "loop_mode": 1, "frames": [[0.1] * (6 + bundled_humanoid().num_dofs)] * 2}
+
+
+def amass_members() -> Dict[str, np.ndarray]:
+    """A valid AMASS clip."""
+    return {"poses": np.full((3, 66), 0.1), "trans": np.full((3, 3), 0.9), "mocap_framerate": np.array(30.0)}
 
 
 def deepmimic_content() -> Dict[str, Any]:
@@ -238,6 +246,7 @@ def manifest_content() -> Dict[str, Any]:
 TARGETS: Dict[str, Target] = {
     "manifest": Target(_manifest, lambda: [json.dumps(manifest_content()).encode()]),
     "npz": Target(_clip, lambda: [npz_bytes(npz_members())]),
+    "csv": Target(_clip, lambda: [csv_text(standing_clip(bundled_humanoid()), bundled_humanoid()).encode()]),
     "npz_member": Target(
         _member_of_clip,
         lambda: [bytes([k]) + npy_bytes(a) for k, (_, a) in enumerate(sorted(npz_members().items()))],
@@ -257,3 +266,6 @@ TARGETS: Dict[str, Target] = {
         ],
     ),
 }  # fmt: skip
+if importlib.util.find_spec("mink") is not None:  # not to be had for Python 3.8
+    TARGETS["bvh"] = Target(_clip, lambda: [bvh_text(standing_clip(bundled_humanoid()), bundled_humanoid()).encode()])
+    TARGETS["amass"] = Target(_clip, lambda: [npz_bytes(amass_members())])

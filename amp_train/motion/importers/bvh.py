@@ -5,6 +5,7 @@ degrees. A joint turns by its channels in the order in which they are listed, ea
 left it with. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
 
 import math
+import re
 from typing import Dict, Iterator, List, Tuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from amp_train.untrusted import printable
 _MAX_HEADER_BYTES = 256 * 1024
 _MAX_DEPTH = 64
 _AXES = "XYZ"
+_MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 
 
 class _Joints:
@@ -46,8 +48,9 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     Raises:
         MotionError: broken, cut off, too large, or a joint without offset or channels.
     """
-    head, _, motion = data.partition(b"MOTION")
-    if not motion:
+    found = _MOTION.search(data)
+    head, motion = (data[: found.start()], data[found.end() :]) if found else (data, b"")
+    if found is None:
         raise _bad(name, "it has no MOTION part; it may have been cut off")
     if len(head) > _MAX_HEADER_BYTES:
         raise _bad(name, "its hierarchy is larger than {} KiB".format(_MAX_HEADER_BYTES // 1024))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from amp_train import rotations
 from amp_train.character import Kinematics
-from amp_train.errors import MissingPackageError
+from amp_train.errors import MissingPackageError, MotionError
 from amp_train.motion.clip import continuous
 from amp_train.motion.retarget.roles import SIDES
 from amp_train.motion.retarget.target import Target
@@ -101,14 +101,23 @@ class _Solver:
             self._configuration.update(qpos)
         self._set_targets(index)
         for _ in range(_STEPS_AT_FIRST if first and self._qpos is None else _STEPS):
-            velocity = self._mink.solve_ik(
-                self._configuration, self._tasks, 1.0, _SOLVER, damping=_DAMPING, limits=self._limits
-            )
+            velocity = self._step(index)
             self._configuration.integrate_inplace(velocity, 1.0)
             if float(np.abs(velocity).max()) < _SOLVED:
                 break
         data = self._configuration.data
         return data.xpos[self._ids].copy(), data.xquat[self._ids][:, [1, 2, 3, 0]]
+
+    def _step(self, index: int) -> np.ndarray:
+        try:
+            return self._mink.solve_ik(
+                self._configuration, self._tasks, 1.0, _SOLVER, damping=_DAMPING, limits=self._limits
+            )
+        except (self._mink.NoSolutionFound, ValueError, ArithmeticError):
+            raise MotionError(
+                f"Frame {index} cannot be put on '{self._target.spec.name}': inverse kinematics finds no pose. "
+                "Crop it away, or give ik=False."
+            ) from None
 
     def _task(self, body: int, place: float, turn: float) -> Any:
         name = self._target.spec.body_names[body]

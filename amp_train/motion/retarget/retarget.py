@@ -61,15 +61,15 @@ class Retargeted(NamedTuple):
         clip: for the character, not yet fitted to the ground.
         notes: one fact a line.
         error_cm: role -> mean distance of the character's body from the source's scaled joint, cm.
-        source: the file's motion in our axes, scaled to the character, for showing it beside.
-        source_points: role -> (F, 3) m of that.
+        source: the file's motion in our axes and metres, for showing it beside.
+        planted: side -> (F,) bool, the foot stands.
     """
 
     clip: MotionClip
     notes: List[str]
     error_cm: Dict[str, float]
     source: SkeletonMotion
-    source_points: Dict[str, Tensor]
+    planted: Dict[str, Tensor]
 
 
 def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptions = AS_FOUND) -> Retargeted:
@@ -81,6 +81,8 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     """
     given = read_map(Path(options.map)) if isinstance(options.map, (str, Path)) else options.map
     roles = find_roles(motion.joint_names, motion.parents, given)
+    begins = motion.begins_in_zero_pose
+    motion = motion.without_first() if begins else motion
     motion = replace(motion, fps=options.fps or motion.fps).thinned(options.max_fps)
     ours, unit_name, up = in_our_axes(motion, roles, options.units, options.up)
     leg_m = leg_length(ours, roles)
@@ -102,7 +104,9 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     )
     clip = smoothed(clip, options.smooth)
     notes = _notes(motion, unit_name, up, leg_m, anatomy, goals, target)
-    return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.points)
+    if begins:
+        notes.append("its first frame is the zero pose: left out")
+    return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.planted)
 
 
 def smoothed(clip: MotionClip, deviation_s: float) -> MotionClip:

@@ -77,7 +77,7 @@ def find_roles(
         for part, words in _WORDS.items():
             role = "{}_{}".format(side, part)
             if role not in found:
-                joint = _best(names, parents, side, words)
+                joint = _best(names, side, words)
                 if joint is not None:
                     found[role] = joint
     _toes_below_ankles(found, names, given or {})
@@ -140,8 +140,8 @@ def _given(names: Sequence[str], given: Mapping[str, str]) -> Dict[str, int]:
     return found
 
 
-def _best(names: Sequence[str], parents: Sequence[int], side: str, words: Sequence[str]) -> Optional[int]:
-    """Return the joint that goes by the first word that any goes by; of several in a chain, the uppermost."""
+def _best(names: Sequence[str], side: str, words: Sequence[str]) -> Optional[int]:
+    """Return the joint that goes by the first word that any goes by; of several, the first in the file."""
     split = [side_and_part(name) for name in names]
     for word in words:
         for joint, (its_side, part) in enumerate(split):

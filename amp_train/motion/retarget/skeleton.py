@@ -17,6 +17,9 @@ UP_AXES: Dict[str, Tuple[Tuple[float, ...], ...]] = {
     "z": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
 }
 
+_FARTHEST = 1e7  # of the file's unit
+_NO_TURN_RAD, _SOME_TURN_RAD = 0.005, 0.05  # of joints in the zero pose, and of those in another on the average
+
 
 @dataclass(frozen=True, eq=False)
 class SkeletonMotion:
@@ -59,9 +62,28 @@ class SkeletonMotion:
             raise MotionError("Clip '{}' has {:.6g} frames a second; {:g} to {:g} are allowed. Give fps=.".format(
                 self.name, self.fps, MIN_FPS, MAX_FPS))  # fmt: skip
 
+        places = [self.offsets, self.root_pos, *self.moved.values(), *self.tips.values()]
+        if not all(bool((part.abs() < _FARTHEST).all()) for part in places) or not bool(
+            torch.isfinite(self.rotations).all()
+        ):
+            raise MotionError(f"Clip '{self.name}' holds NaN, infinity or a place out of range.")
+
     @property
     def num_frames(self) -> int:
         return len(self.root_pos)
+
+    @property
+    def begins_in_zero_pose(self) -> bool:
+        """Whether the first frame is the zero pose and the second is not: many exporters put it there."""
+        if self.num_frames < 3 or len(self.joint_names) < 2:
+            return False
+        turns = rotations.quat_to_exp_map(self.rotations[:2, 1:]).norm(dim=-1)
+        return bool(turns[0].max() < _NO_TURN_RAD) and bool(turns[1].mean() > _SOME_TURN_RAD)
+
+    def without_first(self) -> "SkeletonMotion":
+        """Leave the first frame out."""
+        moved = {joint: pos[1:] for joint, pos in self.moved.items()}
+        return replace(self, rotations=self.rotations[1:], root_pos=self.root_pos[1:], moved=moved)
 
     def thinned(self, max_fps: float) -> "SkeletonMotion":
         """Keep every n-th frame, so that at most `max_fps` remain a second."""

@@ -1,13 +1,15 @@
 """amp-play's arguments: its own, and those that go on top of the checkpoint's configuration."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from amp_train.cli.play import PlayArgs, checkpoint_config, path_or_reason, playing_config, split_arguments, video_path
+from amp_train.cli.play import PlayArgs, checkpoint_config, playing_config, split_arguments, video_path
+from amp_train.cli.showing import path_or_reason
 from amp_train.config import compose, resolve, stored_form
-from amp_train.errors import MissingPackageError
+from amp_train.errors import ConfigError, MissingPackageError
 
 
 @pytest.fixture
@@ -68,6 +70,16 @@ def test_a_video_goes_into_the_runs_directory():
     assert video_path(PlayArgs(checkpoint="elsewhere/last.pth")) == Path("last.mp4")
     assert video_path(PlayArgs(checkpoint="last.pth", video="out.gif")) == Path("out.gif")
     assert video_path(PlayArgs(checkpoint="last.pth", video=False)) is None
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/elsewhere"), os.mkfifo, Path.mkdir])
+def test_a_video_does_not_go_through_what_came_with_a_run_directory(tmp_path, make):
+    make(tmp_path / "last.mp4")
+    args = PlayArgs(checkpoint=str(tmp_path / "nn" / "last.pth"))
+    with pytest.raises(ConfigError, match="last.mp4' is not a plain file"):
+        video_path(args)
+    args.video = "mine.mp4"
+    assert video_path(args) == Path("mine.mp4")
 
 
 def test_a_machine_that_cannot_draw_says_what_to_install_and_goes_on():

@@ -10,9 +10,9 @@ from typing import Any, Dict, Iterator, NamedTuple
 import numpy as np
 import pytest
 import torch
-from amp_train.cli.play_job import PlayArgs, playing_config
 
 from amp_train.character import CharacterSpec
+from amp_train.cli.play import PlayArgs, playing_config
 from amp_train.config import Config
 from amp_train.env import AmpEnv, make_env
 from amp_train.env.amp_observations import frame_size

@@ -1,7 +1,5 @@
 """What is recorded of episodes, and the clips they are compared with."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -11,9 +9,7 @@ from amp_train.env.actions import pd_torque
 from amp_train.evaluation.episodes import TIME_LIMIT
 from amp_train.motion import MotionLibrary, load_clip
 from amp_train.paths import MOTIONS_DIR
-from amp_train.runner import playback
 from amp_train.runner.episodes import EpisodeCallback, StopEpisodes, run_episodes
-from amp_train.runner.playback import StateRecorder
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 
@@ -193,25 +189,3 @@ def test_callbacks_are_ended_when_a_policy_breaks_down(vec_env):
     with pytest.raises(RuntimeError, match="no action"):
         run_episodes(vec_env, Acting(broken), [counting], num_steps=3)
     assert counting.seen == ["start", "end"]
-
-
-@pytest.mark.mujoco
-def test_states_are_kept_from_the_first_on_and_a_diverged_one_is_left_out(vec_env):
-    recorder = StateRecorder()
-    run_episodes(vec_env, Acting(limp), [recorder], num_steps=4)
-    states = recorder.states()
-    assert len(states) == 5 and bool((states.root_pos[0] != states.root_pos[4]).any())
-    broken = vec_env.env.state.clone()
-    broken.body_pos[0, 3] = float("nan")
-    recorder.on_step(SimpleNamespace(state=broken))
-    assert torch.equal(recorder.states().body_pos[5], states.body_pos[4])
-
-
-def test_no_more_states_are_kept_than_a_video_of_minutes_needs(monkeypatch):
-    monkeypatch.setattr(playback, "MAX_RECORDED", 3)
-    state = SimpleNamespace(body_pos=torch.zeros(1, 2, 3), clone=lambda: state)
-    recorder = StateRecorder()
-    recorder.on_start(SimpleNamespace(state={slice(None, 1): state}))
-    for _ in range(5):
-        recorder.on_step(SimpleNamespace(state={slice(None, 1): state}))
-    assert len(recorder._states) == 3

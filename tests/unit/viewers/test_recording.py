@@ -12,7 +12,8 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.motion import MotionLibrary, load_motion
 from amp_train.viewers.caption import captions, write_on
-from amp_train.viewers.recording import MarkerPose, Recorder, Recording, in_a_row
+from amp_train.viewers.marker import MarkerPose
+from amp_train.viewers.recording import Recorder, Recording, in_a_row
 
 
 @dataclass
@@ -60,7 +61,6 @@ def record(env: Any, recorder: Recorder, steps: int) -> Recording:
     recorder.on_start(env)
     for _ in range(steps):
         recorder.on_step(env.step())
-    recorder.on_end()
     return recorder.recording()
 
 

@@ -1,0 +1,164 @@
+"""What amp-play shows and writes: a video, a live viewer, a page, or the policy as a file."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, List, Optional
+
+from omegaconf import OmegaConf
+
+from amp_train.config import Config
+from amp_train.config.validate import check_fields
+from amp_train.errors import ConfigError, UserError
+from amp_train.ranges import between, one_of
+
+if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before
+    from amp_train.env import AmpEnv
+    from amp_train.runner.episodes import EpisodeCallback
+    from amp_train.viewers import Recording
+
+VIEWERS = ("video", "web", "native", "none")
+KEYBOARD = "keyboard"
+POLICY_FILES, PAGES = (".onnx", ".pt"), (".html", ".htm")
+
+
+@dataclass
+class ShowArgs:
+    """What amp-play takes about showing.
+
+    Attributes:
+        viewer: one of `VIEWERS`; None: a video.
+        video: its path; None: beside the checkpoint; False: none.
+        ghost: the clip `beside` the character, `over` it, or `none`.
+        camera: `tracking` or `fixed`.
+        characters: how many are in the video or page.
+        export: a path: .onnx or .pt of the policy, .html of the episode.
+        watch: a run directory, whose newest checkpoint acts, each new one in turn.
+        control: `keyboard`, or a CSV file with goals over time.
+        host, port: of the web viewer.
+    """
+
+    viewer: Optional[str] = one_of(*VIEWERS, default=None)
+    video: Any = None
+    ghost: str = one_of("beside", "over", "none", default="beside")
+    camera: str = one_of("tracking", "fixed", default="tracking")
+    characters: int = between(1, 64, 1)
+    export: Any = None
+    watch: Optional[str] = None
+    control: Any = None
+    host: str = "127.0.0.1"
+    port: int = between(1, 65535, 8080)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody looks on while it happens."""
+        return self.viewer in ("web", "native")
+
+    @property
+    def only_exports_policy(self) -> bool:
+        """Whether nothing needs to be played."""
+        return self.export is not None and Path(str(self.export)).suffix.lower() in POLICY_FILES
+
+
+def check_show(args: ShowArgs) -> None:
+    """Check what can be checked before anything is built, and choose a viewer for `control=keyboard` and `watch=`.
+
+    Raises:
+        UserError: in one line, what to change.
+    """
+    check_fields(OmegaConf.structured(args))
+    known = POLICY_FILES + PAGES
+    if args.export is not None and Path(str(args.export)).suffix.lower() not in known:
+        raise ConfigError(f"export={args.export}: give a name that ends in {', '.join(known[:3])}.")
+    if args.viewer is None and (args.control == KEYBOARD or args.watch is not None):
+        args.viewer = "native" if has_display() else "web"
+    if args.control == KEYBOARD and not args.is_live:
+        raise ConfigError("control=keyboard needs viewer=web or viewer=native.")
+
+
+def has_display() -> bool:
+    """Return whether a window can be opened here."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def newest_of_run(run_dir: str) -> str:
+    """Return the newest checkpoint of a run directory.
+
+    Raises:
+        ConfigError: there is none yet.
+    """
+    from amp_train.runner.training import newest_checkpoint
+
+    found = newest_checkpoint(Path(run_dir))
+    if found is None:
+        raise ConfigError(f"watch={run_dir}: there is no checkpoint in {Path(run_dir) / 'nn'} yet.")
+    return str(found)
+
+
+def goal_script(args: ShowArgs) -> "List[EpisodeCallback]":
+    """Return what sets the goals over time, if there is a script."""
+    from amp_train.viewers.steering import ScriptedGoals
+
+    return [] if args.control in (None, KEYBOARD) else [ScriptedGoals(str(args.control))]
+
+
+def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deterministic: bool) -> None:
+    """Show a policy until the window is closed, or Ctrl-C."""
+    from amp_train.runner.episodes import run_episodes
+    from amp_train.runner.live_policy import LivePolicy
+    from amp_train.runner.vec_env import AMPVecEnv
+
+    vec_env = AMPVecEnv(env, str(cfg.rl_device))
+    policy = LivePolicy(cfg, vec_env, checkpoint)
+    viewer = _live_viewer(args, env.num_envs, policy)
+    try:
+        run_episodes(vec_env, policy, [*goal_script(args), viewer], deterministic=deterministic)
+    except KeyboardInterrupt:
+        print("\nStopped.")
+
+
+def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
+    from amp_train.viewers.web import WebViewer
+
+    watch = args.watch is not None
+    if args.viewer == "native":
+        from amp_train.viewers.native import NativeViewer, why_no_window
+
+        reason = why_no_window()
+        if reason is None:
+            print("Keys: " + NativeViewer.HELP)
+            return NativeViewer(num_characters, policy, watch)
+        print(f"No window: {reason} The web viewer is the next best thing.")
+    viewer = WebViewer(num_characters, policy, watch, args.host, args.port)
+    print(f"Open {viewer.address} in a browser. Ctrl-C ends it.", flush=True)
+    return viewer
+
+
+def export_policy_file(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str) -> Path:
+    """Write the policy as ONNX or TorchScript."""
+    from amp_train.export import export_policy
+    from amp_train.runner.policy import Policy
+    from amp_train.runner.vec_env import AMPVecEnv
+
+    policy = Policy(cfg, AMPVecEnv(env, str(cfg.rl_device)), checkpoint)
+    return export_policy(str(args.export), cfg, env, policy)
+
+
+def write_recording(args: ShowArgs, recording: "Recording", video: Optional[Path]) -> None:
+    """Write what was asked for of an episode: a video, a page; print where, or why not."""
+    from amp_train.viewers import View, record_video
+    from amp_train.viewers.page import export_page
+
+    if video is not None:
+        print(f"video: {path_or_reason(lambda: record_video(video, recording, View(args.ghost, args.camera)))}")
+    if args.export is not None:
+        print(f"page: {export_page(str(args.export), recording)}")
+
+
+def path_or_reason(draw: Any) -> str:
+    """Draw something; return its path, or in one line why this machine cannot."""
+    try:
+        return str(draw())
+    except (UserError, OSError) as error:
+        return f"none. {error}"

@@ -1,0 +1,92 @@
+"""What a live viewer shows of one control step, and what it remembers of the last minute."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Deque, Dict, List
+
+import numpy as np
+import torch
+
+from amp_train.character import CharacterState
+from amp_train.env import AmpEnv
+from amp_train.runner.episodes import EpisodeStep
+from amp_train.viewers.ghost import GhostTracker, place, pose_error_m
+from amp_train.viewers.marker import MarkerPose, marker_poses
+from amp_train.viewers.row import Row
+
+REMEMBERED_S = 60.0
+CONTACT_N = 1.0
+
+
+@dataclass
+class Frame:
+    """One step: characters and ghosts where they are shown, CPU; goals; numbers of the first character."""
+
+    time_s: float
+    state: CharacterState
+    ghost: CharacterState
+    markers: List[MarkerPose]
+    scores: Dict[str, float]
+
+
+class Frames:
+    """Makes frames of steps; several characters are shown in a row."""
+
+    def __init__(self, env: AmpEnv, num: int) -> None:
+        """Follow the first `num` environments."""
+        self.env, self.num = env, num
+        self.tracker = GhostTracker(env.motion_library, env.control_dt_s)
+        self.row = Row(num) if num > 1 else None
+        self.history: Deque[Frame] = deque(maxlen=round(REMEMBERED_S / env.control_dt_s))
+        self._feet = list(env.spec.contact_body_ids)
+
+    def add(self, step: EpisodeStep, restarted: torch.Tensor) -> Frame:
+        """Make and remember the frame of a step; `restarted` (N,) bool are the episodes that began before it."""
+        state = step.state[: self.num].clone()
+        restarted = restarted[: self.num].cpu()
+        ghost = self.tracker.follow(state, restarted)
+        error_m = float(pose_error_m(ghost, state)[0])
+        state, ghost = _on_cpu(state), _on_cpu(ghost)
+        markers = marker_poses(self.env, self.num)
+        if self.row is not None:
+            state = self.row.place(state, restarted)
+            markers = self.row.place_markers(markers)
+        frame = Frame(step.time_s, state, place(ghost, state), markers, {**self._scores(step), "pose_error_m": error_m})
+        self.history.append(frame)
+        return frame
+
+    def _scores(self, step: EpisodeStep) -> Dict[str, float]:
+        scores = {
+            "style_reward": float(step.style_reward[0]),
+            "task_reward": float(step.task_reward[0]),
+            "disc_logit": float(step.disc_logit[0]),
+            "speed_m_s": float(step.state.root_vel[0, :2].norm()),
+        }
+        force = step.state.contact_force
+        for k, body in enumerate(self._feet[:2] if force is not None else ()):
+            assert force is not None
+            scores[f"contact_{k}"] = float((force[0, body].abs() > CONTACT_N).any())
+        return scores
+
+    def foot_names(self) -> List[str]:
+        """Name the bodies whose contacts are among the scores."""
+        return [self.env.spec.body_names[body] for body in self._feet[:2]]
+
+    def clip_ghost(self, clip: int, time_s: float, on: CharacterState) -> CharacterState:
+        """Return the ghosts at a time of a clip, on the characters as they are shown."""
+        library = self.env.motion_library
+        clips = torch.full((self.num,), clip, dtype=torch.long, device=library.device)
+        state = library.state_at(clips, torch.full((self.num,), time_s, device=library.device))
+        return place(_on_cpu(state), on)
+
+    def series(self, name: str, seconds: float) -> np.ndarray:
+        """Return a score of the last seconds, oldest first; NaN where there is none."""
+        count = min(len(self.history), round(seconds / self.env.control_dt_s))
+        recent = list(self.history)[-count:] if count else []
+        if name == "time_s":
+            return np.array([frame.time_s for frame in recent])
+        return np.array([frame.scores.get(name, np.nan) for frame in recent])
+
+
+def _on_cpu(state: CharacterState) -> CharacterState:
+    return CharacterState(**{name: tensor.detach().cpu() for name, tensor in state.tensors().items()})

@@ -1,0 +1,122 @@
+"""MuJoCo's own window: the same actions behind the same keys as in the browser."""
+
+import os
+import sys
+from typing import Any, Dict, Optional
+
+import numpy as np
+
+from amp_train.character import CharacterState
+from amp_train.env import AmpEnv
+from amp_train.errors import UserError
+from amp_train.runner.episodes import EpisodeCallback, EpisodeStep, StopEpisodes
+from amp_train.viewers.frames import Frame, Frames
+from amp_train.viewers.live import KEYS, Checkpoints, Live
+from amp_train.viewers.scene import GHOST_RGBA, add_marker, to_qpos
+
+# GLFW's codes of the keys that `live.KEYS` names.
+_CODES = {"space": 32, "arrowright": 262, "arrowleft": 263, "arrowdown": 264, "arrowup": 265}
+_NAMES: Dict[int, str] = {_CODES.get(key, ord(key[0])): key for key in KEYS}
+_WATCH_INTERVAL_STEPS = 60
+_DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 4.0, 120.0, -12.0
+
+
+class NativeViewer(EpisodeCallback):
+    """Shows the episodes in a window until it is closed."""
+
+    HELP = ", ".join(f"{key} {meaning}" for key, meaning in KEYS.items())
+
+    def __init__(self, num_characters: int = 1, checkpoints: Optional[Checkpoints] = None, watch: bool = False) -> None:
+        """Show the first `num_characters` environments; with `watch`, load each new checkpoint by itself."""
+        self._num, self._checkpoints, self._watch = num_characters, checkpoints, watch
+
+    def on_start(self, env: AmpEnv) -> None:
+        """Open the window."""
+        import mujoco.viewer
+
+        self._mujoco = mujoco
+        num = min(self._num, env.num_envs)
+        self.live, self.frames = Live(env), Frames(env, num)
+        self.model = mujoco.MjModel.from_xml_path(env.spec.mjcf_path)
+        self.data, self._other = mujoco.MjData(self.model), mujoco.MjData(self.model)
+        self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
+        self._window = mujoco.viewer.launch_passive(
+            self.model, self.data, key_callback=self.on_key, show_left_ui=False, show_right_ui=False
+        )
+        camera = self._window.cam
+        camera.distance, camera.azimuth, camera.elevation = _DISTANCE_M + num - 1, _AZIMUTH_DEG, _ELEVATION_DEG
+
+    def on_key(self, code: int) -> None:
+        """Do what a key means; others are MuJoCo's own."""
+        if code in _NAMES:
+            self.live.press(_NAMES[code])
+
+    def on_step(self, step: EpisodeStep) -> None:
+        """Show a step, and wait until it is time for the next.
+
+        Raises:
+            StopEpisodes: the window was closed.
+        """
+        frame = self.frames.add(step, self.live.restarted)
+        self.live.restarted = step.done.cpu().bool()
+        self._show(frame)
+        if step.index % _WATCH_INTERVAL_STEPS == 0:
+            self._load_newest()
+        self.live.wait(step.env.control_dt_s, self._window.is_running, self._window.sync)
+        if not self._window.is_running():
+            raise StopEpisodes
+
+    def on_end(self) -> None:
+        """Close the window."""
+        self._window.close()
+
+    def _show(self, frame: Frame) -> None:
+        spec = self.live.env.spec
+        qpos = to_qpos(spec, frame.state)
+        with self._window.lock():
+            self._pose(self.data, qpos[0])
+            if self.live.follow:
+                self._window.cam.lookat[:] = (qpos[0, 0], qpos[0, 1], 0.9)
+            scene = self._window.user_scn
+            scene.ngeom = 0
+            for other in qpos[1:]:
+                self._add(scene, other)
+            if self.live.ghosts:
+                self._add_ghosts(scene, frame.ghost)
+            for marker in frame.markers:
+                for n in range(len(marker.pos)):
+                    add_marker(scene, marker, n)
+        self._window.sync()
+
+    def _add_ghosts(self, scene: Any, ghosts: CharacterState) -> None:
+        first = scene.ngeom
+        for qpos in to_qpos(self.live.env.spec, ghosts):
+            self._add(scene, qpos)
+        for geom in scene.geoms[first : scene.ngeom]:
+            geom.rgba[:] = GHOST_RGBA
+
+    def _add(self, scene: Any, qpos: np.ndarray) -> None:
+        self._pose(self._other, qpos)
+        moving = self._mujoco.mjtCatBit.mjCAT_DYNAMIC
+        self._mujoco.mjv_addGeoms(self.model, self._other, self._option, self._perturb, moving, scene)
+
+    def _pose(self, data: Any, qpos: np.ndarray) -> None:
+        data.qpos[:] = qpos
+        self._mujoco.mj_forward(self.model, data)
+
+    def _load_newest(self) -> None:
+        names = list(self._checkpoints.names()) if self._checkpoints is not None and self._watch else []
+        if self._checkpoints is not None and names and names[-1] != self._checkpoints.current:
+            try:
+                self._checkpoints.load(names[-1])
+            except (UserError, OSError):  # the training may just have removed it; the next is not far
+                return
+
+
+def why_no_window() -> Optional[str]:
+    """Return in one sentence why no window can be opened here, or None."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "there is no display: neither DISPLAY nor WAYLAND_DISPLAY is set."
+    if sys.platform == "darwin" and "MJPYTHON_BIN" not in os.environ:
+        return "on macOS the window needs mjpython: mjpython -m amp_train.cli.play ..."
+    return None
