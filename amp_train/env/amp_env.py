@@ -121,7 +121,7 @@ class AmpEnv:
         if self._randomization is not None:
             self._randomization.begin(begun)
         if self.simulator.masked_resets:
-            state = self._restart_where(restarted)
+            state: Optional[CharacterState] = self._restart_where(restarted)
         else:
             state = self._restart(restarted.nonzero().squeeze(-1))
         if going_on is not None and (self.simulator.masked_resets or bool(going_on.any())):
