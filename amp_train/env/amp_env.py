@@ -121,11 +121,13 @@ class AmpEnv:
         if self._randomization is not None:
             self._randomization.begin(begun)
         if self.simulator.masked_resets:
-            self._restart_where(restarted)
+            state: Optional[CharacterState] = self._restart_where(restarted)
         else:
-            self._restart(restarted.nonzero().squeeze(-1))
+            state = self._restart(restarted.nonzero().squeeze(-1))
+        if going_on is not None and (self.simulator.masked_resets or bool(going_on.any())):
+            state = self._from_ground(self.simulator.state())
         self._progress = self._progress.masked_fill(begun, 0)
-        self._begin_task(begun)
+        self._begin_task(begun, state)
         return self._obs if self._randomization is None else self._randomization.noisy_obs_after_reset(self._obs, begun)
 
     def _plan(self, num: int) -> Starts:
@@ -134,10 +136,13 @@ class AmpEnv:
         put = self.task.put(starts.state)
         return starts if put is None else self._resets.replace(starts, *put)
 
-    def _restart(self, env_ids: Tensor) -> None:
-        """Restart the environments `env_ids` (K,)."""
-        if len(env_ids):
-            self._put(env_ids, self._plan(len(env_ids)))
+    def _restart(self, env_ids: Tensor) -> Optional[CharacterState]:
+        """Restart the environments `env_ids` (K,); return N states of which those rows hold, None if there are none."""
+        if not len(env_ids):
+            return None
+        starts = self._plan(len(env_ids))
+        self._put(env_ids, starts)
+        return _spread(starts.state, env_ids, self.num_envs) if self.task.goal_size else None
 
     def begin_at(self, env_ids: Tensor, clip_ids: Tensor, times_s: Tensor) -> None:
         """Restart the environments `env_ids` (K,) at `times_s` (K,) s in the clips `clip_ids` (K,), now; for a viewer.
@@ -149,7 +154,7 @@ class AmpEnv:
         chosen = torch.zeros_like(self._done).index_fill(0, env_ids, True)
         self._progress, self._done = self._progress.masked_fill(chosen, 0), self._done & ~chosen
         if self.task.goal_size:
-            now = self.simulator.state()
+            now = self._from_ground(self.simulator.state())
             self.task.begin(chosen, now)
             self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(now), self._goal_obs)
 
@@ -164,9 +169,9 @@ class AmpEnv:
         self._clip_ids = self._clip_ids.index_copy(0, env_ids, starts.clip_ids)
         self._clip_start_s = self._clip_start_s.index_copy(0, env_ids, starts.times_s)
 
-    def _restart_where(self, chosen: Tensor) -> None:
-        """Restart the environments `chosen` (N,) bool. All N starts are planned, as nobody waits to hear how many are
-        needed."""
+    def _restart_where(self, chosen: Tensor) -> CharacterState:
+        """Restart the environments `chosen` (N,) bool; return N states of which those rows hold. All N starts are
+        planned, as nobody waits to hear how many are needed."""
         starts = self._plan(self.num_envs)
         self.simulator.set_state_where(chosen, starts.state)
         self._divergences.begin_where(chosen, starts.state)
@@ -177,6 +182,7 @@ class AmpEnv:
         self._bins = torch.where(chosen, starts.bins, self._bins)
         self._clip_ids = torch.where(chosen, starts.clip_ids, self._clip_ids)
         self._clip_start_s = torch.where(chosen, starts.times_s, self._clip_start_s)
+        return starts.state
 
     def _from_ground(self, state: CharacterState) -> CharacterState:
         """Return the characters with heights from the ground that they stand on."""
@@ -186,10 +192,9 @@ class AmpEnv:
         down = torch.stack((torch.zeros_like(ground), torch.zeros_like(ground), ground), dim=-1)
         return replace(state, root_pos=state.root_pos - down, body_pos=state.body_pos - down.unsqueeze(1))
 
-    def _begin_task(self, chosen: Tensor) -> None:
-        """Begin the task's part of the episodes `chosen` (N,) bool; all of them go on from here."""
-        if self.task.goal_size and (self.simulator.masked_resets or bool(chosen.any())):
-            state = self._from_ground(self.simulator.state())
+    def _begin_task(self, chosen: Tensor, state: Optional[CharacterState]) -> None:
+        """Begin the task's part of the episodes `chosen` (N,) bool in their rows of N states; all go on from here."""
+        if self.task.goal_size and state is not None:
             self.task.begin(chosen, state)
             self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(state), self._goal_obs)
         self._done, self._going_on = torch.zeros_like(self._done), None
@@ -330,6 +335,12 @@ def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) 
 def say_once(text: str) -> None:
     """Log a line the first time it is said: a training makes several environments."""
     _LOG.warning(text)
+
+
+def _spread(state: CharacterState, env_ids: Tensor, num_envs: int) -> CharacterState:
+    """Return N states of which the rows `env_ids` (K,) are K given ones, and the others mean nothing."""
+    rows = {name: tensor.new_zeros((num_envs, *tensor.shape[1:])) for name, tensor in state.tensors().items()}
+    return CharacterState(**{name: row.index_copy(0, env_ids, getattr(state, name)) for name, row in rows.items()})
 
 
 def make_env(cfg: Any) -> AmpEnv:
