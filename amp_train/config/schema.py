@@ -155,9 +155,9 @@ class CharacterConfig:
 class AugmentConfig:
     """Variants of the clips, in addition; off by default."""
 
-    mirror: bool = False
-    arcs_deg_s: List[float] = field(default_factory=list)  # paths bent at these rates, left positive
-    tempo: List[float] = field(default_factory=list)  # played so many times as fast
+    mirror: bool = False  # every clip with left and right exchanged, too
+    arcs_deg_s: List[float] = field(default_factory=list)  # every clip that travels bent at these rates, left positive
+    tempo: List[float] = field(default_factory=list)  # every clip played so many times as fast, too
 
 
 @dataclass
