@@ -117,7 +117,7 @@ def _check_eval(arguments: List[str]) -> None:
 def _check_motion(arguments: List[str]) -> None:
     if arguments == ["--help"]:
         return
-    if arguments[0] not in motion_jobs._COMMANDS:
+    if arguments[0] not in motion_jobs.COMMANDS:
         raise UserError(f"amp-motion has no command '{arguments[0]}'.")
     motion_jobs.split_arguments(arguments[1:])
 
