@@ -34,10 +34,12 @@ def load_kept(path: Path, spec: Optional[CharacterSpec] = None) -> MotionClip:
         except MotionError:
             _LOG.warning("%s is broken; %s is imported again.", kept, path.name)
     imported = import_clip(path, spec)
-    if imported.retargeted is not None:
-        where = _keep(imported.clip, kept)
-        _LOG.warning("%s is put on '%s' (%s)%s.", path.name, spec.name, "; ".join(imported.notes[:2]), where)
-    return imported.clip
+    if imported.retargeted is None:
+        return imported.clip
+    where = _keep(imported.clip, kept)
+    _LOG.warning("%s is put on '%s' (%s)%s.", path.name, spec.name, "; ".join(imported.notes[:2]), where)
+    # Read back: a training that is continued must see the very same numbers as its beginning.
+    return load_clip(kept, spec) if kept is not None and kept.is_file() else imported.clip
 
 
 def _is_foreign(path: Path) -> bool:
