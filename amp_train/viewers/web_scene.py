@@ -136,7 +136,7 @@ class WebScene:
             pole = np.stack((marker.pos, marker.pos + (0.0, 0.0, 1.0)), axis=1)
             cloth = np.stack((pole[:, 1], pole[:, 1] + (0.3, 0.0, -0.1)), axis=1)
             lines = np.concatenate((pole, cloth))
-            return scene.add_line_segments(name, lines, colors=_MARKER_RGB, line_width=5.0)
+            return scene.add_line_segments(name, lines, colors=_MARKER_RGB, thickness=0.03)
         direction = np.zeros_like(marker.pos) if marker.direction is None else marker.direction
         arrows = np.stack((marker.pos, marker.pos + direction), axis=1)
         return scene.add_arrows(name, arrows, colors=_MARKER_RGB, shaft_radius=0.02, head_radius=0.05, head_length=0.12)
