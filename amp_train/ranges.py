@@ -39,6 +39,6 @@ def one_of(*choices: str, default: Any = MISSING) -> Any:
 
 
 def _field(default: Any, metadata: Dict[str, Any]) -> Any:
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata=metadata)
+    if isinstance(default, (dict, list)):
+        return field(default_factory=type(default), metadata=metadata)
     return field(default=default, metadata=metadata)

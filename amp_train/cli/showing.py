@@ -98,9 +98,9 @@ def newest_of_run(run_dir: str) -> str:
 
 def goal_script(args: ShowArgs) -> "List[EpisodeCallback]":
     """Return what sets the goals over time, if there is a script."""
-    from amp_train.viewers.steering import ScriptedGoals
+    from amp_train.runner.steering import GoalScript, Steering
 
-    return [] if args.control in (None, KEYBOARD) else [ScriptedGoals(str(args.control))]
+    return [] if args.control in (None, KEYBOARD) else [Steering(GoalScript(str(args.control)))]
 
 
 def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deterministic: bool) -> None:

@@ -158,8 +158,8 @@ class AugmentConfig:
     """Variants of the clips, in addition; off by default."""
 
     mirror: bool = False  # add the clips mirrored
-    arcs_deg_s: List[float] = field(default_factory=list)  # add clips with paths bent at these rates, left positive
-    tempo: List[float] = field(default_factory=list)  # add clips played this many times as fast
+    arcs_deg_s: List[float] = between(-180.0, 180.0, [])  # add clips with paths bent at these rates, left positive
+    tempo: List[float] = between(0.5, 2.0, [])  # add clips played this many times as fast
 
 
 @dataclass

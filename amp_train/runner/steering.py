@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Protocol, Union
+from typing import Dict, List, NamedTuple, Protocol, Tuple, Union
 
 from amp_train.env import AmpEnv
 from amp_train.errors import ConfigError
@@ -13,6 +13,8 @@ from amp_train.untrusted import read_regular
 
 MAX_BYTES = 2**20
 TIME = "time_s"
+STEPS = 24  # keys go from one end of a control's range to the other in so many presses
+BIG_STEP = {"heading_deg": 15.0, "x_m": 0.5, "y_m": 0.5}
 
 
 class GoalSource(Protocol):
@@ -29,7 +31,13 @@ class Steering(EpisodeCallback):
         self._source = source
 
     def on_start(self, env: AmpEnv) -> None:
-        """Set what holds from the beginning."""
+        """Set what holds from the beginning.
+
+        Raises:
+            ConfigError: a script has a column that the task has no control for.
+        """
+        if isinstance(self._source, GoalScript):
+            self._source.begin(env.task.controls)
         self._set(env, 0.0)
 
     def on_step(self, step: EpisodeStep) -> None:
@@ -59,7 +67,17 @@ class GoalScript:
         Raises:
             ConfigError: it cannot be read, or is not of this form.
         """
-        self._rows = read_script(path)
+        self._path, self._rows, self._next = str(path), read_script(path), 0
+
+    def begin(self, controls: Dict[str, Tuple[float, float]]) -> None:
+        """Go back to the first row, for a task with these controls.
+
+        Raises:
+            ConfigError: a column that a task with these controls does not have.
+        """
+        for name in {name for row in self._rows for name in row.values} - set(controls):
+            known = ", ".join(sorted(controls)) or "none"
+            raise ConfigError(f"{self._path}: the task has no control {name}; it has: {known}.")
         self._next = 0
 
     def goals(self, time_s: float) -> Dict[str, float]:
@@ -101,3 +119,37 @@ def _row(cells: Dict[str, str], number: int, path: Path) -> ScriptRow:
         return ScriptRow(values.pop(TIME), values)
     except (ValueError, TypeError, KeyError):
         raise ConfigError(f"Script '{path}', line {number}: expected numbers, and a time.") from None
+
+
+class KeyGoals:
+    """Goals that keys change by steps: each control has a value from when it is first changed."""
+
+    def __init__(self, controls: Dict[str, Tuple[float, float]]) -> None:
+        """Begin in the middle of each range (low, high), which is where an unlimited one has its 0."""
+        self.controls = dict(controls)
+        self.values = {name: 0.5 * (low + high) for name, (low, high) in controls.items()}
+
+    def step_of(self, name: str) -> float:
+        """Return by how much a key changes a control."""
+        low, high = self.controls[name]
+        return BIG_STEP.get(name, (high - low) / STEPS)
+
+    def change(self, name: str, steps: int) -> Dict[str, float]:
+        """Change a control by some steps, within its range; a heading goes round. Returns all values."""
+        low, high = self.controls[name]
+        value = self.values[name] + steps * self.step_of(name)
+        if name.endswith("_deg"):
+            value = (value + 180.0) % 360.0 - 180.0
+        self.values[name] = min(max(value, low), high)
+        return dict(self.values)
+
+    def arrow(self, key: str) -> Dict[str, float]:
+        """Return the goals after an arrow key: left and right change the first control, up and down the second."""
+        names = list(self.controls)
+        if not names:
+            return {}
+        # Left is counter-clockwise for a heading, and up is more of anything.
+        turns = names[0].endswith("_deg")
+        if key in ("left", "right"):
+            return self.change(names[0], (1 if key == "left" else -1) * (1 if turns else -1))
+        return self.change(names[-1], 1 if key == "up" else -1)

@@ -7,7 +7,7 @@ from typing import Callable, Dict, Optional, Protocol, Sequence
 import torch
 
 from amp_train.env import AmpEnv
-from amp_train.viewers.steering import KeyGoals
+from amp_train.runner.steering import KeyGoals
 
 # Key, as the web viewer names it, and what it does.
 KEYS: Dict[str, str] = {

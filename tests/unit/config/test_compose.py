@@ -132,7 +132,7 @@ def test_every_motion_of_the_task_lets_a_hand_down_where_it_must():
         ("task.env.episode_lenght=3", "'task.env.episode_length'"),
         ("max_iteration=3", "'max_iterations'"),
         ("learning_rate=1", "'train.params.config.learning_rate'"),
-        ("+foo=1", "Choose one of: character, checkpoint"),
+        ("+foo=1", "Choose one of: capture_video, character, checkpoint"),
         ("++task.env.foo=1", "Choose one of: control_frequency_hz"),
         ("train.params.config.gamma.x=1", "Choose one of: advantage_clip"),
     ],

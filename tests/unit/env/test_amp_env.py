@@ -37,6 +37,7 @@ def config(**changes: Any) -> SimpleNamespace:
         rise_height=changes.pop("rise_height", None),
         max_low_s=changes.pop("max_low_s", None),
         retime_flights=changes.pop("retime_flights", False),
+        augment=SimpleNamespace(mirror=False, arcs_deg_s=[], tempo=[]),
     )
     character = dict(
         mjcf="humanoid.xml",

@@ -18,7 +18,7 @@ def pictures(folder, run):
 
 
 def test_a_task_with_a_goal_has_a_picture_of_its_own(tmp_path):
-    plain = ["alignment.png", "joint_angles.png", "height_speed.png"]
+    plain = ["alignment.png", "joint_angles.png", "height_speed.png", "contacts.png"]
     assert pictures(tmp_path / "plain", episodes([poses(0.3, 20)])) == plain
     drawn = []
     for reward in (0.2, 0.9):

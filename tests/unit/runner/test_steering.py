@@ -1,11 +1,13 @@
-"""Goals from a script."""
+"""Goals from a script and from keys."""
 
 from types import SimpleNamespace
 
 import pytest
 
 from amp_train.errors import ConfigError
-from amp_train.runner.steering import GoalScript, Steering
+from amp_train.runner.steering import GoalScript, KeyGoals, Steering
+
+CONTROLS = {"heading_deg": (-360.0, 360.0), "speed_m_s": (1.0, 5.0)}
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def write(tmp_path):
 def test_goals_are_set_when_their_time_has_come_and_an_empty_cell_sets_none(write):
     script = GoalScript(write("time_s,heading_deg,speed_m_s\n0,0,1\n0.5,90,\n0.6,,2.5\n2,180,3\n"))
     seen = []
-    env = SimpleNamespace(task=SimpleNamespace(set_goal=lambda **values: seen.append(values)))
+    env = SimpleNamespace(task=SimpleNamespace(controls=CONTROLS, set_goal=lambda **values: seen.append(values)))
     steering = Steering(script)
     steering.on_start(env)
     for index in range(70):
@@ -53,6 +55,43 @@ def test_a_script_that_is_none_is_refused_in_one_line(text, says, write):
         GoalScript(write(text))
 
 
+def test_the_same_script_can_be_played_again(write):
+    seen, steering = [], Steering(GoalScript(write("time_s,speed_m_s\n0,2\n")))
+    env = SimpleNamespace(task=SimpleNamespace(controls=CONTROLS, set_goal=lambda **values: seen.append(values)))
+    for _ in range(2):
+        steering.on_start(env)
+    assert seen == [{"speed_m_s": 2.0}] * 2
+
+
+def test_a_column_that_is_no_control_is_told_with_those_there_are(write):
+    steering = Steering(GoalScript(write("time_s,velocity\n0,1\n")))
+    with pytest.raises(ConfigError, match="no control velocity; it has: heading_deg, speed_m_s"):
+        steering.on_start(SimpleNamespace(task=SimpleNamespace(controls=CONTROLS)))
+
+
 def test_a_script_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match="none.csv' cannot be read"):
         GoalScript(tmp_path / "none.csv")
+
+
+def test_arrow_keys_turn_left_counter_clockwise_and_up_is_faster() -> None:
+    goals = KeyGoals(CONTROLS)
+    assert goals.values == {"heading_deg": 0.0, "speed_m_s": 3.0}
+    assert goals.arrow("left")["heading_deg"] == 15.0
+    assert goals.arrow("right")["heading_deg"] == 0.0
+    faster = goals.arrow("up")["speed_m_s"]
+    assert 3.0 < faster <= 3.5 and goals.arrow("down")["speed_m_s"] == pytest.approx(3.0)
+    for _ in range(100):
+        goals.arrow("up")
+    assert goals.values["speed_m_s"] == 5.0
+
+
+def test_a_heading_goes_round() -> None:
+    goals = KeyGoals(CONTROLS)
+    for _ in range(13):
+        goals.arrow("left")
+    assert goals.values["heading_deg"] == pytest.approx(-165.0)
+
+
+def test_without_a_goal_the_arrows_do_nothing() -> None:
+    assert KeyGoals({}).arrow("up") == {}
