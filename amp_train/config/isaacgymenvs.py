@@ -55,7 +55,6 @@ KEYS: Dict[str, Rule] = {
     "task.env.contactBodies": Renamed("motion.contact_bodies"),
     "task.env.enableEarlyTermination": Renamed("task.env.early_termination"),
     "full_experiment_name": Renamed("experiment"),
-    "capture_video": Renamed("video"),
     "train.params.load_path": Refused("checkpoint=PATH"),
     "train.params.load_checkpoint": Refused("checkpoint=PATH"),
     "train.params.seed": Refused("seed=N"),
@@ -94,8 +93,8 @@ KEYS: Dict[str, Rule] = {
     "task.env.enableDebugVis": Ignored("there are no debug drawings"),
     "graphics_device_id": Ignored("videos are rendered off screen"),
     "force_render": Ignored("headless= says whether there is a window"),
-    "capture_video_freq": Ignored("one video is made, at the end"),
-    "capture_video_len": Ignored("one video is made, at the end"),
+    "capture_video_freq": Ignored("capture_video=N records a video every N iterations"),
+    "capture_video_len": Ignored("videos while training last 3 s"),
     "wandb_logcode_dir": Ignored("code is not uploaded"),
     "train.params.config.value_bootstrap": Ignored("AMP bootstraps time limits exactly"),
     "train.params.config.seq_len": Ignored("the policy is not recurrent"),
@@ -148,7 +147,7 @@ def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List
     if isinstance(rule, Fixed):
         if _value(text) in rule.values:
             return []
-        raise ConfigError(f"{key}={text} cannot be had: {rule.instead}.")
+        raise ConfigError(f"{key}={text} is not supported: {rule.instead}.")
     ours = rule.key if isinstance(rule, Renamed) else _snake_case(key)
     return [argument if ours is None else f"{ours}={text}"]
 
@@ -243,9 +242,15 @@ def _is_file(text: str) -> bool:
         return False
 
 
+def _capture_video(argument: str, text: str, given: Dict[str, str]) -> List[str]:
+    """Take their yes or no for the video at the end; a number is ours, iterations between videos while training."""
+    return [f"video={text}"] if isinstance(_value(text), bool) else [argument]
+
+
 _SPECIAL: Dict[str, Callable[[str, str, Dict[str, str]], List[str]]] = {
     **dict.fromkeys(RATES, _rate),
     **dict.fromkeys(MOTION_KEYS, _motion_file),
+    "capture_video": _capture_video,
     "task": _task,
     "seed": _seed,
 }

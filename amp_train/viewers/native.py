@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from typing import Any, Dict, Optional
 
 import numpy as np
@@ -18,6 +19,7 @@ from amp_train.viewers.scene import GHOST_RGBA, add_marker, to_qpos
 _CODES = {"space": 32, "arrowright": 262, "arrowleft": 263, "arrowdown": 264, "arrowup": 265}
 _NAMES: Dict[int, str] = {_CODES.get(key, ord(key[0])): key for key in KEYS}
 _WATCH_INTERVAL_STEPS = 60
+_CLOSE_TIMEOUT_S = 5.0
 _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 4.0, 120.0, -12.0
 
 
@@ -40,9 +42,11 @@ class NativeViewer(EpisodeCallback):
         self.model = mujoco.MjModel.from_xml_path(env.spec.mjcf_path)
         self.data, self._other = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
+        before = set(threading.enumerate())
         self._window = mujoco.viewer.launch_passive(
             self.model, self.data, key_callback=self.on_key, show_left_ui=False, show_right_ui=False
         )
+        self._threads = set(threading.enumerate()) - before
         camera = self._window.cam
         camera.distance, camera.azimuth, camera.elevation = _DISTANCE_M + num - 1, _AZIMUTH_DEG, _ELEVATION_DEG
 
@@ -67,8 +71,10 @@ class NativeViewer(EpisodeCallback):
             raise StopEpisodes
 
     def on_end(self) -> None:
-        """Close the window."""
+        """Close the window, and wait until its thread has let go of it: GLFW must not end before."""
         self._window.close()
+        for thread in self._threads:
+            thread.join(timeout=_CLOSE_TIMEOUT_S)
 
     def _show(self, frame: Frame) -> None:
         spec = self.live.env.spec

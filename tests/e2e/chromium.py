@@ -53,11 +53,11 @@ def picture_of(browser: Any) -> np.ndarray:
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
-    """Return what `condition` returns as soon as it is true."""
+    """Return what `condition` returns as soon as that is neither False nor None."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
         found = condition()
-        if found:
+        if found is not None and found is not False:
             return found
         time.sleep(0.3)
     raise AssertionError("Waited {:g} s for {}.".format(timeout_s, what))

@@ -34,9 +34,17 @@ SHORT = ("episodes=1", "num_threads=1", "task.env.episode_length=60")
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def one_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with open_browser(tmp_path_factory.mktemp("chromium")) as browser:
         yield browser
+
+
+@pytest.fixture
+def browser(one_browser: Any) -> Any:
+    """A browser that has forgotten the page, and the console, of the test before."""
+    one_browser.get("about:blank")
+    errors_of(one_browser)
+    return one_browser
 
 
 # ---- Files of amp-play
@@ -77,7 +85,7 @@ def test_amp_play_writes_a_strip_with_the_ghost(tmp_path: Path, in_process: Any)
     [
         (["viewer=webb"], "Unknown viewer 'webb'. Choose one of"),
         (["export=policy.tflite"], "give a name that ends in .onnx, .pt, .html"),
-        (["video=walk.mp5"], "none. Cannot write a video to 'walk.mp5'"),
+        (["video=walk.mp5"], "video=walk.mp5: give a name that ends in .mp4"),
         (["characters=0"], "characters must be at least 1"),
         (["control=keyboard", "viewer=none"], "needs viewer=web or viewer=native"),
         (["watch=no_such_run"], "there is no checkpoint in no_such_run/nn yet"),

@@ -1,4 +1,4 @@
-"""Hydra's SLURM launcher: what is said when it cannot be had, and a job that saves before it is requeued."""
+"""Hydra's SLURM launcher: what is said when it is not supported, and a job that saves before it is requeued."""
 
 import importlib.util
 import os

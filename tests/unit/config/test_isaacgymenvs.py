@@ -230,3 +230,8 @@ def test_a_file_of_ones_own_names_the_motion(file, name):
     assert resolve(compose(overrides), overrides).motion.name == name
     named = [*overrides, "motion.name=other"]
     assert resolve(compose(named), named).motion.name == "other"
+
+
+def test_their_capture_video_is_yes_or_no_and_ours_a_number():
+    assert translated(["capture_video=True", "capture_video=false"]) == ["video=True", "video=false"]
+    assert translated(["capture_video=20"]) == ["capture_video=20"]
