@@ -127,18 +127,27 @@ def remove_unfinished(folder: Union[str, Path]) -> None:
         _remove(Path(folder), name)
 
 
-def remove_later(folder: Union[str, Path], iteration: int) -> None:
-    """Remove the checkpoints after an iteration from which the training is about to go on, whole or not."""
-    for checkpoint in read_manifests(folder)[0]:
-        if checkpoint.iteration > iteration:
-            _remove(Path(folder), checkpoint.name)
+def set_aside_later(folder: Union[str, Path], iteration: int, target: Union[str, Path]) -> None:
+    """Move the checkpoints after an iteration, from which the training is about to go on, whole or not, to `target`."""
+    later = [checkpoint.name for checkpoint in read_manifests(folder)[0] if checkpoint.iteration > iteration]
+    for name in later:
+        Path(target).mkdir(exist_ok=True)
+        for path in _files_of(Path(folder), name):
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(Path(target) / path.name)
 
 
 def _remove(folder: Path, name: str) -> None:
-    """Remove a checkpoint: its manifest first, so that it is never half there, its states last."""
-    states = [path for path in folder.glob("*" + STATE_SUFFIX) if _name_of_state(path) == name]
-    for path in [folder / (name + MANIFEST_SUFFIX), folder / (name + POLICY_SUFFIX), *states]:
+    """Remove a checkpoint."""
+    for path in _files_of(folder, name):
         _unlink(path)
+
+
+def _files_of(folder: Path, name: str) -> List[Path]:
+    """Return a checkpoint's files in the order in which they go: the manifest first, so that it is never half there, and
+    the states last."""
+    states = [path for path in folder.glob("*" + STATE_SUFFIX) if _name_of_state(path) == name]
+    return [folder / (name + MANIFEST_SUFFIX), folder / (name + POLICY_SUFFIX), *states]
 
 
 def _unlink(path: Path) -> None:

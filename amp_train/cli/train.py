@@ -225,6 +225,8 @@ def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
     Raises:
         ConfigError: a change that would make it another training.
     """
+    from amp_train.runner.training import SUPERSEDED
+
     name, run_dir = resumption.checkpoint.name, resumption.run_dir
     config, differences = resumed_config(resumption.config, cfg, task_overrides(), name)
     config.checkpoint = None  # where the training began, long ago
@@ -236,7 +238,7 @@ def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
         print(f"Skipped checkpoint {damaged.name}: {damaged.reason}.")
     print(f"Resuming {run_dir} after iteration {resumption.iteration}, {resumption.frame:,} samples, from {name}.")
     if resumption.later:
-        print(f"  Later checkpoints are removed: {', '.join(resumption.later)}.")
+        print(f"  Later checkpoints go to {run_dir / SUPERSEDED}: {', '.join(resumption.later)}.")
     _list("Changed by the command line", differences)
     return config
 

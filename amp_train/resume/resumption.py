@@ -29,7 +29,7 @@ class Resumption(NamedTuple):
 
     Attributes:
         skipped: newer ones that cannot be used.
-        later: names of those after it, which are removed when the training goes on.
+        later: names of those after it, which are set aside when the training goes on.
         frame: samples.
         input_files: sha256 by `input_files`' names.
     """

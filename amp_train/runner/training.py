@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, cast
@@ -13,7 +14,7 @@ import torch
 import amp_train
 from amp_train.checkpoint.find import find_checkpoint
 from amp_train.checkpoint.load import safe_load
-from amp_train.checkpoint.store import newest_valid, remove_later, remove_unfinished
+from amp_train.checkpoint.store import newest_valid, remove_unfinished, set_aside_later
 from amp_train.config import Config, rl_games_params, stored_form
 from amp_train.distributed.ranks import ALONE, Ranks
 from amp_train.env import AmpEnv
@@ -29,6 +30,7 @@ from amp_train.telemetry import MetricsFiles, TrainingObserver, WandbSink, stdou
 from amp_train.telemetry.files import cut_event_files
 
 WANDB_ID_FILE = "wandb_id.txt"
+SUPERSEDED = "superseded"  # in a run directory: what came after a checkpoint that was gone back to
 RECORDED_PACKAGES = ("torch", "rl_games", "mujoco", "numpy", "hydra-core")
 
 
@@ -97,11 +99,17 @@ def train(
 
 
 def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
-    """Take away what a crash left half written, and checkpoints, rows and scalars from after the checkpoint."""
+    """Take away what a crash left half written, and rows and scalars from after the checkpoint.
+
+    Later checkpoints, and the metrics up to them, are kept in `superseded/`.
+    """
     checkpoint = None if resumption is None else resumption.checkpoint
     remove_unfinished(run_dir / "nn")
-    if checkpoint is not None:
-        remove_later(run_dir / "nn", checkpoint.iteration)
+    if resumption is not None and (resumption.later or resumption.skipped):
+        (run_dir / SUPERSEDED).mkdir(exist_ok=True)
+        for rows in sorted(run_dir.glob("metrics.*")):
+            shutil.copyfile(rows, run_dir / SUPERSEDED / rows.name)
+        set_aside_later(run_dir / "nn", resumption.iteration, run_dir / SUPERSEDED)
     cut_metrics(run_dir, 0 if checkpoint is None else checkpoint.iteration)
     cut_event_files(run_dir / "summaries", {} if checkpoint is None else checkpoint.event_files)
 

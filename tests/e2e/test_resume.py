@@ -195,6 +195,8 @@ def test_after_going_back_and_a_kill_the_training_goes_on_from_there_and_no_row_
     assert (newest.iteration, before.iteration) == (4, 2)
     crash_at(3, f"resume={before.policy}")  # no checkpoint is due at 3
     assert [c.iteration for c in read_manifests("runs/run/nn")[0]] == [2]
+    assert [c.iteration for c in read_manifests("runs/run/superseded")[0]] == [4]
+    assert "\n4," in Path("runs/run/superseded/metrics.csv").read_text()
     printed = amp_train(*ARGV)
     assert "after iteration 2" in printed
     assert_same(Path("runs/run"), uninterrupted)
@@ -212,6 +214,7 @@ def test_a_broken_checkpoint_is_named_and_skipped_and_the_one_before_it_used(cra
     printed = amp_train(*ARGV)
     assert f"Skipped checkpoint {newest.name}: {newest.state().name} is corrupted" in printed
     assert "after iteration 2" in printed
+    assert Path("runs/run/superseded", newest.policy.name).is_file()
     assert_same(Path("runs/run"), uninterrupted)
 
 

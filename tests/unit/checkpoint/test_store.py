@@ -17,9 +17,9 @@ from amp_train.checkpoint.store import (
     newest_valid,
     read_manifest,
     read_manifests,
-    remove_later,
     remove_unfinished,
     save_file,
+    set_aside_later,
     state_name,
 )
 from amp_train.errors import CheckpointError
@@ -122,7 +122,7 @@ SAVES = {
     "the last checkpoint, and all others go": lambda folder: add(folder, 30, last=True),
     "a checkpoint of a name that is there": lambda folder: add(folder, 20, ranks=2),
     "the best policy": lambda folder: CheckpointStore(folder, 2).save_policy("toy", {"best": 2}),
-    "the later ones go": lambda folder: remove_later(folder, 10),
+    "the later ones go": lambda folder: set_aside_later(folder, 10, folder.parent / "superseded"),
     "what a kill has left goes": lambda folder: remove_unfinished(folder),
 }
 
@@ -182,12 +182,14 @@ def test_the_newest_is_the_one_of_the_highest_iteration_whatever_the_clock_said(
     assert newest_valid(tmp_path)[0].iteration == 20
 
 
-def test_going_back_takes_the_later_checkpoints_away(tmp_path):
+def test_going_back_sets_the_later_checkpoints_aside(tmp_path_factory):
+    tmp_path, aside = tmp_path_factory.mktemp("nn"), tmp_path_factory.mktemp("superseded")
     CheckpointStore(tmp_path, 2).save_policy("toy", {"best": True})
     for iteration in (10, 20, 30):
         add(tmp_path, iteration, keep=3)
     (tmp_path / "last_toy_ep_20_rew_1.5.state").unlink()  # whole or not
-    remove_later(tmp_path, 10)
+    set_aside_later(tmp_path, 10, aside)
+    assert fault_of(read_manifest(aside / "last_toy_ep_30_rew_1.5.json")) is None
     assert names(tmp_path) == [
         *sorted("last_toy_ep_10_rew_1.5" + s for s in (".json", ".pth", ".state")),
         "toy.json",
