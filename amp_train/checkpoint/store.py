@@ -144,8 +144,8 @@ def _remove(folder: Path, name: str) -> None:
 
 
 def _files_of(folder: Path, name: str) -> List[Path]:
-    """Return a checkpoint's files in the order in which they go: the manifest first, so that it is never half there, and
-    the states last."""
+    """Return a checkpoint's files in the order in which they go: manifest first, so that it is never half there, states
+    last."""
     states = [path for path in folder.glob("*" + STATE_SUFFIX) if _name_of_state(path) == name]
     return [folder / (name + MANIFEST_SUFFIX), folder / (name + POLICY_SUFFIX), *states]
 
