@@ -40,7 +40,7 @@ def here(monkeypatch, tmp_path, in_process):
 
 
 def page_commands():
-    blocks = re.findall(r"```\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    blocks = re.findall(r"```(?:bash)?\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
     return [shlex.split(line) for line in lines if line.startswith(("amp-motion", "amp-train"))]
 

@@ -149,7 +149,6 @@ BOMBS: Dict[str, Tuple[str, Callable[[], bytes]]] = {
     "pth: dicts that hold one another twice": ("pth_pickle", _shared_dicts),
     "pth: keys that collide": ("pth_pickle", _colliding_keys),
     "pth: a tuple that holds itself as a key": ("pth_pickle", _shared_tuples_as_key),
-    "config: aliases that double": ("config_yaml", lambda: b"a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n"),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ ARGV = [
     "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
     "train.params.config.amp_minibatch_size=32", "train.params.config.amp_replay_buffer_size=200",
     "train.params.config.mini_epochs=2", "train.params.network.mlp.units=[16,8]",
-    "train.params.network.disc.units=[16,8]",
+    "train.params.network.disc.units=[16,8]", "train.params.config.warm_start_steps=4",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.mujoco
