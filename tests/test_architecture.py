@@ -26,7 +26,8 @@ ALLOWED: Dict[str, Set[str]] = {
     "learning": {"checkpoint", "distributed"},
     "env": {"character", "motion", "sim"},
     "evaluation": {"character"},
-    "viewers": {"character", "env", "sim.mujoco_state", "runner.episodes", "runner.steering"},  # a viewer is one of the loop's callbacks
+    # A viewer is one of the loop's callbacks.
+    "viewers": {"character", "env", "sim.mujoco_state", "runner.episodes", "runner.steering"},
     "telemetry": {"character", "evaluation"},
     "config": {
         "character", "motion", "checkpoint", "sim", "learning", "env.randomization", "env.tasks", "distributed.launch",
