@@ -16,6 +16,7 @@ from amp_train.viewers.row import SPACING_M
 
 GHOSTS, CAMERAS = ("beside", "over", "none"), ("tracking", "fixed")
 _CAMERA_SMOOTHING_FRAMES = 21
+_JUMP_M = 1.0  # between two frames: nothing runs at 30 m/s
 _CAMERA_ELEVATION_DEG = -12.0
 # Seen from the front right of the direction the character faces at first.
 _CAMERA_AZIMUTH_DEG, _ROW_AZIMUTH_DEG = 120.0, 160.0
@@ -188,10 +189,16 @@ def import_mujoco() -> Any:
 
 
 def smooth_path(root_pos: np.ndarray) -> np.ndarray:
-    """Average root positions (T, 3) over time and hold the mean height, so that the camera glides."""
+    """Average root positions (T, 3) over time and hold the mean height, so that the camera glides. Where an episode
+    begins elsewhere it jumps with the character."""
+    steps = np.linalg.norm(np.diff(root_pos[:, :2], axis=0), axis=-1)
+    path = np.concatenate([_averaged(part) for part in np.split(root_pos, np.flatnonzero(steps > _JUMP_M) + 1)])
+    path[:, 2] = 0.9 * root_pos[:, 2].mean()
+    return path
+
+
+def _averaged(root_pos: np.ndarray) -> np.ndarray:
     window = min(_CAMERA_SMOOTHING_FRAMES, 2 * ((len(root_pos) - 1) // 2) + 1)
     padded = np.pad(root_pos, ((window // 2, window // 2), (0, 0)), mode="edge")
     kernel = np.full(window, 1.0 / window)
-    path = np.stack([np.convolve(padded[:, k], kernel, mode="valid") for k in range(3)], axis=-1)
-    path[:, 2] = 0.9 * root_pos[:, 2].mean()
-    return path
+    return np.stack([np.convolve(padded[:, k], kernel, mode="valid") for k in range(3)], axis=-1)

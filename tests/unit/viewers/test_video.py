@@ -15,7 +15,7 @@ from amp_train.viewers import Recording, View, ViewerError, render_frames, rende
 from amp_train.viewers.marker import MarkerPose
 from amp_train.viewers.offscreen import OffscreenCanvas
 from amp_train.viewers.recording import one_character
-from amp_train.viewers.scene import import_mujoco
+from amp_train.viewers.scene import import_mujoco, smooth_path
 from amp_train.viewers.writers import chosen_pictures
 
 SIZE = {"width": 160, "height": 120}
@@ -232,3 +232,13 @@ def test_an_object_is_drawn_where_it_is_in_its_colour(
     assert len(rows) > 60 and columns.mean() > place_of(picture, "orange")[1].mean() + 10
     if kind == "capsule":  # on its side
         assert np.ptp(columns) > np.ptp(rows)
+
+
+def test_the_camera_glides_and_jumps_with_an_episode_that_begins_elsewhere() -> None:
+    walked = np.stack([np.linspace(0.0, 2.0, 40), np.zeros(40), np.ones(40)], axis=-1)
+    there_and_back = smooth_path(np.concatenate((walked, walked + (50.0, 0.0, 0.0))))
+    assert np.abs(there_and_back[:40, 0] - walked[:, 0]).max() < 0.5
+    assert np.abs(there_and_back[40:, 0] - walked[:, 0] - 50.0).max() < 0.5
+    bent = walked.copy()
+    bent[20, 1] = 0.5
+    assert np.abs(smooth_path(bent)[:, 1]).max() < 0.1
