@@ -1,8 +1,8 @@
 """What somebody at a live viewer can do to the episodes, whatever the viewer: the same actions behind the same keys."""
 
-import queue
 import time
-from typing import Callable, Dict, Optional, Protocol, Sequence
+from collections import deque
+from typing import Callable, Deque, Dict, Optional, Protocol, Sequence
 
 import torch
 
@@ -35,16 +35,16 @@ class Live:
         self.paused, self.speed, self.follow, self.ghosts = False, 1.0, True, True
         self.restarted = torch.ones(env.num_envs, dtype=torch.bool)
         self._single_steps, self._due_s = 0, time.perf_counter()
-        self._requests: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._requests: Deque[Callable[[], None]] = deque()
 
     def ask(self, request: Callable[[], None]) -> None:
         """Have something done by the loop's thread."""
-        self._requests.put(request)
+        self._requests.append(request)
 
     def do_requests(self) -> None:
         """Do what was asked for."""
-        while not self._requests.empty():
-            self._requests.get()()
+        while self._requests:
+            self._requests.popleft()()
 
     def wait(self, control_dt_s: float, is_running: Callable[[], bool], idle: Callable[[], None]) -> None:
         """Wait for real time, or while paused.

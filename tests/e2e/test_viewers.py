@@ -200,7 +200,7 @@ def test_the_web_viewer_shows_the_character_and_its_buttons_act(browser: Any, se
 
 
 def _pushed(viewer: Any) -> bool:
-    return viewer.live._requests.empty()
+    return not viewer.live._requests
 
 
 def test_the_web_viewer_listens_on_this_machine_only(served: Any) -> None:
@@ -223,12 +223,12 @@ def test_a_push_and_a_restart_reach_the_simulation(served: Any) -> None:
     wait_for(lambda: _stands_still(counter), "the pause")
     before = env.state.root_vel.clone()
     live.push((0.0, 0.0, 1.5), 1)
-    wait_for(live._requests.empty, "the push")
+    wait_for(lambda: not live._requests, "the push")
     time.sleep(0.2)
     change = env.state.root_vel - before
     assert torch.allclose(change[1], torch.tensor([0.0, 0.0, 1.5]), atol=1e-5) and not change[0].any()
     live.restart(0, 0.4)
-    wait_for(live._requests.empty, "the restart")
+    wait_for(lambda: not live._requests, "the restart")
     time.sleep(0.2)
     clip = env.motion_library.state_at(torch.tensor([0, 0]), torch.tensor([0.4, 0.4]))
     assert torch.allclose(env.state.dof_pos, clip.dof_pos, atol=1e-4)
