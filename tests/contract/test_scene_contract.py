@@ -123,9 +123,11 @@ def test_a_ball_rolls_and_stops_as_computed(make: Make) -> None:
     time_s = 15 * CONTROL_DT_S
     assert float(rolling.vel[0, 0, 0]) == pytest.approx(speed - slowing * time_s, rel=0.03)
     assert float(rolling.ang_vel[0, 0, 1]) == pytest.approx(float(rolling.vel[0, 0, 0]) / RADIUS, rel=0.05)
-    assert float(rolling.contact_force[0, 0, 2]) == pytest.approx(BALL.mass * GRAVITY, rel=0.02)  # type: ignore[index]
+    weight = []  # on average: in float32 a contact is a little uneasy
     for _ in range(60):
         simulator.step(target)
+        weight.append(float(simulator.object_state().contact_force[0, 0, 2]))  # type: ignore[index]
+    assert sum(weight) / len(weight) == pytest.approx(BALL.mass * GRAVITY, rel=0.02)
     stopped = simulator.object_state()
     assert float(stopped.vel[0, 0].norm()) < 0.03  # soft friction lets it creep
     run = float(stopped.pos[0, 0, 0]) - BALL.pos[0]
