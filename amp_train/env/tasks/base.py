@@ -202,6 +202,37 @@ class GoalTask(Task):
         return torch.einsum("nbx,b->nx", state.body_pos, self._mass_share)
 
 
+class PlaceTask(GoalTask):
+    """A task whose goal is a place on the ground.
+
+    Attributes:
+        place: (N, 2) m, world.
+        steered: () bool, the place is set by hand.
+    """
+
+    controls = {"x_m": (-1000.0, 1000.0), "y_m": (-1000.0, 1000.0)}
+
+    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+        super().__init__(settings, setup)
+        self.place = torch.zeros(self.num_envs, 2, device=self.device)
+        self.steered = torch.zeros((), dtype=torch.bool, device=self.device)
+
+    def any_offset(self, distance_m: Sequence[float]) -> Tensor:
+        """Draw offsets (N, 2) m in any direction, as long as a range (least, most) says."""
+        low, high = distance_m
+        return direction_of(self.uniform(-math.pi, math.pi)) * self.uniform(low, high).unsqueeze(-1)
+
+    def markers(self) -> List[Marker]:
+        return [Marker("flag", torch.cat((self.place, torch.zeros_like(self.place[:, :1])), dim=-1))]
+
+    def _steer(self, values: Dict[str, float]) -> None:
+        """Take `x_m` and `y_m` of the place in the world."""
+        self.steered = torch.ones_like(self.steered)
+        x = torch.full_like(self.place[:, 0], values["x_m"]) if "x_m" in values else self.place[:, 0]
+        y = torch.full_like(self.place[:, 1], values["y_m"]) if "y_m" in values else self.place[:, 1]
+        self.place = torch.stack((x, y), dim=-1)
+
+
 def to_heading_frame(state: CharacterState, vectors: Tensor) -> Tensor:
     """Turn world vectors (N, 2) or (N, 3) into the characters' heading frames: x ahead, y to the left."""
     if vectors.shape[-1] == 2:

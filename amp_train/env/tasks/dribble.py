@@ -11,9 +11,8 @@ mass, v* = 1 m/s. This is the author's code (`reward: code`); the paper has r_bp
 character's own distance to the place (`reward: paper`).
 """
 
-import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Tuple
 
 import torch
 from torch import Tensor
@@ -21,12 +20,10 @@ from torch import Tensor
 from amp_train import rotations
 from amp_train.character import CharacterState
 from amp_train.env.tasks.base import (
-    GoalTask,
-    Marker,
+    PlaceTask,
     TaskSetup,
     check_choice,
     check_range,
-    direction_of,
     to_heading_frame,
     unit,
 )
@@ -58,19 +55,16 @@ class DribbleSettings:
 
 
 @register_task("HumanoidAMPDribble", DribbleSettings)
-class Dribble(GoalTask):
+class Dribble(PlaceTask):
     """Goal: direction and distance from the ball to the place (3), and the ball: position (3, its height above the
     ground), rotation (6), velocity (3) and angular velocity (3), all in the heading frame."""
 
     goal_size = 18
     failure = "ball lost"
-    controls = {"x_m": (-1000.0, 1000.0), "y_m": (-1000.0, 1000.0)}
 
     def __init__(self, settings: Any, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
-        self.place = torch.zeros(self.num_envs, 2, device=self.device)
         self._until_new_s = torch.zeros(self.num_envs, device=self.device)
-        self.steered = torch.zeros((), dtype=torch.bool, device=self.device)
         self._ball = self.simulator.object_state()
 
     @classmethod
@@ -84,21 +78,16 @@ class Dribble(GoalTask):
     def begin(self, chosen: Tensor, state: CharacterState) -> None:
         super().begin(chosen, state)
         ball = ObjectState.default(self.simulator.scene, self.num_envs, self.device)
-        ball.pos[:, 0, :2] = state.root_pos[:, :2] + self._any_offset(self.settings.ball_distance_m)
+        ball.pos[:, 0, :2] = state.root_pos[:, :2] + self.any_offset(self.settings.ball_distance_m)
         turned = torch.randn(self.num_envs, 1, 4, device=self.device, generator=self.generator)
         ball.rot = rotations.normalize(turned)
         self.simulator.set_object_state_where(chosen, ball)
         self._ball = self.simulator.object_state()
         self._draw(chosen)
 
-    def _any_offset(self, distance_m: Sequence[float]) -> Tensor:
-        """Draw offsets (N, 2) m in any direction."""
-        low, high = distance_m
-        return direction_of(self.uniform(-math.pi, math.pi)) * self.uniform(low, high).unsqueeze(-1)
-
     def _draw(self, chosen: Tensor) -> None:
         """Set a new place where `chosen` (N,) bool."""
-        away = self._any_offset(self.settings.place_distance_m)
+        away = self.any_offset(self.settings.place_distance_m)
         free = (chosen & ~self.steered).unsqueeze(-1)
         self.place = torch.where(free, self._ball.pos[:, 0, :2] + away, self.place)
         self._until_new_s = torch.where(chosen, self.uniform(*self.settings.interval_s), self._until_new_s)
@@ -169,16 +158,6 @@ class Dribble(GoalTask):
             "distance_to_ball_m": to_ball.norm(dim=-1),
             "ball_there_share": (place_m < DONE_M).to(place_m.dtype),
         }
-
-    def markers(self) -> List[Marker]:
-        return [Marker("flag", torch.cat((self.place, torch.zeros_like(self.place[:, :1])), dim=-1))]
-
-    def _steer(self, values: Dict[str, float]) -> None:
-        """Take `x_m` and `y_m` of the place in the world."""
-        self.steered = torch.ones_like(self.steered)
-        x = torch.full_like(self.place[:, 0], values["x_m"]) if "x_m" in values else self.place[:, 0]
-        y = torch.full_like(self.place[:, 1], values["y_m"]) if "y_m" in values else self.place[:, 1]
-        self.place = torch.stack((x, y), dim=-1)
 
 
 def _seen(offset: Tensor) -> Tensor:

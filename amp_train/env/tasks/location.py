@@ -16,12 +16,10 @@ from torch import Tensor
 
 from amp_train.character import CharacterState
 from amp_train.env.tasks.base import (
-    GoalTask,
-    Marker,
+    PlaceTask,
     TaskSetup,
     check_choice,
     check_range,
-    direction_of,
     to_heading_frame,
 )
 from amp_train.env.tasks.registry import register_task
@@ -48,21 +46,18 @@ class LocationSettings:
 
 
 @register_task("HumanoidAMPLocation", LocationSettings)
-class Location(GoalTask):
+class Location(PlaceTask):
     """Goal: the direction to the place in the heading frame, and the distance."""
 
     goal_size = 3
     failure = "place lost"
-    controls = {"x_m": (-1000.0, 1000.0), "y_m": (-1000.0, 1000.0)}
 
     def __init__(self, settings: Any, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
-        self.place = torch.zeros(self.num_envs, 2, device=self.device)
         self._until_new_s = torch.zeros(self.num_envs, device=self.device)
         self._since_new_s = torch.zeros(self.num_envs, device=self.device)
         self._was_reached = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._is_first_reached = torch.zeros_like(self._was_reached)
-        self.steered = torch.zeros((), dtype=torch.bool, device=self.device)
 
     def begin(self, chosen: Tensor, state: CharacterState) -> None:
         super().begin(chosen, state)
@@ -70,7 +65,7 @@ class Location(GoalTask):
 
     def _draw(self, chosen: Tensor, state: CharacterState) -> None:
         """Set a new place where `chosen` (N,) bool, and the time that it stays."""
-        offset = direction_of(self.uniform(-math.pi, math.pi)) * self.uniform(*self.settings.distance_m).unsqueeze(-1)
+        offset = self.any_offset(self.settings.distance_m)
         free = (chosen & ~self.steered).unsqueeze(-1)
         self.place = torch.where(free, state.root_pos[:, :2] + offset, self.place)
         self._until_new_s = torch.where(chosen, self.uniform(*self.settings.interval_s), self._until_new_s)
@@ -124,15 +119,8 @@ class Location(GoalTask):
             "time_to_reach_s": torch.where(self._is_first_reached, self._since_new_s, nothing),
         }
 
-    def markers(self) -> List[Marker]:
-        return [Marker("flag", torch.cat((self.place, torch.zeros_like(self.place[:, :1])), dim=-1))]
-
     def _steer(self, values: Dict[str, float]) -> None:
-        """Take `x_m` and `y_m` in the world."""
-        self.steered = torch.ones_like(self.steered)
-        x = torch.full_like(self.place[:, 0], values["x_m"]) if "x_m" in values else self.place[:, 0]
-        y = torch.full_like(self.place[:, 1], values["y_m"]) if "y_m" in values else self.place[:, 1]
-        self.place = torch.stack((x, y), dim=-1)
+        super()._steer(values)
         self._since_new_s, self._was_reached = torch.zeros_like(self._since_new_s), self._was_reached & False
 
 
