@@ -14,6 +14,7 @@ from amp_train.motion.clip import continuous
 from amp_train.motion.retarget.roles import SIDES
 from amp_train.motion.retarget.target import Target
 from amp_train.motion.retarget.transfer import Goals
+from amp_train.motion.strength import pose_qpos
 
 # Costs of a metre and of a radian: a foot 1 cm off counts as much as a thigh turned by 9 degrees too far.
 _FOOT_COST, _HAND_COST, _HIPS_COST = 10.0, 1.0, 3.0
@@ -162,17 +163,4 @@ def _start_qpos(model: Any, target: Target, start: Tuple[Tensor, Tensor, Tensor]
     moved = {target.bodies[part] for part in target.fixed}
     if any(body not in moved for body in spec.joint_body_ids):
         return None
-    root_pos, root_rot, joint_rot = start
-    qpos = np.tile(model.qpos0, (len(root_pos), 1))
-    qpos[:, :3], qpos[:, 3:7] = root_pos.numpy(), _wxyz(root_rot)
-    for joint, body in enumerate(spec.joint_body_ids):
-        body_id = model.body(spec.body_names[body]).id
-        if int(model.body_jntnum[body_id]) != 1:
-            return None
-        address = int(model.jnt_qposadr[model.body_jntadr[body_id]])
-        if spec.joint_sizes[joint] == 3:
-            qpos[:, address : address + 4] = _wxyz(joint_rot[:, joint])
-        else:
-            axis = spec.joint_axis[joint].double().expand(len(root_pos), 3)
-            qpos[:, address] = rotations.quat_twist_angle(joint_rot[:, joint], axis).numpy()
-    return qpos
+    return pose_qpos(model, spec, *start)
