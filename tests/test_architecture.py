@@ -29,7 +29,7 @@ ALLOWED: Dict[str, Set[str]] = {
     "evaluation": {"character"},
     # A viewer is one of the loop's callbacks.
     "viewers": {"character", "env", "sim.mujoco_state", "runner.episodes", "runner.steering"},
-    "telemetry": {"character", "evaluation"},
+    "telemetry": {"checkpoint"},
     "config": {
         "character", "motion", "checkpoint", "sim", "learning", "env.randomization", "env.tasks", "distributed.launch",
     },

@@ -1,22 +1,22 @@
 """What amp-play shows and writes: a video, a live viewer, a page, or the policy as a file."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, TypeVar
 
 from omegaconf import OmegaConf
 
 from amp_train.config import Config
 from amp_train.config.validate import check_fields
-from amp_train.errors import ConfigError, UserError
+from amp_train.errors import CheckpointError, ConfigError, UserError
 from amp_train.ranges import between, one_of
 
 if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before
     from amp_train.env import AmpEnv
     from amp_train.runner.episodes import EpisodeCallback
     from amp_train.viewers import Recording
+
+T = TypeVar("T")
 
 VIEWERS = ("video", "web", "native", "none")
 KEYBOARD = "keyboard"
@@ -62,7 +62,7 @@ class ShowArgs:
 
 
 def check_show(args: ShowArgs) -> None:
-    """Check what can be checked before anything is built, and choose a viewer for `control=keyboard` and `watch=`.
+    """Check what can be checked before anything is built.
 
     Raises:
         UserError: in one line, what to change.
@@ -71,15 +71,52 @@ def check_show(args: ShowArgs) -> None:
     known = POLICY_FILES + PAGES
     if args.export is not None and Path(str(args.export)).suffix.lower() not in known:
         raise ConfigError(f"export={args.export}: give a name that ends in {', '.join(known[:3])}.")
-    if args.viewer is None and (args.control == KEYBOARD or args.watch is not None):
-        args.viewer = "native" if has_display() else "web"
+    if args.viewer is not None:
+        _check_keyboard(args)
+
+
+def _check_keyboard(args: ShowArgs) -> None:
     if args.control == KEYBOARD and not args.is_live:
         raise ConfigError("control=keyboard needs viewer=web or viewer=native.")
 
 
-def has_display() -> bool:
-    """Return whether a window can be opened here."""
-    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+def settle_viewer(args: ShowArgs) -> None:
+    """Choose a viewer for `control=keyboard` and `watch=`, and the next best one where this machine lacks something,
+    which one line says.
+
+    Raises:
+        ConfigError: only a video is left, and the goals are to be steered by hand.
+    """
+    from amp_train.viewers.native import why_no_window
+    from amp_train.viewers.web_scene import why_no_pages
+
+    if args.viewer is None and (args.control == KEYBOARD or args.watch is not None):
+        args.viewer = "native" if why_no_window() is None else "web"
+    reason = why_no_window() if args.viewer == "native" else None
+    if reason is not None:
+        args.viewer = "web"
+        print(f"No window: {reason} The web viewer is the next best thing.")
+    reason = why_no_pages() if args.viewer == "web" else None
+    if reason is not None:
+        args.viewer = "video"
+        print(f"No web viewer: {reason} A video is the next best thing.")
+    _check_keyboard(args)
+
+
+def with_newest(args: ShowArgs, checkpoint: str, use: Callable[[str], T]) -> T:
+    """Use a checkpoint; of a run that is watched the newest, if the training replaces that one meanwhile.
+
+    Raises:
+        CheckpointError: it cannot be used, and there is no newer one.
+    """
+    while True:
+        try:
+            return use(checkpoint)
+        except CheckpointError:
+            newest = checkpoint if args.watch is None else newest_of_run(args.watch)
+            if newest == checkpoint:
+                raise
+            checkpoint = newest
 
 
 def newest_of_run(run_dir: str) -> str:
@@ -110,7 +147,7 @@ def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deter
     from amp_train.runner.vec_env import AMPVecEnv
 
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
-    policy = LivePolicy(cfg, vec_env, checkpoint)
+    policy = with_newest(args, checkpoint, lambda path: LivePolicy(cfg, vec_env, path))
     viewer = _live_viewer(args, env.num_envs, policy)
     try:
         run_episodes(vec_env, policy, [*goal_script(args), viewer], deterministic=deterministic)
@@ -119,17 +156,13 @@ def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deter
 
 
 def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
+    from amp_train.viewers.native import NativeViewer
     from amp_train.viewers.web import WebViewer
 
     watch = args.watch is not None
     if args.viewer == "native":
-        from amp_train.viewers.native import NativeViewer, why_no_window
-
-        reason = why_no_window()
-        if reason is None:
-            print("Keys: " + NativeViewer.HELP)
-            return NativeViewer(num_characters, policy, watch)
-        print(f"No window: {reason} The web viewer is the next best thing.")
+        print("Keys: " + NativeViewer.HELP)
+        return NativeViewer(num_characters, policy, watch)
     viewer = WebViewer(num_characters, policy, watch, args.host, args.port)
     print(f"Open {viewer.address} in a browser. Ctrl-C ends it.", flush=True)
     return viewer

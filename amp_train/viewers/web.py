@@ -72,7 +72,7 @@ class WebViewer(EpisodeCallback):
         self.live.restarted = step.done.cpu().bool()
         with self._server.atomic():
             self._show(frame)
-        self.panel.update(step.index, self._status(frame))
+        self.panel.update(step.index, f"**{frame.status}**, {self.frames_per_s:.0f} frames/s")
         now_s = time.perf_counter()
         self.work_s += 0.1 * (now_s - began_s - self.work_s)
         if self._shown_s:
@@ -102,13 +102,6 @@ class WebViewer(EpisodeCallback):
             self._show(frame)
             if self.panel.preview_s is not None:
                 self.scene.show_ghosts(self.frames.clip_ghost(self.panel.clip, self.panel.preview_s, frame.state))
-
-    def _status(self, frame: Frame) -> str:
-        scores = frame.scores
-        return (
-            f"**{frame.time_s:.1f} s**, {scores['speed_m_s']:.2f} m/s, style {scores['style_reward']:.2f}, "
-            f"{100 * scores['pose_error_m']:.0f} cm to the clip, {self.frames_per_s:.0f} frames/s"
-        )
 
     def _drag(self, event: Any) -> None:
         if event.phase != "end":

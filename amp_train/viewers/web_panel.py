@@ -1,14 +1,14 @@
 """The web viewer's panel: buttons, sliders and running plots, which ask a `Live` for what they do."""
 
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
 from amp_train.errors import UserError
-from amp_train.viewers.frames import Frames
+from amp_train.viewers.frames import REMEMBERED_S, Frames
 from amp_train.viewers.live import KEYS, MAX_SPEED, MIN_SPEED, Checkpoints, Live
 
-PLOT_SECONDS, PLOT_INTERVAL_FRAMES = 8.0, 6
+PLOT_SECONDS, PLOT_INTERVAL_FRAMES, WATCH_INTERVAL_FRAMES = 8.0, 6, 30
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 
 
@@ -31,6 +31,7 @@ class Panel:
         self.preview_s: Optional[float] = None
         self._status = self._gui.add_markdown("")
         self._plots: List[Any] = []
+        self._sliders: Dict[str, Any] = {}
         self._add_playback()
         self._add_clip()
         self._add_push()
@@ -52,7 +53,7 @@ class Panel:
             gui.add_button("Restart").on_click(lambda _: live.press("R"))
             speed = gui.add_slider("Speed", min=MIN_SPEED, max=MAX_SPEED, step=0.05, initial_value=1.0)
             speed.on_update(lambda _: setattr(live, "speed", float(speed.value)))
-            self.look_back = gui.add_slider("Look back (s)", min=-30.0, max=0.0, step=1.0 / 30, initial_value=0.0)
+            self.look_back = gui.add_slider("Look back (s)", min=-REMEMBERED_S, max=0.0, step=1.0 / 30, initial_value=0.0)
             self.look_back.on_update(lambda _: self._pause_if(self.look_back.value < 0))
             self._ghosts = gui.add_checkbox("Ghost of the clip", live.ghosts)
             self._ghosts.on_update(lambda _: setattr(live, "ghosts", bool(self._ghosts.value)))
@@ -81,11 +82,12 @@ class Panel:
         return float(self._phase.value) / 100.0 * float(self._live.env.motion_library.durations_s[self.clip])
 
     def _preview(self) -> None:
-        self.preview_s = self._clip_time_s()
+        """Pause, and show the ghost at the phase that is pointed at."""
+        self._live.paused, self.preview_s = True, self._clip_time_s()
 
     def _start_here(self) -> None:
         self._live.restart(self.clip, self._clip_time_s())
-        self.preview_s = None
+        self._live.paused, self.preview_s = False, None
 
     def _add_push(self) -> None:
         gui = self._gui
@@ -96,7 +98,6 @@ class Panel:
 
     def _add_goals(self) -> None:
         gui, goals = self._gui, self._live.goals
-        self._sliders = {}
         with gui.add_folder("Goal"):
             for name, (low, high) in goals.controls.items():
                 low, high = max(low, -180.0), min(high, 180.0)
@@ -122,6 +123,7 @@ class Panel:
     def _choose(self, event: Any) -> None:
         name = str(self._chosen.value)
         if event.client is not None:
+            self._watch.value = False
             self._live.ask(lambda: self._load(name))
 
     def _add_plots(self) -> None:
@@ -161,6 +163,7 @@ class Panel:
             self._status.content = status
             self.update_plots()
             self.update_buttons()
+        if index % WATCH_INTERVAL_FRAMES == 0:
             self._watch_checkpoints()
 
     def update_buttons(self) -> None:
@@ -171,6 +174,9 @@ class Panel:
         for box, value in ((self._ghosts, self._live.ghosts), (self._follow, self._live.follow)):
             if box.value != value:
                 box.value = value
+        for name, slider in self._sliders.items():
+            if abs(slider.value - self._live.goals.values[name]) > 1e-6:
+                slider.value = self._live.goals.values[name]
 
     def update_plots(self) -> None:
         """Draw the last seconds."""
@@ -186,18 +192,23 @@ class Panel:
     def _watch_checkpoints(self) -> None:
         if self._checkpoints is None:
             return
+        said = self._checkpoints.follow() if self._watch.value else None
         names = list(self._checkpoints.names())
         if names != list(self._chosen.options):
             self._chosen.options = tuple(names)
-        if self._watch.value and names and names[-1] != self._checkpoints.current:
-            self._load(names[-1])
+        self._tell(said)
 
     def _load(self, name: str) -> None:
         assert self._checkpoints is not None
         try:
             self._checkpoints.load(name)
-            self._policy_status.content = f"Acting: {name}"
+            self._tell(f"Acting: {name}")
         except (UserError, OSError) as error:  # it may just have been removed
-            self._policy_status.content = f"{name}: {error}"
+            self._tell(f"{name}: {error}")
+
+    def _tell(self, said: Optional[str]) -> None:
+        assert self._checkpoints is not None
+        if said is not None:
+            self._policy_status.content = said
         if self._chosen.value != self._checkpoints.current:
             self._chosen.value = self._checkpoints.current
