@@ -132,7 +132,8 @@ class KeyGoals:
         self._changed: Dict[str, float] = {}
 
     def set(self, values: Dict[str, float]) -> None:
-        """Have goals changed at the next step."""
+        """Have goals changed at the next step, within their ranges."""
+        values = {name: min(max(value, self.controls[name][0]), self.controls[name][1]) for name, value in values.items()}
         self.values.update(values)
         self._changed.update(values)
 

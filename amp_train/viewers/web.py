@@ -25,6 +25,7 @@ class WebViewer(EpisodeCallback):
         live: what the panel asks to do things.
         frames_per_s: how many steps are shown a second, lately.
         work_s: s of a step's drawing, lately, waiting excluded.
+        shown: the step in the picture, which is an earlier one while it is looked back.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class WebViewer(EpisodeCallback):
         close_server(self._server)
 
     def _show(self, frame: Frame) -> None:
+        self.shown = frame
         self.scene.follow = self.live.follow
         self.scene.show(frame.state)
         self.scene.set_ghosts_visible(self.live.ghosts)

@@ -9,6 +9,7 @@ from amp_train.viewers.frames import REMEMBERED_S, Frames
 from amp_train.viewers.live import KEYS, MAX_SPEED, MIN_SPEED, Checkpoints, Live
 
 PLOT_SECONDS, PLOT_INTERVAL_FRAMES, WATCH_INTERVAL_FRAMES = 8.0, 6, 30
+HALF_TURN_DEG, PLACE_REACH_M = 180.0, 20.0  # of the sliders; a click reaches further
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 
 
@@ -100,16 +101,16 @@ class Panel:
         gui, goals = self._gui, self._live.goals
         with gui.add_folder("Goal"):
             for name, (low, high) in goals.controls.items():
-                low, high = max(low, -180.0), min(high, 180.0)
+                reach = HALF_TURN_DEG if name.endswith("_deg") else PLACE_REACH_M
+                low, high = max(low, -reach), min(high, reach)
                 step = min(goals.step_of(name), (high - low) / 100.0)
                 slider = gui.add_slider(name, min=low, max=high, step=step, initial_value=0.5 * (low + high))
-                slider.on_update(lambda event: self._steer(event))
+                slider.on_update(lambda event, name=name: self._steer(event, name))
                 self._sliders[name] = slider
 
-    def _steer(self, event: Any) -> None:
-        if event.client is None:  # we moved it ourselves
-            return
-        self._live.steer(**{name: float(slider.value) for name, slider in self._sliders.items()})
+    def _steer(self, event: Any, name: str) -> None:
+        if event.client is not None:  # else we moved it ourselves
+            self._live.steer(**{name: float(event.target.value)})
 
     def _add_policy(self, watch: bool) -> None:
         gui, checkpoints = self._gui, self._checkpoints
@@ -175,8 +176,9 @@ class Panel:
             if box.value != value:
                 box.value = value
         for name, slider in self._sliders.items():
-            if abs(slider.value - self._live.goals.values[name]) > 1e-6:
-                slider.value = self._live.goals.values[name]
+            value = min(max(self._live.goals.values[name], slider.min), slider.max)
+            if abs(slider.value - value) > 1e-6:
+                slider.value = value
 
     def update_plots(self) -> None:
         """Draw the last seconds."""

@@ -67,3 +67,39 @@ def coloured(picture: np.ndarray) -> np.ndarray:
     """Mark the pixels (H, W) that are strongly orange, as the humanoid's trunk."""
     red, green, blue = picture.transpose(2, 0, 1)
     return (red > green + 30) & (green > blue + 30)
+
+
+def shown(browser: Any, pixels: int = 100) -> Any:
+    """Return the picture, if the character's orange is in it."""
+    picture = picture_of(browser)
+    return picture if coloured(picture).sum() > pixels else None
+
+
+def changed(browser: Any, before: np.ndarray) -> Any:
+    """Return the picture, if it differs from one of before by more than noise."""
+    picture = picture_of(browser)
+    return picture if (np.abs(picture - before).max(-1) > 40).sum() > 150 else None
+
+
+def press(browser: Any, label: str) -> None:
+    """Press the button with a text."""
+    buttons = [b for b in browser.find_elements("css selector", "button") if b.text.strip() == label]
+    assert buttons, f"no button {label}"
+    browser.execute_script("arguments[0].click()", buttons[0])
+
+
+def field_of(browser: Any, label: str) -> Any:
+    """Return the text field of a slider or a drop-down list."""
+    found = "//label[contains(normalize-space(.), '{}')]/ancestor::div[.//input][1]//input[not(@type='hidden')]"
+    return browser.find_elements("xpath", found.format(label))[-1]
+
+
+def enter(browser: Any, label: str, text: str) -> None:
+    """Type a value into the field beside a label, as a person does."""
+    from selenium.webdriver.common.keys import Keys
+
+    field = field_of(browser, label)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", field)
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(text)
+    field.send_keys(Keys.ENTER)
