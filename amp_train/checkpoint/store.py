@@ -236,7 +236,7 @@ def newest_valid(folder: Union[str, Path]) -> Tuple[Optional[Checkpoint], List[D
         if fault is None:
             return checkpoint, damaged
         damaged.append(Damaged(checkpoint.name, fault))
-    if found and read_manifests(folder)[0] != found:  # a training has replaced them meanwhile
+    if damaged and read_manifests(folder)[0] != found:  # a training has replaced them meanwhile
         return newest_valid(folder)
     return None, damaged
 

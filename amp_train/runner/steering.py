@@ -133,7 +133,8 @@ class KeyGoals:
 
     def set(self, values: Dict[str, float]) -> None:
         """Have goals changed at the next step, within their ranges."""
-        values = {name: min(max(value, self.controls[name][0]), self.controls[name][1]) for name, value in values.items()}
+        limits = self.controls
+        values = {name: min(max(value, limits[name][0]), limits[name][1]) for name, value in values.items()}
         self.values.update(values)
         self._changed.update(values)
 

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from amp_train.character import CharacterSpec
 from amp_train.character.editing import editable_mjcf
 from amp_train.errors import MissingPackageError
 
 _SKY = {"rgb1": (0.93, 0.95, 0.97), "rgb2": (0.66, 0.76, 0.86), "width": 64, "height": 384}
+_NO_COLOUR = (0.5, 0.5, 0.5, 1.0)  # what MuJoCo takes where a file says nothing
 _TILES = {"rgb1": (0.83, 0.84, 0.85), "rgb2": (0.74, 0.76, 0.78), "width": 300, "height": 300}
 
 
@@ -22,8 +25,8 @@ def import_mujoco() -> Any:
 def picture_model(spec: CharacterSpec, floor_height: float = 0.0) -> Any:
     """Compile the character that the simulators step, whose qpos is `MujocoState`'s, to be drawn.
 
-    Objects and terrain of a task are not in it: they are `marker_poses`. A file without a sky or a floor's colour gets
-    the humanoid's, and light.
+    Objects and terrain of a task are not in it: they are `marker_poses`. Where the file has no sky, or nothing for the
+    floor, it looks like the humanoid's.
     """
     mujoco = import_mujoco()
     mjcf = editable_mjcf(spec)
@@ -31,9 +34,10 @@ def picture_model(spec: CharacterSpec, floor_height: float = 0.0) -> Any:
     for floor in floors:
         if floor_height:
             floor.pos = [floor.pos[0], floor.pos[1], floor_height]
-        if not floor.material:
+        if not floor.material and np.allclose(floor.rgba, _NO_COLOUR):
             floor.material = _tiles(mjcf, mujoco)
     if all(texture.type != mujoco.mjtTexture.mjTEXTURE_SKYBOX for texture in mjcf.textures):
+        mjcf.visual.headlight.ambient, mjcf.visual.headlight.specular = [0.4] * 3, [0.0] * 3
         gradient = mujoco.mjtBuiltin.mjBUILTIN_GRADIENT
         mjcf.add_texture(name="amp_sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=gradient, **_SKY)
     return mjcf.compile()

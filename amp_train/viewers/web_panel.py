@@ -30,6 +30,7 @@ class Panel:
         """
         self._gui, self._live, self._frames, self._checkpoints = server.gui, live, frames, checkpoints
         self.preview_s: Optional[float] = None
+        self._looks_back = False
         self._status = self._gui.add_markdown("")
         self._plots: List[Any] = []
         self._sliders: Dict[str, Any] = {}
@@ -54,16 +55,16 @@ class Panel:
             gui.add_button("Restart").on_click(lambda _: live.press("R"))
             speed = gui.add_slider("Speed", min=MIN_SPEED, max=MAX_SPEED, step=0.05, initial_value=1.0)
             speed.on_update(lambda _: setattr(live, "speed", float(speed.value)))
-            self.look_back = gui.add_slider("Look back (s)", min=-REMEMBERED_S, max=0.0, step=1.0 / 30, initial_value=0.0)
-            self.look_back.on_update(lambda _: self._pause_if(self.look_back.value < 0))
+            self.look_back = gui.add_slider("Look back (s)", -REMEMBERED_S, 0.0, step=1.0 / 30, initial_value=0.0)
+            self.look_back.on_update(lambda event: self._look_back(event))
             self._ghosts = gui.add_checkbox("Ghost of the clip", live.ghosts)
             self._ghosts.on_update(lambda _: setattr(live, "ghosts", bool(self._ghosts.value)))
             self._follow = gui.add_checkbox("Follow", live.follow)
             self._follow.on_update(lambda _: setattr(live, "follow", bool(self._follow.value)))
 
-    def _pause_if(self, wanted: bool) -> None:
-        if wanted:
-            self._live.paused = True
+    def _look_back(self, event: Any) -> None:
+        if event.client is not None:
+            self._live.paused = self._looks_back = True
 
     def _add_clip(self) -> None:
         gui, library = self._gui, self._live.env.motion_library
@@ -158,8 +159,8 @@ class Panel:
     def update(self, index: int, status: str) -> None:
         """Show how things are after a step."""
         self.preview_s = None if not self._live.paused else self.preview_s
-        if self.look_back.value != 0.0 and not self._live.paused:
-            self.look_back.value = 0.0
+        if self._looks_back and not self._live.paused:
+            self.look_back.value, self._looks_back = 0.0, False
         if index % PLOT_INTERVAL_FRAMES == 0:
             self._status.content = status
             self.update_plots()

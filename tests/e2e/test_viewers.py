@@ -50,7 +50,8 @@ def test_a_pages_bar_pauses_and_scrubs(browser: Any, tmp_path: Path, in_process:
     slider = browser.find_element("css selector", ".mantine-Slider-root")
 
     def at(share: float) -> Any:
-        ActionChains(browser).move_to_element_with_offset(slider, int((share - 0.5) * slider.size["width"]), 0).click().perform()
+        across = int((share - 0.5) * slider.size["width"])
+        ActionChains(browser).move_to_element_with_offset(slider, across, 0).click().perform()
         time.sleep(1.0)
         return picture_of(browser)[:-60]  # the bar is below
 

@@ -96,7 +96,7 @@ def test_it_shows_the_character_and_its_curves_and_the_buttons_act(browser: Any,
     wait_for(lambda: played.steps == steps + 1, "one step")
     before = env.state.root_vel[0].clone()
     press(browser, "Push")
-    wait_for(lambda: (env.state.root_vel[0] - before).norm() > 0.9, "the push")  # by 1 m/s, nothing else moved
+    wait_for(lambda: float((env.state.root_vel[0] - before).norm()) > 0.9, "the push")  # by 1 m/s, nothing else moved
     press(browser, "Play")
     wait_for(lambda: played.steps > steps + 10, "going on")
     assert errors_of(browser) == []
@@ -128,9 +128,13 @@ def test_the_clip_can_be_scrubbed_changed_and_begun_at(browser: Any, served: Any
     wait_for(lambda: viewer.live.paused and viewer.panel.preview_s is not None, "the preview")
     wanted_s = 0.5 * float(env.motion_library.durations_s[1])
     wait_for(lambda: abs(viewer.panel.preview_s - wanted_s) < 0.02, "the phase")
-    begun = []
-    begin_at = env.begin_at
-    env.begin_at = lambda ids, clips, times: (begun.append((clips.tolist(), times.tolist())), begin_at(ids, clips, times))
+    begun, begin_at = [], env.begin_at
+
+    def noted(ids: Any, clips: Any, times: Any) -> None:
+        begun.append((clips.tolist(), times.tolist()))
+        begin_at(ids, clips, times)
+
+    env.begin_at = noted
     press(browser, "Start here")
     wait_for(lambda: begun, "the start")
     assert begun[0][0] == [1, 1] and begun[0][1] == pytest.approx([wanted_s] * 2, abs=0.02)
@@ -227,7 +231,7 @@ def test_a_running_training_is_followed_to_its_last_checkpoint(browser: Any, tmp
     """`amp-play watch=` beside `amp-train`, which replaces its checkpoint after every iteration."""
     run_dir = tmp_path / "runs" / "a"
     settings = "train.params.config."
-    training = start(tmp_path, "train", *TINY, "experiment=a", "max_iterations=300", "video=False",
+    training = start(tmp_path, "train", *TINY, "experiment=a", "max_iterations=600", "video=False",
                      settings + "save_frequency=1", settings + "save_max_share=1", settings + "keep_checkpoints=1",
                      settings + "save_best_after=1")  # fmt: skip
     wait_for(lambda: list(run_dir.glob("nn/last_*.json")) or None, "the first checkpoint")
@@ -244,7 +248,7 @@ def test_a_running_training_is_followed_to_its_last_checkpoint(browser: Any, tmp
 
         wait_for(lambda: browser.find_elements("xpath", "//label[contains(., 'Checkpoint')]") or None, "the panel")
         wait_for(followed, "three newer checkpoints")
-        assert training.wait(120) == 0
+        assert training.wait(300) == 0
         (last,) = run_dir.glob("nn/last_*.pth")
         wait_for(lambda: field_of(browser, "Checkpoint").get_attribute("value") == last.name, "the last checkpoint")
         assert playing.poll() is None and errors_of(browser) == []

@@ -63,7 +63,7 @@ def test_a_clock_that_was_set_back_makes_no_checkpoint_older(live: LivePolicy, t
 def test_one_that_cannot_be_used_is_told_of_once_and_the_policy_acts_on(live: LivePolicy, tmp_path: Path) -> None:
     before, broken = live.current, complete(tmp_path / "nn", 20, b"half a file")
     said = live.follow()
-    assert said is not None and broken in said and "cannot be read" in said
+    assert said is not None and broken in said
     assert live.follow() is None and live.current == before
     good = complete(tmp_path / "nn", 30)
     assert live.follow() == f"Acting: {good}"
@@ -100,5 +100,5 @@ def test_a_run_whose_checkpoints_are_replaced_all_the_time_can_be_watched(tmp_pa
 def test_a_checkpoint_that_is_broken_for_good_is_an_error(tmp_path: Path) -> None:
     name = complete(tmp_path / "nn", 1, b"nothing")
     args: Any = SimpleNamespace(watch=str(tmp_path))
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match=name):
         with_newest(args, str(tmp_path / "nn" / name), safe_load)

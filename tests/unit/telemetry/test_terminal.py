@@ -41,6 +41,7 @@ def test_a_clock_is_written_as_people_do() -> None:
 
 
 def test_the_view_shows_measures_health_time_left_and_the_newest_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "nn").mkdir()
     for iteration, name, time_s in ((9, "old", 2000), (10, "newest", 1000)):  # the clock was set back
         CheckpointStore(tmp_path / "nn", 2).save_policy(name, {}, iteration)
         os.utime(tmp_path / "nn" / (name + ".pth"), (time_s, time_s))

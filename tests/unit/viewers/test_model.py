@@ -13,6 +13,8 @@ from amp_train.sim.mujoco_state import MujocoState
 from amp_train.viewers import render_frames
 from amp_train.viewers.model import import_mujoco, picture_model
 
+pytestmark = pytest.mark.mujoco
+
 THREE_HINGES = """
 <mujoco model="arm">
   <worldbody>
