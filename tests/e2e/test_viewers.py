@@ -1,5 +1,6 @@
 """What one looks at, looked at: files of amp-play, pages in Chromium, videos while training, reports."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,15 @@ def test_amp_play_writes_a_strip_with_the_ghost(tmp_path: Path, in_process: Any)
     strip = tmp_path / "strip.png"
     out, _ = in_process(amp_play, f"checkpoint={WALK}", f"video={strip}", "ghost=over", *SHORT)
     assert f"video: {strip}" in out and strip.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_the_extra_what_is_left_of_a_viewer_is_a_video(
+    tmp_path: Path, in_process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "viser", None)
+    out, _ = in_process(amp_play, f"checkpoint={WALK}", "viewer=web", f"video={tmp_path / 'walk.gif'}", *SHORT)
+    assert "pip install 'amp_train[viewer]'" in out.splitlines()[0]
+    assert (tmp_path / "walk.gif").read_bytes()[:4] == b"GIF8"
 
 
 @pytest.mark.parametrize(
