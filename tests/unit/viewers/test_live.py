@@ -108,5 +108,3 @@ def test_without_a_display_a_window_says_why(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     assert "DISPLAY" in str(why_no_window())
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert why_no_window() is None
