@@ -53,6 +53,7 @@ class WebViewer(EpisodeCallback):
         self.address = f"http://{shown_host}:{self._server.get_port()}"
         self._num, self._checkpoints, self._watch = num_characters, checkpoints, watch
         self.frames_per_s, self.work_s, self._shown_s = 0.0, 0.0, 0.0
+        self._still: Any = None
         self.is_running = True
 
     def on_start(self, env: AmpEnv) -> None:
@@ -69,7 +70,7 @@ class WebViewer(EpisodeCallback):
     def on_step(self, step: EpisodeStep) -> None:
         """Show a step, and wait until it is time for the next."""
         began_s = time.perf_counter()
-        frame = self.frames.add(step, self.live.restarted)
+        self._still, frame = None, self.frames.add(step, self.live.restarted)
         self.live.restarted = step.done.cpu().bool()
         with self._server.atomic():
             self._show(frame)
@@ -100,6 +101,10 @@ class WebViewer(EpisodeCallback):
         self.panel.update_buttons()
         back = round(-float(self.panel.look_back.value) / self.live.env.control_dt_s)
         frame = self.frames.history[max(0, len(self.frames.history) - 1 - back)]
+        picture = (id(frame), self.live.ghosts, self.live.follow, self.panel.preview_s, self.panel.clip)
+        if picture == self._still:  # a browser draws again whatever it is sent
+            return
+        self._still = picture
         with self._server.atomic():
             self._show(frame)
             if self.panel.preview_s is not None:
