@@ -15,7 +15,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--use-gl=angle", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--window-size=1000,700", "--allow-file-access-from-files",
+    "--enable-unsafe-swiftshader", "--window-size=800,560", "--allow-file-access-from-files",
 )  # fmt: skip
 # What is no fault of a page: SwiftShader is slow, and there is no icon for a page from disk.
 HARMLESS = ("GPU stall", "favicon", "WebGL: too many", "Automatic fallback to software WebGL", "GL Driver Message")
@@ -34,7 +34,8 @@ def open_browser(folder: Path) -> Iterator[Any]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = selenium.Chrome(options=options, service=selenium.ChromeService(executable_path=driver))
-    browser.set_page_load_timeout(60)
+    browser.set_page_load_timeout(120)
+    browser.set_script_timeout(120)  # beside trainings, a page that is drawn without a GPU is slow to answer
     try:
         yield browser
     finally:
@@ -52,7 +53,7 @@ def picture_of(browser: Any) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")).astype(int)
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 120.0) -> Any:
     """Return what `condition` returns as soon as that is neither False nor None."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:

@@ -155,7 +155,7 @@ def test_a_character_that_is_dragged_is_pushed_there(browser: Any, served: Any) 
     viewer.live.paused = True
     open_page(browser, viewer)
     orange = coloured(picture_of(browser))
-    orange[:, 600:] = False  # the panel
+    orange[:, 450:] = False  # the panel
     row = int(np.median(np.nonzero(orange)[0]))
     column = int(np.median(np.nonzero(orange[row])[0]))
     before = env.state.root_vel[0].clone()
@@ -220,7 +220,7 @@ def test_a_place_is_set_by_slider_key_and_click(browser: Any, served: Any, wande
     browser.find_element("css selector", "body").send_keys("\ue013")  # arrow up
     wait_for(lambda: {"x_m": 3.0, "y_m": 0.5} in given, "the key")
     canvas = browser.find_element("css selector", "canvas[data-engine]")
-    ActionChains(browser).move_to_element_with_offset(canvas, -200, 150).click().perform()
+    ActionChains(browser).move_to_element_with_offset(canvas, -150, 120).click().perform()
     wait_for(lambda: len(given) > 2, "the click")
     place = torch.tensor([given[-1]["x_m"], given[-1]["y_m"]])
     assert (place - env.state.root_pos[0, :2]).norm() < 10.0  # on the floor around the character
