@@ -13,9 +13,9 @@ from amp_train.errors import MissingPackageError
 from amp_train.viewers.marker import SOLIDS, MarkerPose
 from amp_train.viewers.model import import_mujoco, picture_model
 
-GHOST_OPACITY, GHOST_RGB = 0.35, (110, 110, 130)
+GHOST_OPACITY, GHOST_RGB = 0.45, (50, 50, 85)
 _FLOOR_RGB, _MARKER_RGB = (205, 207, 210), (217, 38, 38)
-_CAMERA_FROM, _CAMERA_AT = (1.9, -2.2, 1.3), (0.0, 0.0, 0.85)
+_CAMERA_FROM, _CAMERA_AT = (1.5, -1.8, 1.2), (0.0, 0.2, 0.85)
 _FURTHER = 0.25  # of that distance for each character more
 
 
