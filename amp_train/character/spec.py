@@ -141,7 +141,7 @@ class CharacterSpec:
         """
         of_joint = [j for j, size in enumerate(self.joint_sizes) for _ in range(size)]
         if pattern.count("*") > MAX_STARS:
-            raise CharacterError(f"'{pattern}' has more than {MAX_STARS} stars.")
+            raise CharacterError(f"'{pattern}' contains more than {MAX_STARS} stars (*).")
         names = [(self.joint_names[j], dof_name) for j, dof_name in zip(of_joint, self.dof_names)]
         dofs = [dof for dof, both in enumerate(names) if any(fnmatchcase(name, pattern) for name in both)]
         if not dofs:
@@ -155,7 +155,7 @@ class CharacterSpec:
         x, y and z.
 
         Raises:
-            CharacterError: no such spherical joint, or no three ranges that hold the default pose.
+            CharacterError: no such spherical joint, or not three ranges that contain the default pose.
         """
         lower, upper = self.dof_lower.clone(), self.dof_upper.clone()
         balls = set(self.joint_dofs(3)[1].reshape(-1).tolist())
@@ -187,8 +187,8 @@ class CharacterSpec:
         limp = [name for name, stiffness in zip(self.dof_names, self.dof_stiffness.tolist()) if not stiffness > 0.0]
         if limp:
             raise CharacterError(
-                f"Character '{self.name}' has {self.num_dofs} dofs, and {len(limp)} of them no drive: "
-                f"{', '.join(limp[:6])}{' ...' if len(limp) > 6 else ''}. Give a position actuator in its MJCF, or "
+                f"Character '{self.name}' has {self.num_dofs} dofs, {len(limp)} of them without a drive: "
+                f"{', '.join(limp[:6])}{' ...' if len(limp) > 6 else ''}. Add position actuators to its MJCF, or set "
                 "character.stiffness and character.damping by joint."
             )
 

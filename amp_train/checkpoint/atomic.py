@@ -158,7 +158,7 @@ class SaveFaults:
         if self._max_in_a_row is None and self._in_a_row > 1:
             return
         logger.warning(
-            "The %s could not be saved (%s). The former one is whole; the training goes on and tries again.",
+            "The %s could not be saved (%s). The previous one is intact; training continues and tries again.",
             self._what,
             failure,
         )
@@ -171,7 +171,7 @@ class SaveFaults:
         """
         if self._in_a_row:
             raise SaveError(
-                f"The {self._what} could not be saved {self._in_a_row} time(s) in a row, and what was trained since "
-                "the last good one is lost: "
-                f"{self._reason}. Make room, or make it writable, and continue from the last checkpoint."
+                f"The {self._what} could not be saved {self._in_a_row} time(s) in a row: {self._reason}. What was "
+                "trained since the last checkpoint is lost. Free space or make the folder writable, and continue from "
+                "the last checkpoint."
             )

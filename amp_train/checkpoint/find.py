@@ -54,11 +54,11 @@ def _best_policy(folder: Path) -> Optional[Path]:
 def _not_found(name: str) -> str:
     there = sorted(str(path) for path in Path(name).parent.glob("*" + POLICY_SUFFIX))
     if there:
-        return f"There is no checkpoint {name}, but {', '.join(there[:5])}."
+        return f"There is no checkpoint {name}. That folder has: {', '.join(there[:5])}."
     pretrained = ", ".join(pretrained_names())
     return (
-        f"There is no checkpoint {name}. Give the path of a .pth file, such as runs/NAME/nn/NAME.pth, or one that "
-        f"comes with the program: {pretrained}."
+        f"There is no checkpoint {name}. Give the path of a .pth file, such as runs/NAME/nn/NAME.pth, or a "
+        f"bundled policy: {pretrained}."
     )
 
 
@@ -80,7 +80,7 @@ def check_policy_file(path: Union[str, Path]) -> None:
         after = _stamp(manifest)
         if after == before:
             unchecked = f", or remove {manifest} to use it unchecked" if fault.startswith("its manifest") else ""
-            raise CheckpointError(f"Checkpoint {path} is damaged: {fault}. Use another one{unchecked}.")
+            raise CheckpointError(f"Checkpoint {path} is damaged: {fault}. Use another checkpoint{unchecked}.")
         before, fault = after, _fault(path, manifest)
 
 

@@ -60,7 +60,7 @@ def _read(file: Any, path: Path, map_location: Any) -> Any:
     except NotAnArchiveError:
         file.seek(0)
         begins_like_one = file.read(2) == b"PK"
-        raise ValueError("is cut short: copy it again" if begins_like_one else "is not a PyTorch checkpoint") from None
+        raise ValueError("is truncated: copy it again" if begins_like_one else "is not a PyTorch checkpoint") from None
 
 
 # What of a checkpoint the program reads besides "model", and of which kind it must be where it is there.
@@ -96,14 +96,14 @@ class _Plain:
     def copy(self, value: Any, depth: int) -> Any:
         self._nodes += 1
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            raise ValueError("is refused: it is nested too deeply or holds too much")
+            raise ValueError("is refused: it is nested too deeply or too large")
         if isinstance(value, dict):
             return {self._key(key): self.copy(item, depth + 1) for key, item in value.items()}
         if type(value) in (list, tuple):
             return type(value)([self.copy(item, depth + 1) for item in value])
         if type(value) in _LEAVES or type(value) is Tensor:
             return value
-        raise ValueError("is refused: it holds something else than plain data and tensors")
+        raise ValueError("is refused: it contains something other than plain data and tensors")
 
     @staticmethod
     def _key(key: Any) -> Any:
@@ -126,7 +126,7 @@ def load_model_state(model: nn.Module, state: Dict[str, Any], what: str = "The c
             raise CheckpointError(f"{what} does not fit this network: it lacks {name}.")
         if name not in expected:
             shown = printable(str(name))[:80]
-            raise CheckpointError(f"{what} does not fit this network: it has {shown}, which the network has not.")
+            raise CheckpointError(f"{what} does not fit this network: it has {shown}, which the network does not have.")
         _check_tensor(name, state[name], expected[name], what)
     model.load_state_dict(state)
 
@@ -137,9 +137,9 @@ def _check_tensor(name: str, given: Any, expected: Tensor, what: str) -> None:
     if expected.shape != given.shape:
         raise CheckpointError(
             f"{what} does not fit this network: {name} has shape {tuple(given.shape)},"
-            f" the network needs {tuple(expected.shape)}: other units, or another character?"
+            f" the network needs {tuple(expected.shape)}: check the network's units and the character."
         )
     if expected.is_floating_point() != given.is_floating_point():
-        raise CheckpointError(f"{what} does not fit this network: {name} holds {given.dtype}, not {expected.dtype}.")
+        raise CheckpointError(f"{what} does not fit this network: {name} has type {given.dtype}, not {expected.dtype}.")
     if given.is_floating_point() and not bool(torch.isfinite(given).all()):
-        raise CheckpointError(f"{what} is broken: {name} holds NaN or infinity.")
+        raise CheckpointError(f"{what} is broken: {name} contains NaN or infinity.")

@@ -188,11 +188,11 @@ def read_manifest(path: Path) -> Checkpoint:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"its manifest {path.name} cannot be read") from error
     if content.get("format") != FORMAT:
-        raise CheckpointError(f"its manifest {path.name} is of another version")
+        raise CheckpointError(f"its manifest {path.name} has an unknown version")
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
-        raise CheckpointError(f"its manifest {path.name} names other files")
+        raise CheckpointError(f"its manifest {path.name} names the wrong files")
     if iteration < 0 or not 0 <= ranks <= len(files):
-        raise CheckpointError(f"its manifest {path.name} counts what is not there")
+        raise CheckpointError(f"its manifest {path.name} has impossible counts")
     return Checkpoint(path.parent, name, iteration, ranks, files, event_files)
 
 

@@ -74,7 +74,7 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
     if is_batch:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # leave it to us to say what went wrong
         print(
-            "The sweep goes to SLURM, and this command waits for it. Ctrl-C ends the waiting, not the jobs.", flush=True
+            "The sweep runs on SLURM; this command waits for it. Ctrl-C stops the waiting, not the jobs.", flush=True
         )
 
 

@@ -58,7 +58,7 @@ class EvalArgs:
 
 
 EVAL_KEYS = tuple(f.name for f in fields(EvalArgs))
-INSTEAD = {"seed": "seeds=", "num_envs": "episodes=, each in an environment of its own"}
+INSTEAD = {"seed": "seeds=", "num_envs": "episodes= (one environment each)"}
 
 
 def main() -> None:
@@ -137,7 +137,7 @@ def _check(args: EvalArgs) -> None:
     for checkpoint in args.checkpoints:
         check_checkpoint_argument(replace(args, checkpoint=checkpoint))
     if not args.seeds or len(set(args.seeds)) < len(args.seeds):
-        raise ConfigError(f"seeds must be different numbers, not {args.seeds}.")
+        raise ConfigError(f"seeds must be distinct numbers, not {args.seeds}.")
     for name, given in (("out", args.out), ("plots", args.plots), ("report", args.report)):
         if given in (True, "") or (name != "plots" and given is False):
             raise ConfigError(f"{name}= needs a path.")

@@ -38,20 +38,20 @@ USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
 
   checkpoint=PATH       a checkpoint of amp-train or of IsaacGymEnvs
   episodes=16           how many to play and measure
-  num_envs=             environments side by side; default: one an episode
+  num_envs=             parallel environments; default: one per episode
   deterministic=True    False: with the noise of training
   seed=                 default: the training's
   viewer=video          web: in the browser; native: in a window; none
-  video=PATH            .mp4, .gif, .webp, or .png for a strip; default: beside the checkpoint; video=False: none
-  ghost=beside          the clip in phase with the character: beside it, over it, none
+  video=PATH            .mp4, .gif, .webp, or .png for a strip; default: next to the checkpoint; video=False: none
+  ghost=beside          the clip in phase with the character: beside, over or none
   camera=tracking       or fixed
-  characters=1          how many are in the video, in a row
+  characters=1          number of characters in the video, side by side
   export=FILE           .onnx or .pt: the policy, to run without this package; .html: a page that plays the episode
-  watch=runs/NAME       show the newest checkpoint of a running training, each new one by itself
-  control=keyboard      steer the task's goals by arrow keys; or a CSV file: time_s, and the goals
-  host=127.0.0.1 port=8080    where viewer=web listens
+  watch=runs/NAME       show the newest checkpoint of a running training; new ones are loaded automatically
+  control=keyboard      steer the task's goals with the arrow keys; or a CSV file with time_s and the goals
+  host=127.0.0.1 port=8080    address of viewer=web
 
-Any other key or group goes on top of the checkpoint's configuration: motion=run, task.env.episode_length=600."""
+Any other key or group overrides the checkpoint's configuration: motion=run, task.env.episode_length=600."""
 
 
 MAX_ENVS = 4096  # side by side
@@ -144,7 +144,7 @@ def check_checkpoint_argument(args: Any) -> None:
         ConfigError: a number out of range, or no checkpoint.
     """
     if not args.checkpoint:
-        raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
+        raise ConfigError("No policy is given. Give checkpoint=runs/NAME, or checkpoint=pretrained/walk.")
     check_path("checkpoint", args.checkpoint)
     check_fields(OmegaConf.structured(args))
 
@@ -212,7 +212,7 @@ def video_path(args: PlayArgs) -> Optional[Path]:
     folder = checkpoint.parent.parent if checkpoint.parent.name == "nn" else Path(".")
     path = folder / (checkpoint.stem + ".mp4")
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # it came with a stranger's run directory
-        raise ConfigError(f"'{path}' is not a plain file, so the video does not go there: give video=PATH.")
+        raise ConfigError(f"'{path}' is not a plain file, so the video is not written there: give video=PATH.")
     return path
 
 

@@ -129,9 +129,9 @@ def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
         if reason is None:
             print("Keys: " + NativeViewer.HELP)
             return NativeViewer(num_characters, policy, watch)
-        print(f"No window: {reason} The web viewer is the next best thing.")
+        print(f"No window: {reason} Using the web viewer instead.")
     viewer = WebViewer(num_characters, policy, watch, args.host, args.port)
-    print(f"Open {viewer.address} in a browser. Ctrl-C ends it.", flush=True)
+    print(f"Open {viewer.address} in a browser. Ctrl-C stops it.", flush=True)
     return viewer
 
 

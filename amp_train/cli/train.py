@@ -42,7 +42,7 @@ USAGE = """usage: amp-train [group=option ...] [key=value ...] [-m]
 
 Trains a character to move like a motion clip. Examples:
   amp-train motion=run max_iterations=100      another clip, shorter
-  amp-train motion.file=mine.npz               a clip of your own
+  amp-train motion.file=mine.npz               your own clip
   amp-train resume=runs/NAME                   continue a training exactly
   amp-train checkpoint=runs/NAME               start a new training from its best policy
   amp-train -m motion=walk,run seed=1,2        every combination, one after another
@@ -191,7 +191,7 @@ def _note_other_work(cfg: Config) -> None:
 
 def _how_to_go_on(run_dir: Path, stopped_by: str, processes: int) -> str:
     as_many, multi_gpu = (f" in {processes} processes", " multi_gpu=True") if processes > 1 else ("", "")
-    return f"Stopped by {stopped_by} and saved. Go on{as_many} with: amp-train resume={run_dir}{multi_gpu}"
+    return f"Stopped by {stopped_by} and saved. Continue{as_many} with: amp-train resume={run_dir}{multi_gpu}"
 
 
 # ---- Continuing a training
@@ -215,7 +215,7 @@ def _look_for_resumption(cfg: Config, held: ExitStack) -> "Optional[Resumption]"
             if resumption is not None:
                 held.enter_context(lock.pop_all())
                 return resumption
-    print(f"resume=auto: nothing to resume in {target.run_dir}, a new training begins.", flush=True)
+    print(f"resume=auto: nothing to resume in {target.run_dir}, starting a new training.", flush=True)
     return None
 
 
@@ -252,8 +252,8 @@ def _is_done(cfg: Config, resumption: "Resumption") -> bool:
     is_done = resumption.iteration >= cast(int, cfg.max_iterations)
     if is_done and resume_mode(cfg) != AUTO:
         raise ConfigError(
-            f"{resumption.run_dir} has done {resumption.iteration} iterations of {cfg.max_iterations}: give "
-            "max_iterations= a larger number to go on."
+            f"{resumption.run_dir} has done {resumption.iteration} of {cfg.max_iterations} iterations: set a larger "
+            "max_iterations= to continue."
         )
     return is_done
 
@@ -267,7 +267,7 @@ def _list_other_changes(cfg: Config, env: "AmpEnv", resumption: "Resumption") ->
     from amp_train.resume.resumption import changed_files, changed_versions, input_files
     from amp_train.runner.training import versions
 
-    _list("Other versions than before", changed_versions(resumption.versions, versions()))
+    _list("Changed versions", changed_versions(resumption.versions, versions()))
     now = input_files(cfg, env.spec)
     _list("Changed files", changed_files(resumption.input_files, now, list(cfg.resume_allow)))
 
@@ -296,10 +296,10 @@ def _report(cfg: Config, run_dir: Path) -> None:
     try:
         _final_video(cfg, checkpoint, path)
     except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
-        print(f"  video       none. {error}")
+        print(f"  video       none: {error}")
     except KeyboardInterrupt:
         path.unlink(missing_ok=True)
-        print(f"  video       none, interrupted. amp-play checkpoint={checkpoint} records one.")
+        print(f"  video       none: interrupted. amp-play checkpoint={checkpoint} records one.")
         sys.exit(EXIT_INTERRUPTED)
 
 

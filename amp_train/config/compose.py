@@ -84,7 +84,7 @@ def with_overrides(
     composed = compose(overrides) if composed is None else composed
     keys = [o.key_or_group for o in parse_overrides(overrides) if not o.key_or_group.startswith("hydra")]
     if "recipe" in keys:
-        raise ConfigError("recipe= cannot go on top of a checkpoint's configuration. Override single keys.")
+        raise ConfigError("recipe= cannot be combined with a checkpoint's configuration. Set single keys instead.")
     with as_config_error():
         kept = checked_stored(stored, stored_keys)
         with open_dict(cast(DictConfig, composed)) as opened:  # the schema still refuses unknown keys
@@ -140,7 +140,7 @@ def as_config_error() -> Iterator[None]:
         if "Unexpected type for root: NoneType" not in str(error):
             raise
         raise ConfigError(
-            "A key is given inside one that is null. Give the outer one whole: outer={a: 1, b: 2}."
+            "A key is set inside one that is null. Set the whole outer key: outer={a: 1, b: 2}."
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
         cause: BaseException = error
@@ -148,7 +148,7 @@ def as_config_error() -> Iterator[None]:
             cause = cause.__cause__
         lines = [line.strip() for line in str(cause).splitlines()]
         message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".")
-        message = message.replace("is not in struct", "is new there: put + before the argument")
+        message = message.replace("is not in struct", "is not there yet: put + before the argument")
         key = getattr(cause, "full_key", None)
         parent = getattr(cause, "parent_node", None)
         if isinstance(cause, AttributeError) and str(key).startswith("sim.") and isinstance(parent, DictConfig):

@@ -45,9 +45,9 @@ class Refused(NamedTuple):
     instead: str
 
 
-GRAVITY = "gravity is 9.81 m/s^2; with sim=mujoco another one goes into the character's MJCF file (character.mjcf=)"
+GRAVITY = "gravity is 9.81 m/s^2; with sim=mujoco the character's MJCF file can set another value (character.mjcf=)"
 Rule = Union[Renamed, Ignored, Fixed, Refused]
-FRICTION = "the friction of a contact is that of the geoms in the character's MJCF file (character.mjcf=)"
+FRICTION = "friction is set by the geoms in the character's MJCF file (character.mjcf=)"
 
 # Their key, or all keys below it ("a.b.*") -> what becomes of it. Camel-case spellings of our own keys need no entry.
 KEYS: Dict[str, Rule] = {
@@ -68,11 +68,11 @@ KEYS: Dict[str, Rule] = {
     "train.params.config.env_name": Refused("task=NAME"),
     "task.sim.use_gpu_pipeline": Refused("pipeline=gpu or pipeline=cpu"),
     "task.env.asset.assetFileName": Fixed(("mjcf/amp_humanoid.xml",), "character.mjcf=FILE.xml takes an MJCF file"),
-    "task.env.pdControl": Fixed((True,), "actions are targets of PD actuators; torques are not offered"),
+    "task.env.pdControl": Fixed((True,), "actions are PD targets; torque control is not supported"),
     "task.env.powerScale": Fixed((1,), "the torque limits are character.torque_limits={joint: N m}"),
     "task.env.plane.staticFriction": Fixed((1,), FRICTION),
     "task.env.plane.dynamicFriction": Fixed((1,), FRICTION),
-    "task.env.plane.restitution": Fixed((0,), "contacts are without restitution"),
+    "task.env.plane.restitution": Fixed((0,), "contacts have no restitution"),
     "task.sim.gravity": Fixed(
         ([0, 0, -9.81],),
         GRAVITY,
@@ -91,7 +91,7 @@ KEYS: Dict[str, Rule] = {
     "task.env.envSpacing": Ignored("environments do not share a scene"),
     "task.env.cameraFollow": Ignored("the camera of a video follows the character"),
     "task.env.enableDebugVis": Ignored("there are no debug drawings"),
-    "graphics_device_id": Ignored("videos are rendered off screen"),
+    "graphics_device_id": Ignored("videos are rendered offscreen"),
     "force_render": Ignored("headless= says whether there is a window"),
     "capture_video_freq": Ignored("capture_video=N records a video every N iterations"),
     "capture_video_len": Ignored("videos while training last 3 s"),
@@ -125,7 +125,7 @@ def translated(arguments: Sequence[str]) -> List[str]:
     for argument in arguments:
         found += _translate(argument, given, ignored)
     if ignored:
-        _say("Without effect here: %s.", "; ".join(ignored))
+        _say("No effect here: %s.", "; ".join(ignored))
     return found
 
 
@@ -143,7 +143,7 @@ def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List
         ignored.append(f"{key} ({rule.why})")
         return []
     if isinstance(rule, Refused):
-        raise ConfigError(f"{key} is set from another key here: type {rule.instead}.")
+        raise ConfigError(f"{key} has another name here: type {rule.instead}.")
     if isinstance(rule, Fixed):
         if _value(text) in rule.values:
             return []
@@ -181,7 +181,7 @@ def _check_rates(given: Dict[str, str]) -> None:
         return
     values = {key: _value(given[key]) if key in given else default for key, default in RATES.items()}
     if not all(isinstance(value, (int, float)) and value > 0 for value in values.values()):
-        raise ConfigError(f"{', '.join(given)}: each needs a number above 0.")
+        raise ConfigError(f"{', '.join(given)} must be above 0.")
     every, dt, substeps = values.values()
     control_hz, decimation = 1.0 / (every * dt), every * substeps
     if abs(control_hz / 30.0 - 1.0) <= SAME_RATE and decimation == 4:
@@ -203,7 +203,7 @@ def _seed(argument: str, text: str, given: Dict[str, str]) -> List[str]:
         return [argument]
     launch = launched()
     if launch is not None and launch.world_size > 1:
-        raise ConfigError("seed=-1 (random) would differ between the processes of a training: give a number.")
+        raise ConfigError("seed=-1 (random) would differ between the processes of a training: set a number.")
     seed = random.SystemRandom().randint(0, MAX_SEED)
     _say("seed=-1 is random: seed=%d.", seed)
     return [f"seed={seed}"]
@@ -225,13 +225,13 @@ def _motion_file(argument: str, text: str, given: Dict[str, str]) -> List[str]:
     """Take a path as such, else the name of one of their clips as ours of that kind."""
     clips = [Path(part.strip("'\" ")).name for part in text.split(",")]  # several in a sweep
     if HOP in clips and not _is_file(text):
-        raise ConfigError(f"There is no file {text}, and no bundled clip that hops. Nearest: motion=jump.")
+        raise ConfigError(f"There is no file {text} and no bundled clip that hops. The nearest is motion=jump.")
     if _is_file(text) or not set(clips) <= set(CLIPS):
         return [f"motion.file={text}"]
     ours = ",".join(CLIPS[clip] for clip in clips)
     if "motion" in given:
         return [f"motion.file={ours}"]
-    _say("There is no file %s: motion=%s, bundled clips of that kind, are used.", text, ours)
+    _say("There is no file %s: using the bundled motion=%s.", text, ours)
     return [f"motion={ours}"]
 
 

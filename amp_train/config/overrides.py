@@ -53,7 +53,7 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
             continue
         if override.is_delete():
-            raise ConfigError(f"'~{key}' would delete a key that is needed. Give it another value instead.")
+            raise ConfigError(f"'~{key}' would delete a key that is needed. Set another value instead.")
         options = group_options(key)
         if options:
             _check_options(key, override, options)

@@ -93,7 +93,7 @@ def _fit_minibatches(cfg: Config, overrides: Sequence[str], level: int) -> None:
         agent.amp_minibatch_size = agent.minibatch_size
         changed.append(f"amp_minibatch_size={agent.amp_minibatch_size}")
     if changed:
-        logger.log(level, "Fitted to rollouts of %d samples: %s.", batch, ", ".join(changed))
+        logger.log(level, "Minibatches fitted to rollouts of %d samples: %s.", batch, ", ".join(changed))
 
 
 def nearest_divisor(number: int, wanted: int) -> int:
@@ -167,7 +167,7 @@ def _iterations(cfg: Config, world_size: int) -> int:
         frames_an_iteration = world_size * cast(int, cfg.num_envs) * agent.horizon_length
         limits.append(math.ceil(agent.max_frames / frames_an_iteration))
     if not limits:
-        raise ConfigError("This training has no end: give max_iterations=, or train.params.config.max_frames=.")
+        raise ConfigError("No training length is set: set max_iterations= or train.params.config.max_frames=.")
     return min(limits)
 
 
@@ -176,12 +176,12 @@ def _checked_launch(cfg: Config) -> Optional[Launch]:
     launch = launched()
     if cfg.multi_gpu and launch is None:
         raise ConfigError(
-            "multi_gpu=True trains in several processes that torchrun or srun starts: "
+            "multi_gpu=True needs several processes, started by torchrun or srun: "
             "torchrun --nproc_per_node=N -m amp_train.cli.train multi_gpu=True."
         )
     if not cfg.multi_gpu and launch is not None and launch.launcher == "torchrun" and launch.world_size > 1:
         raise ConfigError(
-            f"torchrun started {launch.world_size} processes, which would train beside each other: add multi_gpu=True."
+            f"torchrun started {launch.world_size} processes, which would train independently: add multi_gpu=True."
         )
     return launch if cfg.multi_gpu else None
 

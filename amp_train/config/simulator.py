@@ -39,7 +39,7 @@ def foreign_key(key: str, name: str) -> ConfigError:
     if not owners:
         return ConfigError(f"sim={name} has no key sim.{key}.")
     owner = owners[0]
-    return ConfigError(f"sim.{key} is a key of sim={owner}, not of sim={name}. Leave it out, or add sim={owner}.")
+    return ConfigError(f"sim.{key} is a key of sim={owner}, not of sim={name}. Remove it, or add sim={owner}.")
 
 
 def _config_class(name: str) -> "type[SimConfig]":

@@ -44,7 +44,7 @@ def _check_values(content: Any) -> None:
         value, depth = todo.pop()
         count += 1
         if depth > MAX_DEPTH or count > MAX_NODES:
-            raise ConfigError(f"{WHAT} is nested too deeply or holds too much.")
+            raise ConfigError(f"{WHAT} is nested too deeply or too large.")
         if isinstance(value, dict):
             for key in value:
                 _check_key(key)
@@ -59,9 +59,9 @@ def _check_leaf(value: Any) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif not isinstance(value, (bool, int, float, type(None))) or value != value:
-        raise ConfigError(f"{WHAT} holds {value!r:.40} where a plain value belongs.")
+        raise ConfigError(f"{WHAT} contains {value!r:.40} instead of a plain value.")
     elif isinstance(value, int) and abs(value) >= 2**63:
-        raise ConfigError(f"{WHAT} holds a number of too many digits.")
+        raise ConfigError(f"{WHAT} contains a number with too many digits.")
 
 
 def _check_key(key: Any) -> None:
@@ -78,8 +78,8 @@ def _check_text(text: str) -> None:
     references = len(_REFERENCE.findall(text))
     if printable(text) != text or references > 1 or "${" in _REFERENCE.sub("", text):
         raise ConfigError(
-            f"{WHAT} holds {printable(repr(text)[:80])}: only plain values are allowed there, and one reference like "
-            "${num_envs}."
+            f"{WHAT} contains {printable(repr(text)[:80])}: only plain values and one reference like "
+            "${num_envs} are allowed."
         )
 
 

@@ -33,7 +33,7 @@ DEFAULT_TIMEOUT_S = 120.0
 # What the first rank does alone, between two iterations: measuring, saving.
 PATIENCE_S = 1800.0
 BEAT_S = 1.0
-ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is gone
+ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is lost
 EXIT_RANK_LOST = 3  # as of every training that broke down
 _FAILED = "failed"
 
@@ -128,7 +128,7 @@ class JoinedRanks(Ranks):
         missing = missing_ranks(store, self.world_size, patience_s)
         if missing is not None:
             raise RankLostError(
-                f"Of {self.world_size} processes, rank {', '.join(map(str, missing))} did not come within "
+                f"Of {self.world_size} processes, rank {', '.join(map(str, missing))} did not connect within "
                 f"{patience_s:.0f} s."
             )
         dist.init_process_group(
@@ -220,7 +220,7 @@ class JoinedRanks(Ranks):
             yield
         except RuntimeError as error:
             who = self._watch.who_is_lost()
-            raise RankLostError(f"Rank {self.rank} cannot go on: {who.rstrip('.')}.") from error
+            raise RankLostError(f"Rank {self.rank} cannot continue: {who.rstrip('.')}.") from error
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
@@ -283,13 +283,13 @@ class RankWatch:
         try:
             self._store.compare_set(_FAILED, "", f"rank {self._rank} ({this_process()}): {reason}")
         except RuntimeError:
-            logger.debug("The store is gone, nobody can be told.", exc_info=True)
+            logger.debug("The store does not respond; the other ranks cannot be told.", exc_info=True)
 
     def who_is_lost(self) -> str:
         """Say which rank brought the others down, after looking for a few seconds.
 
         Returns:
-            Such as "rank 1 (node7, process 4711) is gone" or "rank 1 (node7, process 4711): ValueError ...".
+            Such as "rank 1 (node7, process 4711) does not respond" or "rank 1 (node7, process 4711): ValueError ...".
         """
         try:
             started, before = time.monotonic(), self._beats()
@@ -301,7 +301,7 @@ class RankWatch:
             silent = [rank for rank in before if rank != self._rank and before[rank] == now[rank]]
             return self._name(silent) if silent else "a connection between ranks broke, although all of them run"
         except RuntimeError:
-            return "rank 0 or its launcher is gone"
+            return "rank 0 or its launcher does not respond"
 
     def _beats(self) -> Dict[int, bytes]:
         """Return every other rank's last beat; b'' before the first."""
@@ -310,7 +310,7 @@ class RankWatch:
 
     def _name(self, ranks: List[int]) -> str:
         names = [f"rank {rank} ({self._store.get(place_key(rank)).decode()})" for rank in ranks]
-        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} gone"
+        return f"{' and '.join(names)} {'does' if len(names) == 1 else 'do'} not respond"
 
     def _run(self) -> None:
         beat, seen, since_s = 0, {}, {}  # type: ignore[var-annotated]
@@ -334,8 +334,8 @@ class RankWatch:
         try:
             what = self._name(silent)
         except RuntimeError:
-            what = "rank 0 or its launcher is gone"
-        sys.stderr.write(f"\nError: {what}, unheard of for {self._silence_s:.0f} s. Rank {self._rank} ends too.\n")
+            what = "rank 0 or its launcher does not respond"
+        sys.stderr.write(f"\nError: {what} (silent for {self._silence_s:.0f} s). Rank {self._rank} stops too.\n")
         sys.stderr.flush()
         os._exit(EXIT_RANK_LOST)
 

@@ -245,9 +245,9 @@ def chosen_parameters(settings: Any, simulator: Simulator, simulator_name: str) 
     refused = [key for key, name, _ in wanted if name not in possible]
     if refused:
         raise ConfigError(
-            f"sim={simulator_name} cannot randomize {', '.join(refused)}, only "
-            f"{', '.join(['observations', 'actions', *sorted(possible)])}: set the former to null under "
-            "task.task.randomization_params."
+            f"sim={simulator_name} cannot randomize {', '.join(refused)}: set these to null under "
+            "task.task.randomization_params. It can randomize "
+            f"{', '.join(['observations', 'actions', *sorted(possible)])}."
         )
     return [Parameter(name, setting, possible[name].to(simulator.device)) for _, name, setting in wanted]
 

@@ -199,6 +199,6 @@ def make_clip_low_steps(cfg: Any, library: MotionLibrary, control_dt_s: float) -
         raise MotionError(
             f"{motion.file} stays below motion.rise_height={motion.rise_height:g} m for "
             f"{clips.longest * control_dt_s:.1f} s, and motion.max_low_s={motion.max_low_s:g} ends such episodes. "
-            "Raise motion.max_low_s, or set both to null."
+            "Raise motion.max_low_s, or set both keys to null."
         )
     return clips

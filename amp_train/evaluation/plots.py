@@ -42,7 +42,7 @@ def plot_episode(
         for name, figure in figures.items():
             figure.savefig(str(folder / name), dpi=100)
     except OSError as error:
-        raise EvaluationError(f"No picture can be written to {folder}: {error.strerror}.") from error
+        raise EvaluationError(f"Cannot write pictures to {folder}: {error.strerror}.") from error
     return [folder / name for name in figures]
 
 

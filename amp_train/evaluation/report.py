@@ -86,4 +86,4 @@ def check_writable(paths: "List[Path]") -> None:
     for path in paths:
         above = next((p for p in path.parents if p.exists()), None)
         if path.is_dir() or (above is not None and not above.is_dir()):
-            raise EvaluationError("{} cannot be written: give the path of a file in a folder.".format(path))
+            raise EvaluationError("{} cannot be written: it must be the path of a file, in a folder.".format(path))

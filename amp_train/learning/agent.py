@@ -148,7 +148,7 @@ class AMPAgent(RLGamesPPO):
         needed = (*self.discriminator.infos_needed, "terminate")
         if not all(name in infos for name in needed):
             lacking = " or ".join(repr(name) for name in needed)
-            raise ConfigError(f"Environment '{self.env_name}' is not for AMP: infos lack {lacking}.")
+            raise ConfigError(f"Environment '{self.env_name}' cannot be used for AMP: its infos lack {lacking}.")
         super().note_step(n, obs, dones, infos)
         self.rollout["disc_obs"][n] = self.discriminator.observe(infos)
 

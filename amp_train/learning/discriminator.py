@@ -273,7 +273,7 @@ class Discriminator:
             load_model_state(self.normalizer, policy_file[self.normalizer_entry], self.normalizer_entry)
         else:
             logger.warning(
-                "The checkpoint has no %s: the discriminator's statistics start anew.", self.normalizer_entry
+                "The checkpoint has no %s: the discriminator's statistics start from scratch.", self.normalizer_entry
             )
 
     def statistics(self) -> Dict[str, Tensor]:

@@ -140,7 +140,7 @@ def check_network_params(params: Dict[str, Any]) -> None:
             raise ConfigError(f"network.{kind} is not supported by AMP: actor and critic are plain MLPs. Remove it.")
     continuous = (params.get("space") or {}).get("continuous")
     if continuous is None:
-        raise ConfigError("AMP needs continuous actions: give network.space.continuous. Discrete ones are not for it.")
+        raise ConfigError("AMP needs continuous actions: set network.space.continuous. Discrete ones are not supported.")
     if not continuous.get("fixed_sigma", True) and not continuous.get("learn_sigma", True):
         raise ConfigError("learn_sigma: False needs fixed_sigma: True in network.space.continuous.")
     _check_disc_params(params.get("disc"))

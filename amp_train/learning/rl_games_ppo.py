@@ -303,7 +303,7 @@ class RLGamesPPO(A2CAgent):
         """
         missing = {"epoch", "frame"} - set(weights)
         if missing:
-            raise CheckpointError(f"The checkpoint cannot be continued from: it lacks {', '.join(sorted(missing))}.")
+            raise CheckpointError(f"Training cannot continue from the checkpoint: it lacks {', '.join(sorted(missing))}.")
         saved = weights["optimizer"] if "optimizer" in weights else self.optimizer.state_dict()
         optimizer_state = fit_optimizer_state(saved, self.optimizer, keep_saved_lr=self.is_adaptive_lr)
         super().set_full_state_weights(dict(weights, optimizer=optimizer_state), set_epoch)
@@ -345,7 +345,7 @@ def fit_optimizer_state(saved: Dict[str, Any], optimizer: optim.Optimizer, keep_
     moments = _saved_moments(saved)
     saved_groups = saved["param_groups"]
     if sum(len(g["params"]) for g in saved_groups) != sum(len(g["params"]) for g in groups):
-        raise CheckpointError("The checkpoint's optimizer state has another number of parameters than this network.")
+        raise CheckpointError("The checkpoint's optimizer state and this network differ in their number of parameters.")
     if keep_saved_lr:
         groups[0]["lr"] = _learning_rate(saved_groups[0].get("lr"))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -357,7 +357,7 @@ def _saved_moments(saved: Any) -> Dict[Any, Any]:
     groups = saved.get("param_groups") if isinstance(saved, dict) else None
     whole = isinstance(groups, list) and all(isinstance(g, dict) and isinstance(g.get("params"), list) for g in groups)
     if not groups or not whole or not isinstance(saved.get("state"), dict):
-        raise CheckpointError("The checkpoint's optimizer state is not one of torch's.")
+        raise CheckpointError("The checkpoint's optimizer state was not written by torch.")
     return cast(Dict[Any, Any], saved["state"])
 
 
@@ -365,15 +365,15 @@ def _fitting(moments: Any, parameters: List[nn.Parameter], index: Any) -> Dict[s
     """Return the moments of a parameter; a fused kernel would read beyond one that is too small."""
     known = type(index) is int and 0 <= index < len(parameters) and isinstance(moments, dict)
     if not known or set(moments) != {"step", "exp_avg", "exp_avg_sq"}:
-        raise CheckpointError("The checkpoint's optimizer state is not one of Adam for this network.")
+        raise CheckpointError("The checkpoint's optimizer state is not an Adam state for this network.")
     for name, value in moments.items():
         if name == "step" and type(value) in (int, float):  # older versions of torch
             continue
         wanted = torch.Size() if name == "step" else parameters[index].shape
         if not isinstance(value, Tensor) or value.shape != wanted or not bool(torch.isfinite(value).all()):
             raise CheckpointError(
-                f"The checkpoint's optimizer state does not fit this network ({name} of parameter {index}): other "
-                "units?"
+                f"The checkpoint's optimizer state does not fit this network ({name} of parameter {index}): check "
+                "the network's units."
             )
     return cast(Dict[str, Any], moments)
 

@@ -65,7 +65,7 @@ class AmpSettings:
         for name in ("disc_learning_rate", "advantage_clip"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ConfigError(f"{name} must be positive, or null for none, not {value}.")
+                raise ConfigError(f"{name} must be positive, or null for no limit, not {value}.")
 
 
 def read_settings(kind: Optional[type], given: Mapping[str, Any], where: str) -> Any:

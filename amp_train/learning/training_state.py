@@ -57,7 +57,7 @@ def continue_from(agent: Any, state: Dict[str, Any]) -> None:
 def _put_back(agent: Any, state: Dict[str, Any]) -> None:
     iteration = state["counters"]["iteration"]
     if iteration != agent.epoch_num:
-        raise ValueError(f"it is of iteration {iteration}, the policy of {agent.epoch_num}")
+        raise ValueError(f"it is from iteration {iteration}, the policy from {agent.epoch_num}")
     agent.frame, agent.total_time_s = int(state["counters"]["frame"]), float(state["time_s"])
     agent.last_mean_rewards, agent.mean_rewards = float(state["rewards"]["best"]), float(state["rewards"]["mean"])
     if not isinstance(agent.scheduler, IdentityScheduler):
@@ -77,7 +77,7 @@ def _put_back(agent: Any, state: Dict[str, Any]) -> None:
 
 def _like(saved: Any, now: Any) -> Any:
     if saved.shape != now.shape:
-        raise ValueError(f"a tensor of {tuple(saved.shape)} where this training has {tuple(now.shape)}")
+        raise ValueError(f"a tensor has shape {tuple(saved.shape)}, this training needs {tuple(now.shape)}")
     return saved.to(now.device)
 
 
@@ -114,7 +114,7 @@ def set_random_state(state: Dict[str, Any]) -> None:
     random.setstate((python["version"], tuple(python["words"]), python["gauss_next"]))
     keys = np.array(numpy["keys"], dtype=np.uint32)
     if keys.shape != (MT19937_WORDS,) or not 0 <= numpy["position"] <= MT19937_WORDS:
-        raise ValueError("numpy's generator cannot have that state")  # it would read beyond its words
+        raise ValueError("an impossible state of numpy's generator")  # it would read beyond its words
     np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached_gaussian"]))
     torch.set_rng_state(state["torch"])
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():

@@ -35,8 +35,8 @@ def match_joints(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     unknown = [j for j in clip.joint_names if j not in spec.joint_names]
     if missing or unknown:
         raise MotionError(
-            "Motion clip '{}' is for another character than '{}': {}.".format(
-                clip.name, spec.name, "; ".join(_listed("it lacks", missing) + _listed("unknown here are", unknown))
+            "Motion clip '{}' does not fit character '{}': {}.".format(
+                clip.name, spec.name, "; ".join(_listed("it lacks", missing) + _listed("the character lacks", unknown))
             )
         )
     order = [clip.joint_names.index(j) for j in spec.joint_names]

@@ -72,7 +72,7 @@ def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     """Return the height (F,) m of the lowest point of the character's contact geometry in every frame."""
     if len(spec.geoms.body_ids) == 0:
         raise MotionError(
-            "Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name)
+            "Character '{}' has no contact geometry to place clip '{}' on the ground.".format(spec.name, clip.name)
         )
     return torch.cat([spec.geoms.lowest_height(*bodies).min(dim=-1)[0] for bodies in _bodies(clip, spec)])
 

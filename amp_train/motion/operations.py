@@ -48,7 +48,7 @@ def crop(clip: MotionClip, begin_s: float = 0.0, end_s: Optional[float] = None) 
     first, end = round(max(0.0, begin_s) * clip.fps), round(last * clip.fps) + 1
     if end - first < 2:
         raise MotionError(
-            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s; nothing lies between {begin_s:g} and {last:g} s."
+            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s; there is nothing between {begin_s:g} and {last:g} s."
         )
     whole = first == 0 and end == clip.num_frames
     return _frames(clip, torch.arange(first, end), clip.loop if whole else "clamp")
@@ -95,7 +95,7 @@ def concat(clips: Sequence[MotionClip], spec: CharacterSpec, blend_s: float = _B
         MotionError: no clip.
     """
     if not clips:
-        raise MotionError("There is no clip to put together.")
+        raise MotionError("There is no clip to concatenate.")
     fps = clips[0].fps
     whole = match_joints(clips[0], spec)
     for clip in clips[1:]:
@@ -124,7 +124,9 @@ def best_cycle(clip: MotionClip, shortest_s: float = _SHORTEST_CYCLE_S, longest_
     fastest = max(1, int(np.ceil(shortest_s * clip.fps / step)))
     slowest = int(longest_s * clip.fps / step)
     if len(features) <= fastest:
-        raise MotionError(f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s, a cycle at least {shortest_s:g} s.")
+        raise MotionError(
+            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s, less than a cycle (shortest={shortest_s:g} s)."
+        )
     distance = torch.cdist(features.flatten(1), features.flatten(1))
     lag = torch.arange(len(features)) - torch.arange(len(features)).unsqueeze(1)
     distance[(lag < fastest) | (lag > slowest)] = torch.inf

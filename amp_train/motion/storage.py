@@ -64,7 +64,7 @@ def import_clip(
     notes = [importer.name] + imported.notes
     if imported.retargeted is not None and ends_meet(clip):  # mocap formats cannot say it
         clip = close_loop(replace(clip, loop="wrap"))
-        notes.append("its last pose is its first again: taken for one cycle")
+        notes.append("its last pose equals its first: treated as one cycle")
     return replace(imported, clip=clip, notes=notes)
 
 

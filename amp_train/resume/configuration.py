@@ -107,7 +107,7 @@ def _check(differences: Sequence[Difference], allowed: Sequence[str], checkpoint
     refused = [d for d in refused if not _is_any(d.key, allowed)]
     if refused:
         raise ConfigError(
-            f"Resuming {checkpoint} with {_listed(refused)} would make it another training. Leave that out, allow it "
+            f"Resuming {checkpoint} with {_listed(refused)} would make it a different training. Leave it out, allow it "
             f"with resume_allow=[{','.join(d.key for d in refused)}], or {new_run}."
         )
 

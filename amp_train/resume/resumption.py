@@ -77,7 +77,7 @@ def _exactly(target: ResumeTarget) -> Checkpoint:
         raise CheckpointError(f"Checkpoint {name} is damaged: {error}.") from error
     if fault:
         raise CheckpointError(
-            f"Checkpoint {name} is damaged: {fault}. Give resume={target.run_dir} for the newest one that is whole."
+            f"Checkpoint {name} is damaged: {fault}. Give resume={target.run_dir} for the newest intact one."
         )
     if checkpoint is None or not checkpoint.ranks:
         raise CheckpointError(
@@ -91,7 +91,7 @@ def _described(run_dir: Path, checkpoint: Checkpoint, skipped: List[Damaged]) ->
     content = safe_load(checkpoint.policy)
     extra = content.get("amp_train")
     if not isinstance(extra, dict) or not isinstance(extra.get("config"), dict):
-        raise CheckpointError(f"Checkpoint {checkpoint.policy} does not say how it was trained.")
+        raise CheckpointError(f"Checkpoint {checkpoint.policy} contains no configuration and cannot be resumed.")
     for name in ("epoch", "frame"):
         if name not in content:
             raise CheckpointError(f"Checkpoint {checkpoint.policy} is broken: it lacks {name}.")
@@ -111,7 +111,7 @@ def _described(run_dir: Path, checkpoint: Checkpoint, skipped: List[Damaged]) ->
 def _texts(extra: Dict[str, Any], key: str, policy: Path) -> Dict[str, str]:
     value = extra.get(key, {})
     if not isinstance(value, dict) or not all(type(text) is str for item in value.items() for text in item):
-        raise CheckpointError(f"Checkpoint {policy} is broken: its '{key}' is not a table of texts.")
+        raise CheckpointError(f"Checkpoint {policy} is broken: its '{key}' is not a dict of strings.")
     return {printable(name): printable(text) for name, text in value.items()}
 
 
@@ -119,14 +119,14 @@ def _nothing_there(run_dir: Path) -> str:
     policies = sorted((run_dir / "nn").glob("*" + POLICY_SUFFIX))
     if policies:
         return (
-            f"{run_dir} holds no complete checkpoint, only policies. Start a new training from one with "
+            f"{run_dir} contains no complete checkpoint, only policies. Start a new training from one with "
             f"checkpoint={policies[-1]}."
         )
-    return f"{run_dir} holds no checkpoint. Give a run directory, such as runs/NAME, or one of its nn/last_*.pth."
+    return f"{run_dir} contains no checkpoint. Give a run directory, such as runs/NAME, or one of its nn/last_*.pth."
 
 
 def _has_foreign_policies(run_dir: Path) -> bool:
-    """Tell whether another program's training lies there; a run killed before its first checkpoint is begun anew."""
+    """Tell whether another program's training is there; a run killed before its first checkpoint starts again."""
     policies = (run_dir / "nn").glob("*" + POLICY_SUFFIX)
     return any(not isinstance(safe_load(policy).get("amp_train"), dict) for policy in policies)
 
@@ -150,7 +150,7 @@ def changed_files(before: Dict[str, str], now: Dict[str, str], allowed: Sequence
         key, _, file = name.partition(" ")
         if not any(key == other or key.startswith(other + ".") for other in allowed):
             raise ConfigError(
-                f"{file} is not the file that the checkpoint was trained with. Put that back, allow the change with "
+                f"{file} has changed since the checkpoint. Restore it, allow the change with "
                 f"resume_allow=[{key}], or start a new training with checkpoint=."
             )
     return [Difference(name, before.get(name, "none")[:8], now.get(name, "none")[:8]) for name in changed]

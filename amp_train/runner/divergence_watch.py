@@ -70,7 +70,7 @@ class DivergenceWatch:
             logger.warning("Physics diverged, and %s could not be written: %s.", path, error.strerror or error)
             return
         logger.warning(
-            "Physics diverged in %d environment steps of iteration %d; the training goes on. States: %s",
+            "Physics diverged in %d environment steps of iteration %d; training continues. States: %s",
             found.num_diverged,
             iteration,
             path,
@@ -83,7 +83,7 @@ class DivergenceWatch:
         dumps = self._dumps()
         return (
             "Physics diverged in {} of the last {} environment steps, more than max_diverged_share={:g}, at iteration "
-            "{}. The states and actions before are in {}. Take smaller physics steps (sim.decimation=8), or look at "
+            "{}. The states and actions before are in {}. Use smaller physics steps (sim.decimation=8), or check "
             "the character's masses, gains and limits; then continue from the last checkpoint.".format(
                 self._num_diverged, self._num_steps, self._max_share, iteration, dumps[-1] if dumps else "no file"
             )

@@ -61,9 +61,9 @@ def common_resumption(ranks: Ranks, look: Callable[[], Optional[Resumption]]) ->
     resumption = found[0] if found else find_resumption(ResumeTarget(Path(name[0]), name[1], must_exist=True))
     if resumption is not None and resumption.checkpoint.ranks != ranks.world_size:
         raise ConfigError(
-            f"{resumption.run_dir} was trained by {resumption.checkpoint.ranks} process(es), each with a state of its "
-            f"own to go on from, and these are {ranks.world_size}. Start {resumption.checkpoint.ranks}, or begin a new "
-            "training from its policy with checkpoint=."
+            f"{resumption.run_dir} was trained by {resumption.checkpoint.ranks} process(es), and {ranks.world_size} "
+            f"were started. Start {resumption.checkpoint.ranks}, or begin a new training from its policy with "
+            "checkpoint=."
         )
     return resumption
 
@@ -107,7 +107,7 @@ def rank_seed(seed: int, rank: int) -> int:
 
 def _complaint(key: str, own: Dict[str, Any], first: Dict[str, Any], rank: int) -> str:
     values = f"{key} is {own[key]} on rank {rank} and {first.get(key)} on rank 0."
-    return f"{values} All need the same configuration: give {key}=."
+    return f"{values} All ranks need the same value: set {key}=."
 
 
 def _flat(tree: Dict[str, Any]) -> Dict[str, Any]:

@@ -102,12 +102,12 @@ def read_script(path: Union[str, Path]) -> List[ScriptRow]:
     except OSError as error:
         raise ConfigError(f"Script '{path}' cannot be read: {error.strerror or error}.") from None
     except (UnicodeDecodeError, csv.Error):
-        raise ConfigError(f"Script '{path}' is no CSV file.") from None
+        raise ConfigError(f"Script '{path}' is not a CSV file.") from None
     if not table or TIME not in table[0] or len(table[0]) < 2:
         raise ConfigError(f"Script '{path}' must begin with a line like time_s,heading_deg,speed_m_s, and have a row.")
     rows = [_row(cells, number, path) for number, cells in enumerate(table, 2)]
     if any(later.time_s < row.time_s for row, later in zip(rows, rows[1:])):
-        raise ConfigError(f"Script '{path}': the times must not fall.")
+        raise ConfigError(f"Script '{path}': the times must not decrease.")
     return rows
 
 
@@ -118,7 +118,7 @@ def _row(cells: Dict[str, str], number: int, path: Path) -> ScriptRow:
             raise ValueError
         return ScriptRow(values.pop(TIME), values)
     except (ValueError, TypeError, KeyError):
-        raise ConfigError(f"Script '{path}', line {number}: expected numbers, and a time.") from None
+        raise ConfigError(f"Script '{path}', line {number}: expected a time and numbers.") from None
 
 
 class KeyGoals:

@@ -98,7 +98,7 @@ class StopRequest:
             self.signal_name = signal.Signals(number).name
             _say(f"{self.signal_name}: saving after this iteration.")
             if number == signal.SIGINT:
-                _say(" Ctrl-C again ends at once.")
+                _say(" Press Ctrl-C again to stop at once.")
             _say("\n")
 
 
@@ -120,7 +120,7 @@ def _batch_limit(environ: Mapping[str, str]) -> Optional[Deadline]:
 
 def _die_of(number: int) -> None:
     """End the process as if it had never listened; a shell's loop around it ends too."""
-    _say("Ended at once; the last checkpoint is whole.\n")
+    _say("Stopped at once; the last checkpoint is intact.\n")
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

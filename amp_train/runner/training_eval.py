@@ -44,7 +44,7 @@ class TrainingEvaluation:
         self._vec_env: Optional[AMPVecEnv] = None
         if self._interval and BACKENDS[cfg.sim.name].one_per_process:
             logger.warning(
-                "sim=%s runs once in a process, so the pose error is not measured while training; amp-eval does.",
+                "sim=%s allows one simulation per process: no pose error is measured during training. Use amp-eval.",
                 cfg.sim.name,
             )
             self._interval = 0

@@ -55,7 +55,7 @@ class TrainingVideos:
         self._folder, self._new_recorder = run_dir / "videos", new_recorder
         self._vec_env: Optional[AMPVecEnv] = None
         if self._interval and BACKENDS[cfg.sim.name].one_per_process:
-            logger.warning("sim=%s runs once in a process, so no videos are made while training.", cfg.sim.name)
+            logger.warning("sim=%s allows one simulation per process: no videos during training.", cfg.sim.name)
             self._interval = 0
         if self._interval:
             own: Any = cfg.copy()  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ class TrainingVideos:
         try:
             self._record(agent, path, sink)
         except (UserError, OSError) as error:  # a picture is not worth a training
-            logger.warning("No videos while training: %s", error)
+            logger.warning("No videos during training: %s", error)
             self._interval = 0
 
     def _record(self, agent: Any, path: Path, sink: Any) -> None:

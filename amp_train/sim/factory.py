@@ -116,5 +116,5 @@ def make_simulator(cfg: Any, spec: "CharacterSpec", scene: "Optional[Scene]" = N
     chosen, scene = backend(cfg.sim.name), scene or Scene()
     if scene and not chosen.supports_objects:
         able = " or ".join(f"sim={name}" for name, record in BACKENDS.items() if record.supports_objects)
-        raise ConfigError(f"sim={cfg.sim.name} cannot have the objects or terrain of this task: take {able}.")
+        raise ConfigError(f"sim={cfg.sim.name} does not support the objects or terrain of this task. Use {able}.")
     return chosen.make(cfg, spec, 1.0 / cfg.task.env.control_frequency_hz, scene)

@@ -54,7 +54,7 @@ class Simulator(ABC):
 
     def object_state(self) -> ObjectState:
         """Return the state of the scene's objects in all worlds, as `state` does that of the characters."""
-        raise NotImplementedError(f"{type(self).__name__} has no objects beside the character")
+        raise NotImplementedError(f"{type(self).__name__} supports no objects besides the character")
 
     def set_object_state(self, env_ids: Tensor, state: ObjectState) -> None:
         """Put the objects of worlds `env_ids` (K,) long into the K given states. `set_state` leaves objects alone."""
@@ -66,7 +66,7 @@ class Simulator(ABC):
 
     def set_object_state_where(self, chosen: Tensor, state: ObjectState) -> None:
         """Put the objects of the worlds `chosen` (N,) bool into their rows of N states, as `set_object_state` does."""
-        raise NotImplementedError(f"{type(self).__name__} has no objects beside the character")
+        raise NotImplementedError(f"{type(self).__name__} supports no objects besides the character")
 
     @abstractmethod
     def diverged(self) -> Tensor:
@@ -95,7 +95,7 @@ class Simulator(ABC):
     def set_parameters(self, chosen: Tensor, values: "Dict[str, Tensor]") -> None:
         """Give the worlds `chosen` (N,) bool their own parameters: of each name of `parameters`, a row a world
         (N, size); rows of other worlds are not read. They last until they are set again, resets included."""
-        raise NotImplementedError("{} has no parameters of a world's own".format(type(self).__name__))
+        raise NotImplementedError("{} has no parameters per world".format(type(self).__name__))
 
     def pop_warnings(self) -> "List[str]":
         """Return a line for everything that has gone wrong since the last call and does not end the simulation, such as

@@ -61,12 +61,12 @@ class IsaacGymSimulator(Simulator):
         """
         if decimation % substeps:
             raise ConfigError(
-                "sim.decimation={} must be a multiple of sim.substeps={}, which Isaac Gym does at a time.".format(
+                "sim.decimation={} must be a multiple of sim.substeps={}, Isaac Gym's steps per call.".format(
                     decimation, substeps
                 )
             )
         if IsaacGymSimulator._alive is not None:
-            raise ConfigError("Isaac Gym runs one simulation in a process, and one runs already: close it first.")
+            raise ConfigError("Isaac Gym allows one simulation per process, and one is running: close it first.")
         self.spec, self.num_envs, self.device = spec, num_envs, settings.state_device
         self.control_dt_s, self.physics_dt_s = control_dt_s, control_dt_s / decimation
         self._num_calls, self._kinematics = decimation // substeps, Kinematics(spec, self.device)

@@ -144,7 +144,7 @@ def asset_mjcf(spec: CharacterSpec) -> str:
         geom.attrib = {**inherited, **{k: v for k, v in geom.attrib.items() if k not in ("material", "class")}}
         if geom.get("type", "sphere") not in SHAPES:
             raise CharacterError(
-                "sim=isaacgym takes characters of {}; geom '{}' of '{}' is a {}.".format(
+                "sim=isaacgym supports only {}; geom '{}' of '{}' is a {}.".format(
                     ", ".join(SHAPES), geom.get("name"), spec.mjcf_path, geom.get("type")
                 )
             )

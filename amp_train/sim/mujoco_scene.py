@@ -31,7 +31,7 @@ def add_scene(mjcf: Any, scene: Scene) -> None:
         ground.size, ground.friction, ground.rgba = list(box.half_size), [1.0, 0.05, 0.05], [0.6, 0.62, 0.66, 1.0]
     for thing in scene.objects:
         if mjcf.body(thing.name) is not None:
-            raise ConfigError(f"Object '{thing.name}' has the name of a body of the character.")
+            raise ConfigError(f"Object '{thing.name}' has the same name as a body of the character.")
         _add_object(mjcf, thing, mujoco)
 
 

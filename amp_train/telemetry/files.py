@@ -85,7 +85,7 @@ class AppendFile:
 
     def _warn_once(self, error: OSError) -> None:
         if not self.num_lost:
-            logger.warning("%s cannot be written, the training goes on: %s.", self._path, error.strerror or error)
+            logger.warning("%s cannot be written; training continues: %s.", self._path, error.strerror or error)
 
 
 class AppendText(io.TextIOBase):

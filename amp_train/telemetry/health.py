@@ -19,11 +19,11 @@ STARVED_ACCURACY = 0.4  # below a coin's 0.5, which a perfect policy leads to
 
 _ADVICE = {
     HEALTHY: "",
-    SATURATED: "The discriminator is certain of every motion and no longer says which is better: lower "
+    SATURATED: "The discriminator is certain about every motion and no longer says which is better: lower "
     "disc_learning_rate or raise disc_grad_penalty.",
-    COLLAPSED: "The discriminator says the same of every motion: raise disc_learning_rate or lower disc_grad_penalty, "
+    COLLAPSED: "The discriminator scores all motions alike: raise disc_learning_rate or lower disc_grad_penalty, "
     "and check that the clip and the character match.",
-    STARVED: "The discriminator mistakes the policy's motion and the clip's for each other, it lags behind: raise "
+    STARVED: "The discriminator confuses the policy's motion with the clip's, it lags behind: raise "
     "disc_learning_rate or amp_minibatch_size.",
 }
 NEEDED = (

@@ -87,7 +87,7 @@ class WandbSink(ScalarSink):
     def _give_up(self, reason: str) -> None:
         if not self._failed:
             self._failed = True
-            logger.warning("wandb stopped, the training goes on: %s", reason)
+            logger.warning("wandb stopped; training continues: %s", reason)
 
 
 def bound_exit() -> None:

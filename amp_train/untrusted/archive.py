@@ -81,11 +81,11 @@ def _members(archive: zipfile.ZipFile, file_bytes: int) -> Dict[str, zipfile.Zip
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
             raise ValueError("is refused: its archive is compressed, which torch.save does not do")
         if info.filename.lower() in names:
-            raise ValueError("is refused: its archive holds a name twice")
+            raise ValueError("is refused: its archive contains a name twice")
         names.add(info.filename.lower())
         members[info.filename] = info
     if sum(info.file_size for info in members.values()) > file_bytes:
-        raise ValueError("is refused: its archive declares more than the file holds")
+        raise ValueError("is refused: its archive declares more than the file contains")
     return members
 
 
@@ -99,16 +99,16 @@ class _Storages:
         self._read: Dict[Tuple[str, torch.dtype], Tensor] = {}
         order = members.get(root + "byteorder")
         if order is not None and (order.file_size > 8 or archive.read(order) != sys.byteorder.encode()):
-            raise ValueError("was written on a machine of another byte order")
+            raise ValueError("was written on a machine with another byte order")
 
     def get(self, key: str, dtype: torch.dtype, numel: int) -> Tensor:
         """Return a storage as a flat tensor on the device."""
         if (key, dtype) not in self._read:
             info = self._members.get(self._root + "data/" + key)
             if info is None or info.file_size != numel * _ITEM_BYTES[dtype]:
-                raise ValueError("a storage is not of the size that is declared")
+                raise ValueError("a storage does not have the declared size")
             if any(key == other for other, _ in self._read):
-                raise ValueError("a storage is of two types")
+                raise ValueError("a storage has two types")
             self._read[key, dtype] = self._bytes_of(info, dtype).to(self._device)
         return self._read[key, dtype]
 
@@ -119,7 +119,7 @@ class _Storages:
             while filled < info.file_size:
                 count = stream.readinto(view[filled : filled + _BLOCK_BYTES])  # type: ignore[attr-defined]
                 if not count:
-                    raise ValueError("a storage is cut off")
+                    raise ValueError("a storage is truncated")
                 filled += count
         # A bool that is neither 0 nor 1 counts differently in different kernels.
         return content != 0 if dtype == torch.bool else content.view(dtype)
@@ -135,9 +135,9 @@ class _CheckpointReader(PickleReader):
     def persistent(self, reference: Any) -> Tensor:
         kind, storage_type, key, _, numel = reference
         if kind != "storage" or not isinstance(storage_type, _StorageType) or type(key) is not str:
-            raise ValueError("a reference to something else than a storage")
+            raise ValueError("a reference to something other than a storage")
         if type(numel) is not int or numel < 0:
-            raise ValueError("a storage of no possible size")
+            raise ValueError("a storage of an impossible size")
         return self._storages.get(key, storage_type.dtype, numel)
 
 
@@ -159,10 +159,10 @@ class _RebuildTensor(StandIn):
         """Return a tensor within its storage; that it wants a gradient, and its hooks, are left out."""
         storage, offset, size, stride = arguments[:4]
         if not isinstance(storage, Tensor) or type(size) is not tuple or type(stride) is not tuple:
-            raise ValueError("a tensor of something else than numbers")
+            raise ValueError("a tensor that does not contain numbers")
         whole = all(type(n) is int and 0 <= n < 2**48 for n in (offset,) + size + stride)
         if not whole or len(size) != len(stride) or len(size) > MAX_DIMS:
-            raise ValueError("a tensor of no possible shape")
+            raise ValueError("a tensor of an impossible shape")
         last = offset + sum((n - 1) * step for n, step in zip(size, stride))
         numel = math.prod(size)
         if numel and (last >= len(storage) or numel > len(storage)):

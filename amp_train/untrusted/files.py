@@ -57,11 +57,11 @@ def check_no_way_out(folder: Path) -> None:
                 if entry.is_symlink():
                     target = os.path.realpath(entry.path)
                     if target != inside and not target.startswith(inside + os.sep):
-                        raise NotAFileError(f"it holds a link out of it: '{_place(entry.path, folder)}'")
+                        raise NotAFileError(f"it contains a link out of it: '{_place(entry.path, folder)}'")
                 elif entry.is_dir(follow_symlinks=False):
                     todo.append(entry.path)
                 elif not entry.is_file(follow_symlinks=False):
-                    raise NotAFileError(f"it holds a named pipe, socket or device: '{_place(entry.path, folder)}'")
+                    raise NotAFileError(f"it contains a named pipe, socket or device: '{_place(entry.path, folder)}'")
 
 
 def _place(path: str, folder: Path) -> str:

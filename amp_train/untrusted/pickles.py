@@ -36,11 +36,11 @@ class StandIn:
 
     def call(self, *arguments: Any) -> Any:
         """Return what the pickle is to get for calling this."""
-        raise ValueError("something is called that is no function")
+        raise ValueError("it calls something that is not a function")
 
     def set_state(self, state: Any) -> None:
         """Take what the pickle wants this to be filled with."""
-        raise ValueError("something is filled that takes no state")
+        raise ValueError("it sets the state of something that has none")
 
 
 class PickleReader:
@@ -75,7 +75,7 @@ class PickleReader:
         # Whatever can be wrong in a program that builds data: types, arities, keys, lengths, an empty stack.
         except Exception as error:
             reason = printable(str(error))[:100] or type(error).__name__
-            raise ValueError(f"is not a valid pickle, or was cut off: {reason}") from None
+            raise ValueError(f"is not a valid pickle, or is truncated: {reason}") from None
 
     def persistent(self, _: Any) -> Any:
         """Return what lies beside the pickle under a persistent id; subclasses may know."""
@@ -101,7 +101,7 @@ class PickleReader:
     def _take(self, count: int) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise ValueError(f"{count} bytes are wanted, {len(self._data) - self._at} are left")
+            raise ValueError(f"{count} bytes are needed, {len(self._data) - self._at} are left")
         taken = self._data[self._at : end]
         self._at = end
         return taken
@@ -124,7 +124,7 @@ class PickleReader:
         content = self._take(self._number("<B"))
         self._longs += len(content) > _LONG_BYTES
         if self._longs > _MAX_LONGS:
-            raise Refused("is refused: its pickle holds too many very large whole numbers")
+            raise Refused("is refused: its pickle contains too many very large integers")
         self._stack.append(int.from_bytes(content, "little", signed=True))
 
     def _do_frame(self) -> None:
@@ -183,18 +183,18 @@ class PickleReader:
     def _do_reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, StandIn):
-            raise ValueError("something is called that is no function")
+            raise ValueError("it calls something that is not a function")
         built = function.call(*_of_type(arguments, tuple))
         # One text can be remembered, and made into many new ones.
         self._built += len(built) if isinstance(built, (str, bytes)) else 0
         if self._built > len(self._data):
-            raise Refused("is refused: its pickle would build more text than it holds")
+            raise Refused("is refused: its pickle would build more text than it contains")
         self._stack.append(built)
 
     def _do_build(self) -> None:
         state = self._stack.pop()
         if not isinstance(self._stack[-1], StandIn):
-            raise ValueError("something is filled that takes no state")
+            raise ValueError("it sets the state of something that has none")
         self._stack[-1].set_state(state)
 
     def _do_persistent_id(self) -> None:
@@ -207,7 +207,7 @@ class Refused(ValueError):
 
 def _of_type(value: Any, wanted: type) -> Any:
     if type(value) is not wanted:
-        raise ValueError(f"a {type(value).__name__} where a {wanted.__name__} belongs")
+        raise ValueError(f"a {type(value).__name__} instead of a {wanted.__name__}")
     return value
 
 
@@ -245,7 +245,7 @@ def _push_tuple(size: int) -> Callable[[PickleReader], None]:
     def push(reader: PickleReader) -> None:
         cut = len(reader._stack) - size
         if cut < 0:
-            raise ValueError("a tuple of more than there is")
+            raise ValueError("a tuple of more than the stack contains")
         reader._stack[cut:] = [tuple(reader._stack[cut:])]
 
     return push
@@ -413,7 +413,7 @@ for _package in ("numpy._core.", "numpy.core."):  # numpy 2's and numpy 1's spel
 
 def _numbers(dtype: np.dtype, shape: Any, fortran_order: bool, content: Any) -> np.ndarray:
     if dtype.kind not in "biufU" or not isinstance(content, (bytes, bytearray)):
-        raise ValueError("an array of something else than numbers or text")
+        raise ValueError("an array that contains neither numbers nor text")
     return build_array(dtype, shape, fortran_order, bytes(content), "a pickled array")
 
 

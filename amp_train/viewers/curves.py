@@ -128,7 +128,7 @@ def _read(path: Path) -> Dict[str, np.ndarray]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or _SAMPLES not in rows[0]:
-        raise ViewerError("Metrics file '{}' holds no iteration with a column '{}' yet.".format(path, _SAMPLES))
+        raise ViewerError("Metrics file '{}' has no iteration with a column '{}' yet.".format(path, _SAMPLES))
     columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in rows[0]}
     return {name: values for name, values in columns.items() if np.isfinite(values).any()}
 

@@ -120,7 +120,7 @@ def _text(value: Any) -> str:
 def _comparison(entries: Sequence[ReportEntry], scratch: Path) -> str:
     tables = {entry.name: entry.metrics_csv for entry in entries if entry.metrics_csv is not None}
     if not tables:
-        return "<p>No curves: none of the runs has a metrics.csv beside its checkpoint.</p>"
+        return "<p>No curves: none of the runs has a metrics.csv next to its checkpoint.</p>"
     return "<h2>Curves side by side</h2>" + _drawn(
         "Every run, over its samples", lambda: plot_comparison(tables, scratch / "comparison.png")
     )
@@ -136,7 +136,7 @@ def _details(entry: ReportEntry, scratch: Path, is_alone: bool) -> str:
         parts.append(_drawn("Curves", lambda: plot_curves(table, scratch / "curves.png")))
         parts.append(_drawn("Health of the discriminator", lambda: plot_health(table, scratch / "health.png")))
     if entry.pictures:
-        parts.append("<h2>One episode beside the clip</h2>")
+        parts.append("<h2>One episode and the clip</h2>")
         parts += [_figure(caption, picture) for caption, picture in entry.pictures.items()]
     if sum(entry.falls_by_phase):
         counts = list(entry.falls_by_phase)

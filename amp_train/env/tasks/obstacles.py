@@ -47,7 +47,7 @@ class ObstaclesSettings:
         for key in ("apart_m", "gap_m", "step_m", "hurdle_m"):
             check_range(key, getattr(self, key), least=0.0)
         if not 1 <= self.num <= 200 or not self.first_m >= 4.0:
-            raise ConfigError("task.goal.num must be from 1 to 200, and first_m at least 4 m, where the clips begin.")
+            raise ConfigError("task.goal.num must be from 1 to 200, and first_m at least 4 m: episodes start at 0.")
 
 
 class Stretch(NamedTuple):

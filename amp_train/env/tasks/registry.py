@@ -57,7 +57,7 @@ def load_task_file(path: str) -> None:
     if file in _FILES:
         return
     if file.suffix != ".py" or not file.is_file():
-        raise ConfigError(f"task_file={path} is no Python file that is here.")
+        raise ConfigError(f"task_file={path}: there is no such Python file.")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))

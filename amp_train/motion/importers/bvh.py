@@ -51,7 +51,7 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     found = _MOTION.search(data)
     head, motion = (data[: found.start()], data[found.end() :]) if found else (data, b"")
     if found is None:
-        raise _bad(name, "it has no MOTION part; it may have been cut off")
+        raise _bad(name, "it has no MOTION part; it may be truncated")
     if len(head) > _MAX_HEADER_BYTES:
         raise _bad(name, "its hierarchy is larger than {} KiB".format(_MAX_HEADER_BYTES // 1024))
     joints = _Joints()
@@ -93,7 +93,7 @@ def _read_hierarchy(joints: _Joints, words: Iterator[str], name: str) -> None:
             elif kind == "}":
                 above.pop()
             else:
-                raise _bad(name, "its hierarchy holds '{}' where a joint belongs".format(printable(word)[:40]))
+                raise _bad(name, "its hierarchy has '{}' where a joint is expected".format(printable(word)[:40]))
     except (StopIteration, IndexError):
         raise _bad(name, "its hierarchy is not complete") from None
     if above or not joints.names or min(len(o) for o in joints.offsets) < 3:
@@ -155,9 +155,9 @@ def _read_motion(motion: bytes, columns: int, name: str) -> Tuple[float, np.ndar
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError:
-        raise _bad(name, "its MOTION part holds something else than numbers") from None
+        raise _bad(name, "its MOTION part contains something other than numbers") from None
     if len(values) < columns or not np.isfinite(values).all():
-        raise _bad(name, "its MOTION part is cut off or holds NaN or infinity")
+        raise _bad(name, "its MOTION part is truncated or contains NaN or infinity")
     # A file that was cut off in its last row is used up to the row before.
     return _round_fps(1.0 / step_s), values[: len(values) // columns * columns].reshape(-1, columns)
 
@@ -214,13 +214,13 @@ def _number(word: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _bad(name, "'{}' stands where a number belongs".format(printable(word)[:40]))
+        raise _bad(name, "it has '{}' where a number is expected".format(printable(word)[:40]))
     return value
 
 
 def _expect(word: str, wanted: str, name: str) -> None:
     if word != wanted:
-        raise _bad(name, "'{}' stands where '{}' belongs".format(printable(word)[:40], wanted))
+        raise _bad(name, "it has '{}' where '{}' is expected".format(printable(word)[:40], wanted))
 
 
 def _bad(name: str, what: str) -> MotionError:

@@ -68,9 +68,9 @@ def _read_csv(data: bytes, name: str) -> Tuple[Optional[List[str]], np.ndarray]:
     try:
         rows = np.array([line.split(b",") for line in lines], dtype=np.float64)
     except ValueError:
-        raise _bad(name, "it holds something else than numbers") from None
+        raise _bad(name, "it contains something other than numbers") from None
     if not np.isfinite(rows).all():
-        raise _bad(name, "it holds NaN or infinity")
+        raise _bad(name, "it contains NaN or infinity")
     return names, rows
 
 

@@ -34,7 +34,7 @@ def import_mink() -> Any:
         import mink
     except ImportError:
         raise MissingPackageError(
-            "Putting a motion on another body needs mink: pip install 'amp_train[motion]' (Python 3.10 or newer)."
+            "Retargeting needs mink: pip install 'amp_train[motion]' (Python 3.10 or newer)."
         ) from None
     return mink
 
@@ -116,8 +116,8 @@ class _Solver:
             )
         except (self._mink.NoSolutionFound, ValueError, ArithmeticError):
             raise MotionError(
-                f"Frame {index} cannot be put on '{self._target.spec.name}': inverse kinematics finds no pose. "
-                "Crop it away, or give ik=False."
+                f"Frame {index} cannot be retargeted to '{self._target.spec.name}': inverse kinematics finds no "
+                "pose. Crop the clip, or set ik=False."
             ) from None
 
     def _task(self, body: int, place: float, turn: float) -> Any:

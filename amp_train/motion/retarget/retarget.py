@@ -87,7 +87,7 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     ours, unit_name, up = in_our_axes(motion, roles, options.units, options.up)
     leg_m = leg_length(ours, roles)
     if leg_m < 1e-4:
-        raise MotionError(f"Clip '{motion.name}': the legs of its skeleton have no length.")
+        raise MotionError(f"Clip '{motion.name}': the legs of its skeleton have length 0.")
     target = target_of(spec)
     anatomy = anatomy_of(ours, roles)
     goals = goals_of(anatomy, target, leg_m, ours.fps)
@@ -105,7 +105,7 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     clip = smoothed(clip, options.smooth)
     notes = _notes(motion, unit_name, up, leg_m, anatomy, goals, target)
     if begins:
-        notes.append("its first frame is the zero pose: left out")
+        notes.append("its first frame is the zero pose and was dropped")
     return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.planted)
 
 
@@ -148,17 +148,17 @@ def _notes(
     notes = [
         "{} joints{}, {} frames, {:g} fps, unit {}, {} up, {}".format(
             len(motion.joint_names), f" ({family})" if family else "", motion.num_frames, motion.fps, unit, up,
-            "zero pose stands" if anatomy.stands else "zero pose does not stand: axes learnt from the motion",
+            "zero pose stands" if anatomy.stands else "zero pose does not stand: axes derived from the motion",
         ),
         "legs {:.2f} m, '{}' {:.2f} m: scaled by {:.3f}".format(leg_m, target.spec.name, target.leg_m, goals.scale),
     ]  # fmt: skip
     missing = [part for part in target.fixed if part not in goals.body_rot]
     if missing:
-        notes.append("not in the file, left at rest: " + ", ".join(missing))
+        notes.append("not in the file, kept at rest: " + ", ".join(missing))
     if _is_mirrored(goals):
-        notes.append("left and right seem to be exchanged: the toes point backwards")
+        notes.append("left and right seem to be swapped: the toes point backwards")
     standing = [f"{side} {len(stretches(flags))}" for side, flags in goals.planted.items()]
-    notes.append("stretches in which a foot stands: " + ", ".join(standing))
+    notes.append("foot contacts: " + ", ".join(standing))
     return notes
 
 

@@ -86,7 +86,7 @@ def find_roles(
     missing = [role for role in _NEEDED if role not in found]
     if missing:
         raise MotionError(
-            "The skeleton has no joints known as {}; it has: {}. Give map=FILE.yaml with lines like "
+            "No joints of the skeleton were recognised as {}. It has: {}. Give map=FILE.yaml with lines like "
             "'left_thigh: NAME'.".format(", ".join(missing), printable(", ".join(names))[:600])
         )
     return found
@@ -103,7 +103,7 @@ def read_map(path: Path) -> Dict[str, str]:
     except ValueError as error:
         raise MotionError("Joint map '{}' is {}.".format(printable(str(path)), printable(str(error)))) from None
     if not isinstance(content, dict) or not all(isinstance(v, str) for kv in content.items() for v in kv):
-        raise MotionError("Joint map '{}' must hold lines like 'left_thigh: LeftUpLeg'.".format(printable(str(path))))
+        raise MotionError("Joint map '{}' must have lines like 'left_thigh: LeftUpLeg'.".format(printable(str(path))))
     return content
 
 

@@ -66,7 +66,7 @@ class SkeletonMotion:
         if not all(bool((part.abs() < _FARTHEST).all()) for part in places) or not bool(
             torch.isfinite(self.rotations).all()
         ):
-            raise MotionError(f"Clip '{self.name}' holds NaN, infinity or a place out of range.")
+            raise MotionError(f"Clip '{self.name}' contains NaN, infinity or a position out of range.")
 
     @property
     def num_frames(self) -> int:

@@ -46,7 +46,7 @@ def target_of(spec: CharacterSpec) -> Target:
     try:
         bodies = find_roles(spec.body_names, spec.parent_ids)
     except MotionError as error:
-        raise MotionError(f"Character '{spec.name}' cannot take over motions of people: {error}") from None
+        raise MotionError(f"Human motions cannot be retargeted to character '{spec.name}': {error}") from None
     bodies["pelvis"] = 0
     state = Kinematics(spec).default_state(1)
     assert state.body_rot is not None

@@ -85,7 +85,7 @@ def test_every_key_of_the_table_does_what_the_table_says(key, caplog):
     elif isinstance(rule, Ignored):
         assert translated([key + "=3", "num_envs=4"]) == ["num_envs=4"]
         assert [record.message for record in caplog.records] == [
-            "Without effect here: {} ({}).".format(key, rule.why)
+            "No effect here: {} ({}).".format(key, rule.why)
         ]  # fmt: skip
     elif isinstance(rule, Fixed):
         assert translated(["{}={}".format(key, typed(rule.values[0]))]) == [] and not caplog.records
@@ -201,7 +201,7 @@ def test_the_seed_minus_one_is_random_and_known_afterwards(caplog):
 def test_processes_that_train_together_need_a_common_seed(monkeypatch):
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match="give a number"):
+    with pytest.raises(ConfigError, match="set a number"):
         translated(["seed=-1"])
 
 
