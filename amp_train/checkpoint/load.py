@@ -1,4 +1,4 @@
-"""Read checkpoints, whoever wrote them, without ever running what they hold.
+"""Read checkpoints, whoever wrote them, without ever running code from them.
 
 rl_games loads with weights_only=False, which executes any code in the file: nothing here or elsewhere calls that.
 """
@@ -23,7 +23,7 @@ def safe_load(path: Union[str, Path], map_location: Any = "cpu") -> Dict[str, An
     """Return a checkpoint as plain containers, numbers and tensors, with torch.compile's prefixes removed.
 
     Raises:
-        CheckpointError: if the file is missing, cut short, no checkpoint, or holds objects that would execute code.
+        CheckpointError: if the file is missing, truncated, not a checkpoint, or contains objects that could run code.
     """
     checkpoint = load_plain(path, map_location)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
@@ -38,7 +38,7 @@ def load_plain(path: Union[str, Path], map_location: Any = "cpu") -> Any:
     """Return what `torch.save` wrote, if it is plain: dicts, lists, tuples, numbers, text and dense tensors.
 
     Raises:
-        CheckpointError: if the file is missing, cut short, no archive of torch, or holds anything else.
+        CheckpointError: if the file is missing, truncated, not an archive of torch, or contains anything else.
     """
     path = Path(path)
     try:
@@ -63,7 +63,7 @@ def _read(file: Any, path: Path, map_location: Any) -> Any:
         raise ValueError("is truncated: copy it again" if begins_like_one else "is not a PyTorch checkpoint") from None
 
 
-# What of a checkpoint the program reads besides "model", and of which kind it must be where it is there.
+# Optional entries of a checkpoint, and their types.
 _ENTRIES = {
     "epoch": "a whole number", "frame": "a whole number", "last_mean_rewards": "a number", "optimizer": "a dict",
     "amp_input_mean_std": "a dict", "amp_train": "a dict",
@@ -82,13 +82,13 @@ def plain_tree(content: Any) -> Any:
     """Return a copy of nested containers without torch.compile's prefixes, its dicts plain and nothing shared.
 
     Raises:
-        ValueError: something else than plain data in it, or so much nesting that it may hold itself.
+        ValueError: something other than plain data in it, or so much nesting that it may contain itself.
     """
     return _Plain().copy(content, 0)
 
 
 class _Plain:
-    """Copies containers, counting what it has seen: a pickle can hold one list many times over, or in itself."""
+    """Copies containers, counting nodes: a pickle can contain one list many times, or inside itself."""
 
     def __init__(self) -> None:
         self._nodes = 0
@@ -118,7 +118,7 @@ def load_model_state(model: nn.Module, state: Dict[str, Any], what: str = "The c
     """Load a state dict of exactly this model's names and shapes, and of finite numbers.
 
     Raises:
-        CheckpointError: in one line, the first thing that does not fit.
+        CheckpointError: in one line, the first mismatch.
     """
     expected = model.state_dict()
     for name in sorted(set(expected) | set(state), key=str):

@@ -1,4 +1,4 @@
-"""`amp-motion COMMAND FILE... [key=value ...]`: get a clip onto a character, check it, look at it, change it."""
+"""`amp-motion COMMAND FILE... [key=value ...]`: retarget, check, view and edit clips."""
 
 import sys
 
@@ -10,7 +10,7 @@ USAGE = """usage: amp-motion COMMAND FILE... [key=value ...]
                     DeepMimic, poselib, MimicKit; several files or a folder become a data set
                       out=clip.npz  units=m|cm|mm|inch|cmu  up=y|z  fps=  map=joints.yaml  max_fps=60
                       ik=True  smooth=0.0
-  check FILE        is it fit to train on?  out=report.json; exit code 1 when something is bad
+  check FILE        is it fit to train on?  out=report.json; exit code 1 if something is bad
   info FILE         what it contains, and the settings that a training derives from it
   view FILE         a video, or a strip of pictures as .png, next to the source skeleton: out=clip.mp4
   mirror FILE       swap left and right                     out=

@@ -1,4 +1,4 @@
-"""Import of many files: worker processes, a progress bar, failures at the end, and a data set of what came out."""
+"""Import of many files: worker processes, a progress bar, a list of failures, and a data set of the result."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -24,10 +24,10 @@ class _Done(NamedTuple):
 
 
 def listed_files(given: Sequence[str]) -> List[Path]:
-    """Return the files that are meant: of a folder, all of a known ending in it and below.
+    """Return the files to import: of a folder, all in it and below with a known ending.
 
     Raises:
-        UserError: one is not there, or a folder holds none.
+        UserError: one does not exist, or a folder contains none.
     """
     files: List[Path] = []
     for name in given:

@@ -26,7 +26,7 @@ _KEY = re.compile(r"^[a-z_]+=")
 
 @dataclass
 class MotionArgs:
-    """What amp-motion takes besides files."""
+    """amp-motion's arguments besides files."""
 
     character: str = "humanoid"
     out: Optional[str] = None
@@ -46,7 +46,7 @@ class MotionArgs:
     workers: Optional[int] = None
 
     def options(self) -> RetargetOptions:
-        """Return what is said about the files."""
+        """Return the options for reading the files."""
         return RetargetOptions(self.units, self.up, self.fps, self.map, self.max_fps, self.ik, self.smooth)
 
 
@@ -62,7 +62,7 @@ class Job:
         return import_clip(find_motion(file or self.files[0]), self.spec, options=self.args.options())
 
     def save(self, clip: MotionClip, tail: str) -> int:
-        """Write a changed clip; its name tells what was done unless out= does."""
+        """Write an edited clip, named after the edit unless out= is given."""
         path = Path(self.args.out or f"{Path(self.files[0]).stem}_{tail}.npz")
         if path.suffix != ".npz":
             raise ConfigError(f"out={path} must end in .npz; for other formats use amp-motion export.")
@@ -75,7 +75,7 @@ def run(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code.
 
     Raises:
-        UserError: an unknown command or key, no file, or what the command says.
+        UserError: an unknown command or key, no file, or an error of the command.
     """
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:

@@ -27,11 +27,11 @@ REFUSED = "sbatch: error: "
 
 
 class SweepJobError(TrainingError):
-    """One job of a sweep came to nothing; raised where submitit tells it to the command that waits for the sweep."""
+    """One job of a sweep failed; raised in the command that waits for the sweep."""
 
 
 def check_launcher(overrides: Sequence[Override], multirun: bool) -> bool:
-    """Return whether a command line asks for SLURM's launcher, and check that it can be had.
+    """Return whether a command line asks for SLURM's launcher, and check that it is available.
 
     Raises:
         MissingPackageError: the launcher is not installed.
@@ -59,7 +59,7 @@ def sweep_errors() -> Iterator[None]:
 
     Raises:
         ConfigError: SLURM refused the jobs.
-        SweepJobError: a job was cancelled, or ended without a word.
+        SweepJobError: a job was cancelled, or ended without a message.
     """
     try:
         yield
@@ -79,7 +79,7 @@ def saved_before_requeue() -> Iterator[None]:
     """Inside a job of submitit, let its signal stop and save the training first; elsewhere do nothing.
 
     Raises:
-        SweepJobError: the training failed, said in a way that submitit passes on.
+        SweepJobError: the training failed; submitit passes this exception on.
     """
     if "SUBMITIT_EXECUTOR" not in os.environ:
         yield

@@ -56,10 +56,11 @@ SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS = 100, 30  # a whole episode of 300 step
 
 def main() -> None:
     """Run the command."""
-    # Read when torch loads: its idle threads spin for a moment, as long as an update may need them again, then sleep.
-    # By default they spin for milliseconds, on cores that physics or another program needs (docs/performance.md).
+    # Read when torch loads: idle threads spin only briefly, long enough for the next part of an update, then sleep.
+    # By default they spin for milliseconds, on cores that physics or another program needs
+    # (docs/notes/what_made_it_fast.md).
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
-    # Where several processes train together, one that is lost is a line of ours, not pages of stack frames.
+    # With several processes, a lost one gives one line of ours, not pages of stack frames.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with command():
         if {"-h", "--help"} & set(sys.argv[1:]):
@@ -92,7 +93,7 @@ def run_job(composed: DictConfig) -> None:
 
 
 def train_job(cfg: Config) -> None:
-    """Begin or resume a training, and say what is left of it: checkpoint, curves, video."""
+    """Start or resume a training, and print where its results are: checkpoint, curves, video."""
     from amp_train.runner.ranks import common_resumption, join_ranks, start_common
 
     check_paths(cfg)
@@ -122,7 +123,7 @@ def train_job(cfg: Config) -> None:
 def _train(
     cfg: Config, resumption: "Optional[Resumption]", stop: StopRequest, held: ExitStack, ranks: "Ranks"
 ) -> Tuple[Path, Optional[str]]:
-    """Train in a run directory that is locked; return it, and why the training stopped before its end, if it did."""
+    """Train in a locked run directory; return it, and why the training stopped early, if it did."""
     from amp_train.env import make_env
     from amp_train.runner.ranks import of_this_rank
     from amp_train.runner.training import train
@@ -183,7 +184,7 @@ def _samples(cfg: Config) -> int:
 
 
 def _note_other_work(cfg: Config) -> None:
-    """Say if the machine is busy already, which makes threads wait for one another."""
+    """Warn if the machine is already busy, which makes threads wait for one another."""
     cores, load = available_cores(), os.getloadavg()[0]
     if load >= cores and cast(int, cfg.num_threads) > 1:
         print(f"This machine is busy (load {load:.1f}, {cores} cores): num_threads=1 may be faster.", flush=True)
@@ -198,10 +199,10 @@ def _how_to_go_on(run_dir: Path, stopped_by: str, processes: int) -> str:
 
 
 def _look_for_resumption(cfg: Config, held: ExitStack) -> "Optional[Resumption]":
-    """Find what `cfg.resume` means, locking its run directory for as long as `held` lasts; None begins a new training.
+    """Find the checkpoint of `cfg.resume`, and lock its run directory while `held` lasts; None: a new training.
 
     Raises:
-        UserError: nothing usable is there, or another process is at work on it.
+        UserError: there is no usable checkpoint, or another process is training there.
     """
     from amp_train.resume.resumption import find_resumption
 
@@ -220,16 +221,16 @@ def _look_for_resumption(cfg: Config, held: ExitStack) -> "Optional[Resumption]"
 
 
 def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
-    """Return the configuration to go on with, unresolved, and print what is resumed and what the command line changed.
+    """Return the configuration to continue with, unresolved; print what is resumed and what the command line changed.
 
     Raises:
-        ConfigError: a change that would make it another training.
+        ConfigError: a change that would make it a different training.
     """
     from amp_train.runner.training import SUPERSEDED
 
     name, run_dir = resumption.checkpoint.name, resumption.run_dir
     config, differences = resumed_config(resumption.config, cfg, task_overrides(), name)
-    config.checkpoint = None  # where the training began, long ago
+    config.checkpoint = None  # the policy that the training started from
     if resume_mode(cfg) != AUTO:
         config.train_dir, config.experiment = str(run_dir.parent), run_dir.name
     else:
@@ -244,10 +245,10 @@ def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
 
 
 def _is_done(cfg: Config, resumption: "Resumption") -> bool:
-    """Return whether a resumed training has come to its end already.
+    """Return whether a resumed training is already complete.
 
     Raises:
-        ConfigError: it has, and was asked for by name.
+        ConfigError: it is, and was given by name.
     """
     is_done = resumption.iteration >= cast(int, cfg.max_iterations)
     if is_done and resume_mode(cfg) != AUTO:
@@ -262,7 +263,7 @@ def _list_other_changes(cfg: Config, env: "AmpEnv", resumption: "Resumption") ->
     """Print which packages and files have changed since the checkpoint.
 
     Raises:
-        ConfigError: a file that the training learns from has.
+        ConfigError: a file that the training learns from has changed.
     """
     from amp_train.resume.resumption import changed_files, changed_versions, input_files
     from amp_train.runner.training import versions
@@ -279,11 +280,11 @@ def _list(heading: str, differences: List[Difference]) -> None:
         print(f"    {difference}")
 
 
-# ---- What is left of a training
+# ---- Results of a training
 
 
 def _report(cfg: Config, run_dir: Path) -> None:
-    """Say where the results are; what this machine cannot draw is one line, not a failure."""
+    """Print where the results are; what this machine cannot draw is one line, not a failure."""
     from amp_train.runner.training import newest_checkpoint
     from amp_train.viewers import plot_curves
 
@@ -295,7 +296,7 @@ def _report(cfg: Config, run_dir: Path) -> None:
     path = run_dir / "video.mp4"
     try:
         _final_video(cfg, checkpoint, path)
-    except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
+    except (UserError, OSError) as error:  # the clip may have been deleted, or the disk be full
         print(f"  video       none: {error}")
     except KeyboardInterrupt:
         path.unlink(missing_ok=True)
@@ -304,7 +305,7 @@ def _report(cfg: Config, run_dir: Path) -> None:
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
-    """Play the policy that is left, in episodes that are short after a short training."""
+    """Play the trained policy; episodes are short after a short training."""
     from amp_train.cli.reporting import write_training_report
     from amp_train.env import make_env
     from amp_train.runner.playback import play

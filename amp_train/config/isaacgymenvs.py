@@ -1,7 +1,7 @@
-"""What people type who come from IsaacGymEnvs: each of their keys, and what becomes of it here.
+"""Translation of IsaacGymEnvs' command lines.
 
-Arguments that mean the same are rewritten, those that can do nothing here are dropped with one warning line, and those
-that would change the result are refused with what to type instead.
+Arguments with an equivalent are rewritten, those that can have no effect here are dropped with one warning line, and
+those that would change the result are refused with what to type instead.
 """
 
 import logging
@@ -27,20 +27,20 @@ class Renamed(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """There is nothing here that it could set; `why` is said in a warning."""
+    """It has no effect here; the warning says `why`."""
 
     why: str
 
 
 class Fixed(NamedTuple):
-    """These values ask for what happens here anyway; for any other, `instead` is the advice."""
+    """These values match the behaviour here; for any other, `instead` is the advice."""
 
     values: Tuple[Any, ...]
     instead: str
 
 
 class Refused(NamedTuple):
-    """It is set from another key; `instead` is what to type."""
+    """Another key sets it; `instead` is what to type."""
 
     instead: str
 
@@ -49,7 +49,7 @@ GRAVITY = "gravity is 9.81 m/s^2; with sim=mujoco the character's MJCF file can 
 Rule = Union[Renamed, Ignored, Fixed, Refused]
 FRICTION = "friction is set by the geoms in the character's MJCF file (character.mjcf=)"
 
-# Their key, or all keys below it ("a.b.*") -> what becomes of it. Camel-case spellings of our own keys need no entry.
+# Their key, or all keys below it ("a.b.*") -> its rule. Camel-case spellings of our own keys need no entry.
 KEYS: Dict[str, Rule] = {
     "task.env.numEnvs": Renamed("num_envs"),
     "task.env.contactBodies": Renamed("motion.contact_bodies"),
@@ -101,7 +101,7 @@ KEYS: Dict[str, Rule] = {
     "train.params.config.seq_length": Ignored("the policy is not recurrent"),
 }
 MOTION_KEYS = ("task.env.motion_file", "motion_file")
-# Their clips -> ours of the same kind.
+# Their clips -> our clips of the same kind.
 CLIPS = {f"amp_humanoid_{name}.npy": name for name in ("walk", "run", "dance", "backflip", "cartwheel")}
 HOP = "amp_humanoid_hop.npy"
 # Their rates: physics at substeps / dt = 120 Hz, a control step every controlFrequencyInv * dt = 1/30 s.
@@ -113,7 +113,7 @@ _ARGUMENT = re.compile(r"\+{0,2}([A-Za-z_][A-Za-z0-9_.]*)=(.*)", re.DOTALL)
 
 
 def translated(arguments: Sequence[str]) -> List[str]:
-    """Return a command line in which IsaacGymEnvs' keys are ours; what is not theirs stays as it is.
+    """Return a command line with IsaacGymEnvs' keys replaced by ours; other arguments are unchanged.
 
     Raises:
         ConfigError: a key whose meaning would be lost, with what to type instead.
@@ -130,7 +130,7 @@ def translated(arguments: Sequence[str]) -> List[str]:
 
 
 def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List[str]:
-    """Return the arguments that one stands for."""
+    """Return the arguments that replace one."""
     match = _ARGUMENT.fullmatch(argument)
     if match is None:
         return [argument]
@@ -153,7 +153,7 @@ def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List
 
 
 def _say(text: str, *values: Any) -> None:
-    """Warn, once for all processes that train together."""
+    """Warn, once for all processes of a training."""
     launch = launched()
     logger.log(logging.WARNING if launch is None or launch.rank == 0 else logging.DEBUG, text, *values)
 
@@ -176,7 +176,7 @@ def _value(text: str) -> Any:
 
 
 def _check_rates(given: Dict[str, str]) -> None:
-    """Accept rates that are ours anyway; say how others are typed here."""
+    """Accept the rates that are used here; for others, say what to type."""
     if not given:
         return
     values = {key: _value(given[key]) if key in given else default for key, default in RATES.items()}
@@ -222,7 +222,7 @@ def _task(argument: str, text: str, given: Dict[str, str]) -> List[str]:
 
 
 def _motion_file(argument: str, text: str, given: Dict[str, str]) -> List[str]:
-    """Take a path as such, else the name of one of their clips as ours of that kind."""
+    """Use an existing path; translate the name of one of their clips to ours of that kind."""
     clips = [Path(part.strip("'\" ")).name for part in text.split(",")]  # several in a sweep
     if HOP in clips and not _is_file(text):
         raise ConfigError(f"There is no file {text} and no bundled clip that hops. The nearest is motion=jump.")
@@ -238,12 +238,12 @@ def _motion_file(argument: str, text: str, given: Dict[str, str]) -> List[str]:
 def _is_file(text: str) -> bool:
     try:
         return Path(text.strip("'\"")).is_file()
-    except (OSError, ValueError):  # no possible name of a file; said where it is read
+    except (OSError, ValueError):  # an impossible file name; reported where it is read
         return False
 
 
 def _capture_video(argument: str, text: str, given: Dict[str, str]) -> List[str]:
-    """Take their yes or no for the video at the end; a number is ours, iterations between videos while training."""
+    """Read True and False as `video`; a number is our key, iterations between videos during training."""
     return [f"video={text}"] if isinstance(_value(text), bool) else [argument]
 
 

@@ -1,4 +1,4 @@
-"""The group `sim`: settings of the class that the backend's record names."""
+"""The group `sim`: each backend has its own class of settings."""
 
 from dataclasses import fields, make_dataclass
 from typing import Any, Mapping, cast
@@ -14,7 +14,7 @@ EverySim = make_dataclass("EverySim", (), bases=tuple(record.config for record i
 
 
 def sim_config(given: Mapping[str, Any]) -> DictConfig:
-    """Return settings as those of the backend that their `name` says.
+    """Return settings as an instance of their backend's class.
 
     Raises:
         ConfigError: unknown backend, or a key that it does not have.
@@ -28,7 +28,7 @@ def sim_config(given: Mapping[str, Any]) -> DictConfig:
 
 
 def stored_sim_config(stored: Mapping[str, Any]) -> DictConfig:
-    """Return a checkpoint's settings as `sim_config`; older ones hold the keys of every backend, which are left out."""
+    """Return a checkpoint's settings as `sim_config`; older ones contain the keys of every backend; those of others are dropped."""
     strange = _keys(EverySim) - _keys(_config_class(str(stored.get("name"))))
     return sim_config({key: value for key, value in stored.items() if key not in strange})
 

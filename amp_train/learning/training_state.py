@@ -1,8 +1,8 @@
-"""What the future of a training depends on beside the policy file: gathered, and put back.
+"""What the future of a training depends on besides the policy file: collected and restored.
 
 The policy file has model, optimizer, normalisers and counters. Here is the rest: random number generators, replay and
 demonstrations, the environments in the middle of their episodes, the rollout's carry-over, the schedule, the watermark.
-Continued from both, a training gives the same bits as one that was never interrupted.
+A training resumed from both gives the same bits as an uninterrupted one.
 """
 
 import random
@@ -20,7 +20,7 @@ MT19937_WORDS = 624
 
 
 def training_state(agent: Any) -> Dict[str, Any]:
-    """Return the state after a finished iteration, as tensors and plain values; tensors may be live, save them at once.
+    """Return the state after a finished iteration, as tensors and plain values; tensors may be live: save them at once.
 
     Args:
         agent: has `stateful`, a dictionary of further parts, each with `state_dict` and `load_state_dict`.
@@ -39,10 +39,10 @@ def training_state(agent: Any) -> Dict[str, Any]:
 
 
 def continue_from(agent: Any, state: Dict[str, Any]) -> None:
-    """Put back what `training_state` gave, into an agent that has the policy file's content and its tensors.
+    """Restore what `training_state` returned, in an agent that has loaded the policy file.
 
     Raises:
-        CheckpointError: it is of another training.
+        CheckpointError: it belongs to a different training.
     """
     try:
         _put_back(agent, state)
