@@ -45,7 +45,7 @@ class NoiseConfig(DrawConfig):
     """Noise that is drawn in each control step."""
 
     distribution: str = one_of("gaussian", "uniform")
-    range_correlated: Optional[List[float]] = between(-1e9, 1e9, None)  # of a part that stays constant for `frequency` steps
+    range_correlated: Optional[List[float]] = between(-1e9, 1e9, None)  # of a part kept for `frequency` steps
 
 
 @dataclass

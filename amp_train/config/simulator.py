@@ -28,7 +28,7 @@ def sim_config(given: Mapping[str, Any]) -> DictConfig:
 
 
 def stored_sim_config(stored: Mapping[str, Any]) -> DictConfig:
-    """Return a checkpoint's settings as `sim_config`; older ones contain the keys of every backend; those of others are dropped."""
+    """Return a checkpoint's settings as `sim_config`; keys of other backends, which older ones have, are dropped."""
     strange = _keys(EverySim) - _keys(_config_class(str(stored.get("name"))))
     return sim_config({key: value for key, value in stored.items() if key not in strange})
 

@@ -110,7 +110,7 @@ def _some(names: List[str]) -> str:
 
 
 def _dumped(agent: Any, stats: MinibatchStats, broken: List[str], path: Path) -> str:
-    """Write the rollout, every minibatch's scalars and the broken model, on the first rank; return where, in a sentence."""
+    """Write rollout, scalars of every minibatch and the broken model, on the first rank; return a sentence on where."""
     if agent.global_rank != 0:
         return ""
     content: Dict[str, Any] = {
