@@ -1,4 +1,4 @@
-"""`CharacterSpec`: what a character is made of, read once from its MJCF and shared by every backend, the motion
+"""`CharacterSpec`: the structure of a character, read once from its MJCF and shared by every backend, the motion
 library and the environment. Bodies and joints are in depth-first MJCF order; the world is not a body."""
 
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from amp_train.character.geometry import ContactGeoms
 from amp_train.errors import CharacterError, unknown_choice
 
-# What can be set by joint: the YAML's name of it, its unit, and the least value that makes sense.
+# What can be set by joint: its name in the YAML, its unit, and the least allowed value.
 _ABOVE_0 = 5e-324
 _DOF_VALUES = {
     "dof_stiffness": ("stiffness", "N m/rad", 0.0),
@@ -42,7 +42,7 @@ class CharacterSpec:
         joint_body_ids: the body each joint moves; several joints of one body act one after another.
         joint_axis: (num_joints, 3) hinge axis in the child's frame; zero for a spherical joint.
         joint_pos: (num_joints, 3) m, where the joint is in the child's frame.
-        joint_spring: (num_joints,) N m/rad, a passive spring beside the drive.
+        joint_spring: (num_joints,) N m/rad, a passive spring in addition to the drive.
         dof_lower, dof_upper: (num_dofs,) rad; -pi..pi for an unlimited joint.
         dof_stiffness, dof_damping, dof_effort: (num_dofs,) PD gains N m/rad, N m s/rad, and torque limit N m.
         dof_armature: (num_dofs,) kg m^2, added inertia.
@@ -122,7 +122,7 @@ class CharacterSpec:
         """Return this character with other values of a field (num_dofs,), by joint, dof or pattern (`*_knee`).
 
         Raises:
-            CharacterError: a name that fits no joint, or a value that makes no sense.
+            CharacterError: a name that matches no joint, or an invalid value.
         """
         what, unit, least = _DOF_VALUES[field_name]
         allowed = {0.0: "at least 0", _ABOVE_0: "above 0"}.get(least, "a number of")
@@ -134,7 +134,7 @@ class CharacterSpec:
         return replace(self, **{field_name: changed})
 
     def matching_dofs(self, pattern: str) -> List[int]:
-        """Return the dofs whose joint's name, or whose own name, fits a pattern.
+        """Return the dofs whose joint's name, or whose own name, matches a pattern.
 
         Raises:
             CharacterError: there is none.

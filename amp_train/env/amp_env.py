@@ -137,7 +137,7 @@ class AmpEnv:
         return starts if put is None else self._resets.replace(starts, *put)
 
     def _restart(self, env_ids: Tensor) -> Optional[CharacterState]:
-        """Restart the environments `env_ids` (K,); return N states of which those rows are valid, None if there are none."""
+        """Restart the environments `env_ids` (K,); return N states of which those rows are valid, None without any."""
         if not len(env_ids):
             return None
         starts = self._plan(len(env_ids))
@@ -193,7 +193,7 @@ class AmpEnv:
         return replace(state, root_pos=state.root_pos - down, body_pos=state.body_pos - down.unsqueeze(1))
 
     def _begin_task(self, chosen: Tensor, state: Optional[CharacterState]) -> None:
-        """Begin the task's part of the episodes `chosen` (N,) bool in their rows of N states; all continue from here."""
+        """Start the task's part of the episodes `chosen` (N,) bool in their rows of N states; all continue."""
         if self.task.goal_size and state is not None:
             self.task.begin(chosen, state)
             self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(state), self._goal_obs)
@@ -265,7 +265,7 @@ class AmpEnv:
         return self._demos.sample(n)
 
     def fetch_amp_obs_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Return the AMP observations (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s, laid out as in
+        """Return the AMP observations (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s, as in
         `step`."""
         return self._demos.start_at(clip_ids, times_s)[1].flatten(1)
 

@@ -78,7 +78,7 @@ def write_json(report: Dict[str, Any], path: Union[str, Path]) -> Path:
 
 
 def check_writable(paths: "List[Path]") -> None:
-    """Check before the work that the results will have a place.
+    """Check before the evaluation that the results can be written.
 
     Raises:
         EvaluationError: a folder where a file is to be, or a file where a folder is to be.

@@ -22,7 +22,7 @@ class TrainingLoop:
     """Trains an agent and saves it. Reads from the agent's `config`, beyond rl_games' keys:
 
     `save_interval_s`, `save_max_share`, `keep_checkpoints`; `training_state`, a file to continue from, whose policy has
-    been restored; `stop_reason`, a function that returns None to continue, or why to stop in a few words, asked after every
+    been restored; `stop_reason`, a function that returns None, or in a few words why to stop, asked after every
     iteration.
 
     Attributes:

@@ -26,10 +26,10 @@ class Finding(NamedTuple):
     """One measure.
 
     Attributes:
-        name: what is measured, with the unit.
-        value: the number; None where it cannot be told.
+        name: the measure, with its unit.
+        value: the number; None if unknown.
         verdict: "ok", "warning" or "bad".
-        advice: what to do about it; "" where nothing.
+        advice: what to do about it; "" if nothing.
     """
 
     name: str
@@ -73,7 +73,7 @@ def check_clip(
     Args:
         clip: joints by name.
         spec: its character.
-        retarget_error_cm: role -> cm, where it was put on another skeleton.
+        retarget_error_cm: role -> cm, for a retargeted clip.
     """
     clip = match_joints(clip, spec)
     values: Dict[str, Optional[float]] = {}
@@ -131,8 +131,8 @@ def _length(clip: MotionClip) -> Finding:
 
 
 def _floating_cm(clip: MotionClip, spec: CharacterSpec) -> float:
-    """Return how high the lowest point hovers in the frames in which something carries the body, the 95 % best of them;
-    or how far the whole clip is above the ground."""
+    """Return how high the lowest point hovers in supported frames (the best 95 %), or how far the whole clip is above
+    the ground."""
     lowest = lowest_heights(clip, spec)
     carried = is_carried(clip, spec) & (lowest < HOVERING_M)
     hovering = float(torch.quantile(lowest[carried], 0.95)) if bool(carried.any()) else 0.0
@@ -199,7 +199,7 @@ def _seam(clip: MotionClip) -> Dict[str, Optional[float]]:
 
 
 def _facing_off_path_deg(clip: MotionClip) -> Optional[float]:
-    """Return the angle between where it faces and where it goes, while it goes anywhere."""
+    """Return the angle between heading and path, while moving."""
     reach = max(1, round(0.2 * clip.fps))
     if clip.num_frames <= reach:
         return None

@@ -1,9 +1,9 @@
-"""`MotionClip`: one mocap clip, checked once when it is built, so that nothing behind it needs to doubt it.
+"""`MotionClip`: one mocap clip, checked when it is built, so that no later code needs to check it.
 
 Frames are equally spaced; frame k is at k / fps seconds, so F frames last (F - 1) / fps. A "wrap" clip is one cycle
 whose last frame is its first pose again, moved along the ground and turned about the vertical (DeepMimic's
 convention); a "clamp" clip stops at its ends. Many published wrap clips only nearly close: `fit.close_loop` closes
-them, as was done for the bundled ones; loading does not."""
+them, as for the bundled ones; loading does not."""
 
 import math
 from dataclasses import dataclass
@@ -23,8 +23,7 @@ MAX_JOINTS = 256
 MAX_NUMBERS = 2**24  # in one array: a narrow type must not grow to gigabytes of float64
 MIN_FPS, MAX_FPS = 1.0, 1000.0
 MAX_POSITION_M = 1.0e4
-# Text formats print quaternions with few digits: they are scaled to unit length, but a length this far off is no
-# rounding.
+# Text formats print quaternions with few digits: they are scaled to unit length, but this much is not rounding.
 _QUAT_LENGTH_TOLERANCE = 0.1
 
 
@@ -37,7 +36,7 @@ class MotionClip:
     the character by name.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         fps: frames per second.
         root_pos: (F, 3) m, world.
         root_rot: (F, 4) root body to world.

@@ -30,7 +30,7 @@ class MotionDataset(NamedTuple):
 
 
 def load_motion(name: Union[str, Path], spec: Optional[CharacterSpec] = None) -> MotionDataset:
-    """Load whatever a user named: a clip or a data set, by path or by the name of a bundled one."""
+    """Load a clip or a data set, by path or by the name of a bundled one."""
     path = find_motion(name)
     if path.suffix in DATASET_SUFFIXES:
         return load_dataset(path, spec)
@@ -104,7 +104,7 @@ def _entry(entry: Any, index: int, path: Path) -> Tuple[str, float]:
 
 
 def _inside(dataset: Path, file: str) -> Path:
-    """Return the clip's path, links followed, if it lies in the data set's folder or below."""
+    """Return the clip's path, links followed, if it is in the data set's folder or below."""
     folder = dataset.resolve().parent
     given = Path(file)
     outside = given.is_absolute() or ".." in given.parts or "\0" in file

@@ -1,4 +1,4 @@
-"""Which checkpoint a training continues from, and what it was trained with."""
+"""Finding the checkpoint that a training continues from, and its inputs."""
 
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -25,11 +25,11 @@ from amp_train.untrusted import printable
 
 
 class Resumption(NamedTuple):
-    """A whole checkpoint, and what the policy's file says of the training.
+    """An intact checkpoint, and the information on the training in the policy's file.
 
     Attributes:
         skipped: newer ones that cannot be used.
-        later: names of those after it, which are set aside when the training goes on.
+        later: names of those after it, which are moved aside when training continues.
         frame: samples.
         input_files: sha256 by `input_files`' names.
     """
@@ -46,10 +46,10 @@ class Resumption(NamedTuple):
 
 
 def find_resumption(target: ResumeTarget) -> Optional[Resumption]:
-    """Find the checkpoint to continue from; None if there is none and it was not asked for by name.
+    """Find the checkpoint to continue from; None if there is none and it was not requested by name.
 
     Raises:
-        CheckpointError: the one asked for cannot be used, or none of those there are.
+        CheckpointError: the requested one, or all of them, cannot be used.
     """
     if target.checkpoint_name is not None:
         return _described(target.run_dir, _exactly(target), [])
@@ -143,7 +143,7 @@ def changed_files(before: Dict[str, str], now: Dict[str, str], allowed: Sequence
     """Return which files have changed since the checkpoint.
 
     Raises:
-        ConfigError: one has whose key is not among the `allowed`.
+        ConfigError: one has changed whose key is not among the `allowed`.
     """
     changed = [name for name in sorted(set(before) | set(now)) if before.get(name) != now.get(name)]
     for name in changed:

@@ -1,4 +1,4 @@
-"""The run directory: named, found again by a batch job, held by one training at a time, and writable."""
+"""The run directory: its name, finding it again in a batch job, its lock, and checking that it can be written."""
 
 import contextlib
 import errno
@@ -30,8 +30,8 @@ class ResumeTarget(NamedTuple):
     """Where to look for a training to continue."""
 
     run_dir: Path
-    checkpoint_name: Optional[str] = None  # this one; None: the newest that is whole
-    must_exist: bool = False  # else a new training begins where there is nothing
+    checkpoint_name: Optional[str] = None  # this one; None: the newest intact one
+    must_exist: bool = False  # else a new training starts if there is nothing
 
 
 def make_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
@@ -42,7 +42,7 @@ def make_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
         job_number: of a sweep; the jobs of one must not share a directory.
 
     Raises:
-        ConfigError: a name that leads elsewhere, a directory that cannot be written or holds another training.
+        ConfigError: a name that leads elsewhere, a directory that cannot be written or contains another training.
     """
     try:
         if cfg.experiment:
@@ -78,7 +78,7 @@ def named_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
 
 
 def resume_mode(cfg: Config, environ: Mapping[str, str] = os.environ) -> str:
-    """Return `auto`, `never` or the path given; without one, `auto` in a batch job, which may be run again."""
+    """Return `auto`, `never` or the path given; without one, `auto` in a batch job, which may be requeued."""
     if cfg.resume:
         return cfg.resume
     return AUTO if batch_job(environ) else NEVER

@@ -1,4 +1,4 @@
-"""A training in several processes: meeting the others, what must be the same for all, and what differs."""
+"""A training in several processes: connecting, what must be equal on all ranks, and what differs."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from amp_train.resume.resumption import Resumption, find_resumption
 from amp_train.resume.run_dir import ResumeTarget
 from amp_train.sim.choice import default_sim_device
 
-# What the machine of a rank decides, and what the first one chooses.
+# Keys that depend on a rank's machine, or that the first rank chooses.
 OWN_KEYS = ("num_threads", "sim_device", "rl_device", "experiment")
 
 
@@ -26,10 +26,10 @@ def join_ranks(cfg: Config, exit_stack: contextlib.ExitStack) -> Ranks:
 
     Args:
         cfg: composed, not yet resolved.
-        exit_stack: leaves the others when it closes. Until then the first rank alone speaks on stdout.
+        exit_stack: leaves the others when it closes. Until then only the first rank prints to stdout.
 
     Raises:
-        RankLostError: not all came.
+        RankLostError: not all connected.
     """
     launch = launched()
     if launch is None or not cfg.multi_gpu:
@@ -75,7 +75,7 @@ def start_common(cfg: Config, ranks: Ranks) -> None:
         cfg: resolved.
 
     Raises:
-        ConfigError: a key differs, which would leave the ranks waiting for each other.
+        ConfigError: a key differs, which would make the ranks wait for each other.
     """
     device = torch.device(str(cfg.rl_device))
     if device.type == "cuda" and ranks.world_size > 1:
@@ -90,7 +90,7 @@ def start_common(cfg: Config, ranks: Ranks) -> None:
 
 
 def of_this_rank(cfg: Config, ranks: Ranks) -> Config:
-    """Return the configuration with a seed of this rank's own; the first one keeps the seed given."""
+    """Return the configuration with this rank's seed; the first rank keeps the given one."""
     cfg = cast(Config, cast(DictConfig, cfg).copy())
     cfg.seed = rank_seed(cfg.seed, ranks.rank)
     return cfg

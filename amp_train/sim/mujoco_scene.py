@@ -1,4 +1,4 @@
-"""A scene in a MuJoCo model: its bodies come after the character's, so that the character's indices stay."""
+"""A scene in a MuJoCo model: its bodies come after the character's, whose indices do not change."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def set_damping(model: Any, scene: Scene) -> None:
 
 
 class MujocoObjects:
-    """Where the objects of a scene are in qpos (nq), qvel (nv), mocap_pos and mocap_quat, and how they are read."""
+    """Reading and writing the objects of a scene in qpos (nq), qvel (nv), mocap_pos and mocap_quat."""
 
     def __init__(self, model: Any, scene: Scene, device: "torch.device | str" = "cpu") -> None:
         self.scene, self._device = scene, device

@@ -1,9 +1,9 @@
-"""Reading the archives that `torch.save` writes, with every size checked against the file before memory is taken.
+"""Reading the archives that `torch.save` writes, with every size checked against the file before memory is used.
 
-`torch.load(weights_only=True)` runs no foreign code, but takes what memory a file asks for: it may call
-`torch.FloatTensor(n)` and `bytearray(n)`, a compressed storage is unpacked, one byte is shown as a petabyte; and a
-flipped bit is not noticed. Here a storage is as large as its bytes in the file, a tensor no larger than its storage,
-and checksums are compared."""
+`torch.load(weights_only=True)` runs no foreign code, but uses as much memory as a file requests: it may call
+`torch.FloatTensor(n)` and `bytearray(n)`, unpack a compressed storage, or view one byte as a petabyte; and it does not
+notice a flipped bit. Here a storage is as large as its bytes in the file, a tensor no larger than its storage, and
+checksums are compared."""
 
 import math
 import os
@@ -26,11 +26,11 @@ _END, _END64, _LOCATOR = 22, 56, 20  # bytes of the records that end an archive
 
 
 class NotAnArchiveError(ValueError):
-    """The file does not end as an archive does."""
+    """The file does not end like an archive."""
 
 
 def read_archive(file: BinaryIO, device: Any = "cpu") -> Any:
-    """Return what `torch.save` wrote: containers, numbers, text and tensors, as the pickle in it builds them.
+    """Return the content that `torch.save` wrote: containers, numbers, text and tensors.
 
     Raises:
         NotAnArchiveError: no archive, or cut off.
@@ -50,10 +50,10 @@ def read_archive(file: BinaryIO, device: Any = "cpu") -> Any:
 
 
 def _check_directory(file: BinaryIO) -> int:
-    """Bound the archive's directory before `zipfile` reads it; return the file's size.
+    """Check the size of the archive's directory before `zipfile` reads it; return the file's size.
 
-    The records that end an archive must be where torch and zipfile write them, without a comment, so that no two
-    readers can find different directories."""
+    The end records must be where torch and zipfile write them, without a comment, so that two readers cannot find
+    different directories."""
     size = file.seek(0, os.SEEK_END)
     tail_bytes = min(size, _END + _LOCATOR + _END64)
     file.seek(size - tail_bytes)
@@ -90,7 +90,7 @@ def _members(archive: zipfile.ZipFile, file_bytes: int) -> Dict[str, zipfile.Zip
 
 
 class _Storages:
-    """The storages of an archive, each read once, however many tensors lie in it."""
+    """The storages of an archive, each read once, however many tensors use it."""
 
     def __init__(
         self, archive: zipfile.ZipFile, members: Dict[str, zipfile.ZipInfo], root: str, device: torch.device
@@ -156,7 +156,7 @@ class _RebuildTensor(StandIn):
     __slots__ = ()
 
     def call(self, *arguments: Any) -> Tensor:
-        """Return a tensor within its storage; that it wants a gradient, and its hooks, are left out."""
+        """Return a tensor within its storage, without requires_grad and hooks."""
         storage, offset, size, stride = arguments[:4]
         if not isinstance(storage, Tensor) or type(size) is not tuple or type(stride) is not tuple:
             raise ValueError("a tensor that does not contain numbers")
@@ -188,7 +188,7 @@ class _OrderedDict(dict, StandIn):
     __slots__ = ()
 
     def set_state(self, state: Any) -> None:
-        """Leave the attributes out."""
+        """Ignore the attributes."""
 
 
 class _MakeOrderedDict(StandIn):
@@ -253,7 +253,7 @@ _STORAGE_TYPES = {
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
 _ITEM_BYTES = {dtype: torch.empty(0, dtype=dtype).element_size() for dtype in _STORAGE_TYPES.values()}
-# The names that rl_games' and this project's checkpoints use. Without a __dict__: nothing is left on them.
+# The names that rl_games' and this project's checkpoints use. Without a __dict__, so that they keep no state.
 _STAND_INS: Dict[Tuple[str, str], StandIn] = {
     ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
     ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),

@@ -1,4 +1,4 @@
-"""Reading `.npy` arrays and `.npz` archives: sizes are checked before memory is taken, nothing is unpickled."""
+"""Reading `.npy` arrays and `.npz` archives: sizes are checked before memory is used, nothing is unpickled."""
 
 import ast
 import io
@@ -44,11 +44,11 @@ def parse_npz(data: bytes, what: str, names: Optional[Sequence[str]] = None) -> 
 
     Args:
         data: the file's content.
-        what: how errors call the file.
-        names: which members to read; those that are missing are left out. None: all of them.
+        what: name of the file in errors.
+        names: which members to read; missing ones are left out. None: all of them.
 
     Raises:
-        MotionError: no such archive, cut off, larger than `MAX_FILE_BYTES` when unpacked, or a member that is refused
+        MotionError: no such archive, truncated, larger than `MAX_FILE_BYTES` when unpacked, or a member that is refused
             by `parse_npy`.
     """
     _check_directory(data, what)
@@ -63,7 +63,7 @@ def parse_npz(data: bytes, what: str, names: Optional[Sequence[str]] = None) -> 
 
 
 def _check_directory(data: bytes, what: str) -> None:
-    """Bound the archive's directory before `zipfile` reads it.
+    """Check the size of the archive's directory before `zipfile` reads it.
 
     Its end record is the last 22 bytes where there is no comment; a zip64 locator before it could declare more."""
     end = data[-22:]
@@ -85,7 +85,7 @@ def parse_npy(data: bytes, what: str) -> np.ndarray:
     """Return the array of numbers or text in the bytes of a `.npy` file.
 
     Raises:
-        MotionError: not such a file, an array of objects, or a declared shape that is not what the file holds.
+        MotionError: not such a file, an array of objects, or a declared shape that does not match the file.
     """
     dtype, shape, fortran_order, start = parse_npy_header(data, what)
     if dtype.kind not in "biufU":
@@ -122,7 +122,7 @@ def parse_dtype(descr: Any, what: str) -> np.dtype:
 
 
 def build_array(dtype: np.dtype, shape: Any, fortran_order: bool, data: bytes, what: str) -> np.ndarray:
-    """View `data` as an array, if the shape declared is exactly what the bytes hold."""
+    """View `data` as an array, if the declared shape matches the bytes exactly."""
     whole = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
     if not whole or len(shape) > _MAX_DIMS or dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != len(data):
         text = printable(repr(shape)[:80]) if whole else "of an unexpected kind"

@@ -1,5 +1,5 @@
-"""Write a clip as CSV, and as DeepMimic, poselib and MimicKit have them. The importers of the same names say what those
-formats are; these are their inverses."""
+"""Write a clip as CSV, DeepMimic, poselib or MimicKit: the inverses of the importers of the same names, which describe
+the formats."""
 
 import io
 import json

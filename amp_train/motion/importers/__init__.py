@@ -19,7 +19,7 @@ __all__ = ["IMPORTERS", "Imported", "Importer", "MotionFile", "find_importer", "
 
 IMPORTERS: Tuple[Importer, ...] = (OWN, SMPL, BVH, GLB, POSELIB, MIMICKIT, GMR, DEEPMIMIC, ROBOT_CSV)
 _FBX = "an FBX file, which no library with a clear licence reads. Export it as BVH or GLB (Blender: File > Export)"
-# How a file begins whose format is known, but not read.
+# First bytes of formats that are recognised but not supported.
 _UNREAD = {
     b"Kaydara FBX": _FBX,
     b"; FBX": _FBX,
@@ -28,7 +28,7 @@ _UNREAD = {
 
 
 def find_importer(file: MotionFile) -> Importer:
-    """Return the format of a file, told by what it holds and not by its name.
+    """Return the format of a file, recognised by its content, not by its name.
 
     Raises:
         MotionError: of no known format.

@@ -1,8 +1,8 @@
-"""Biovision BVH, the format that most mocap is published in. A reader of our own: bounded, and it runs nothing.
+"""Biovision BVH, the format that most mocap is published in. Our own reader: bounded, and it runs no code.
 
 HIERARCHY names joints with an OFFSET and CHANNELS in any order; MOTION has one row of numbers a frame, angles in
-degrees. A joint turns by its channels in the order in which they are listed, each about the axes that the one before
-left it with. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
+degrees. A joint turns by its channels in the order in which they are listed, each about the axes that result from the
+one before. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
 
 import math
 import re
@@ -38,7 +38,7 @@ class _Joints:
 
 
 def is_bvh(data: bytes) -> bool:
-    """Tell whether a file begins as BVH files do."""
+    """Return whether a file begins like a BVH file."""
     return data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").upper().startswith(b"HIERARCHY")
 
 
@@ -46,7 +46,7 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     """Read a BVH file.
 
     Raises:
-        MotionError: broken, cut off, too large, or a joint without offset or channels.
+        MotionError: broken, truncated, too large, or a joint without offset or channels.
     """
     found = _MOTION.search(data)
     head, motion = (data[: found.start()], data[found.end() :]) if found else (data, b"")
@@ -106,7 +106,7 @@ def _open_joint(joints: _Joints, above: List[int], title: str, kind: str, name: 
     if len(joints.names) >= MAX_JOINTS or len(above) >= _MAX_DEPTH:
         raise _bad(name, "it has more than {} joints, or {} inside each other".format(MAX_JOINTS, _MAX_DEPTH))
     title = printable(title)[:80]
-    if title in joints.names:  # some exporters name two joints alike
+    if title in joints.names:  # some exporters give two joints the same name
         title = "{}.{}".format(title, len(joints.names))
     joints.names.append(title)
     joints.parents.append(above[-1] if above else -1)
@@ -158,7 +158,7 @@ def _read_motion(motion: bytes, columns: int, name: str) -> Tuple[float, np.ndar
         raise _bad(name, "its MOTION part contains something other than numbers") from None
     if len(values) < columns or not np.isfinite(values).all():
         raise _bad(name, "its MOTION part is truncated or contains NaN or infinity")
-    # A file that was cut off in its last row is used up to the row before.
+    # A file that is truncated in its last row is used up to the row before.
     return _round_fps(1.0 / step_s), values[: len(values) // columns * columns].reshape(-1, columns)
 
 

@@ -1,6 +1,6 @@
-"""glTF 2.0 in one file (`.glb`): the first animation of a skeleton. Meshes and everything else are left alone.
+"""glTF 2.0 in one file (`.glb`): the first animation of a skeleton. Meshes and everything else are ignored.
 
-A reader of our own, bounded: the JSON part, and the accessors that the animation names. Bones are measured from the
+Our own bounded reader: the JSON part, and the accessors that the animation names. Bones are measured from the
 nodes' own pose, which exporters set to the rest pose. Metres, y up."""
 
 import json
@@ -51,7 +51,7 @@ def parse_glb(data: bytes, name: str, fps: Optional[float] = None) -> SkeletonMo
     """Read the first animation.
 
     Raises:
-        MotionError: broken, without animation, or of a kind that is not read.
+        MotionError: broken, without animation, or of an unsupported kind.
     """
     try:
         return _read(data, name, fps)
@@ -151,7 +151,7 @@ def _chosen(content: Dict[str, Any], tracks: Dict[Tuple[int, str], _Track], pare
             node = parents[node]
         order += reversed(path)
     roots = [node for node in order if parents[node] < 0]
-    if len(roots) > 1:  # cameras and lights may be animated too: the tree with most nodes is the body
+    if len(roots) > 1:  # cameras and lights may be animated too: the tree with the most nodes is the body
         top = {node: node for node in roots}
         for node in order:
             top[node] = node if parents[node] < 0 else top[parents[node]]

@@ -19,7 +19,7 @@ from amp_train.motion.retarget import RetargetOptions
 
 
 def is_poselib(content: Any) -> bool:
-    """Tell whether unpickled content is a poselib motion."""
+    """Return whether unpickled content is a poselib motion."""
     return isinstance(content, dict) and {"rotation", "root_translation", "skeleton_tree"} <= set(content)
 
 

@@ -75,7 +75,7 @@ def _read_csv(data: bytes, name: str) -> Tuple[Optional[List[str]], np.ndarray]:
 
 
 def _in_order(names: Optional[List[str]], rows: np.ndarray, spec: CharacterSpec, name: str) -> np.ndarray:
-    """Put named columns in the character's order; a header that names no joint of it says nothing."""
+    """Put named columns in the character's order; a header without its joints is ignored."""
     wanted = dof_names(spec)
     if names is None or not set(wanted) & set(names):
         return rows

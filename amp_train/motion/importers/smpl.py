@@ -2,8 +2,8 @@
 
 Members: `poses` (F, 66 or more), rotation vectors of the joints in SMPL's order (or `root_orient` (F, 3) and
 `pose_body` (F, 63)); `trans` (F, 3) m; `mocap_framerate` or `mocap_frame_rate`. z is up in AMASS. SMPL's body model
-has a licence of its own and is not needed: angles are what counts, so the bones here are those of an ordinary body,
-rounded to a centimetre."""
+has its own licence and is not needed: only angles matter, so the bones here are those of an average body, rounded to a
+centimetre."""
 
 from typing import Dict, Tuple
 
