@@ -12,8 +12,8 @@ from amp_train.errors import MissingPackageError
 
 PACKAGE = "isaacgym"
 WHERE_TO_GET_IT = (
-    "It is on no package index: download Isaac Gym Preview 4 from developer.nvidia.com/isaac-gym, and "
-    "`pip install -e isaacgym/python` into an environment with Python 3.8"
+    "It is not on a package index: download Isaac Gym Preview 4 from developer.nvidia.com/isaac-gym and "
+    "`pip install -e isaacgym/python` in an environment with Python 3.8"
 )
 
 _failures: List[str] = []

@@ -65,7 +65,7 @@ def main() -> int:
     ours = [line for line in errors if "canary.py:3: error: Argument 1" not in line]
     print("\n".join(ours) or "sim=isaacgym agrees with isaacgym-stubs")
     if len(errors) == len(ours):
-        print("but the stubs were not looked at:\n" + result.stdout)
+        print("but the stubs were not checked:\n" + result.stdout)
     return 0 if len(errors) == 1 and not ours else 1
 
 

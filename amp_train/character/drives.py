@@ -26,7 +26,7 @@ class Drives(NamedTuple):
 def read_drives(model: Any, path: Path) -> Drives:
     """Read the drives of a compiled MuJoCo model.
 
-    A position actuator (and a velocity actuator beside it) gives its gains; its joint's damping adds to them and its
+    A position actuator (and a velocity actuator of its joint) gives the gains; the joint's damping adds to them and its
     joint's spring stays a spring. Without one, the joint's spring and damping are the gains, as Isaac Gym reads MJCF.
     Torque limits are the least of `forcerange`, `actuatorfrcrange` and, of a motor, gear times `ctrlrange`.
 

@@ -11,7 +11,7 @@ from amp_train.errors import CharacterError
 def editable_mjcf(spec: CharacterSpec) -> Any:
     """Read the file again, to be compiled with additions.
 
-    Bodies and joints have the spec's names, three hinges that stand for a spherical joint are a ball joint, there is a
+    Bodies and joints have the spec's names, three hinges that form a spherical joint are a ball joint, there is a
     floor, and actuators, sensors and keyframes are left out: they have been read already, or are not needed.
 
     Raises:

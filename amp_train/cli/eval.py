@@ -21,7 +21,7 @@ from amp_train.errors import ConfigError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.ranges import Range, above, between
 
-if TYPE_CHECKING:  # it brings torch, which Isaac Gym must be imported before: see `main`
+if TYPE_CHECKING:  # it imports torch; Isaac Gym must come first, see `main`
     from amp_train.cli.reporting import EvaluatedRun
     from amp_train.runner.evaluate import Evaluation
 
@@ -128,7 +128,7 @@ def split_arguments(argv: Sequence[str]) -> Tuple[EvalArgs, List[str]]:
 
 
 def _files(args: EvalArgs) -> List[Path]:
-    """Return the files that will be written; one of the pictures stands for all."""
+    """Return the files that will be written; one picture represents all."""
     out = [Path(str(given)) for given in (args.out, args.report) if given is not None]
     return out if args.plots in (False, None) else out + [Path(str(args.plots)) / "alignment.png"]
 

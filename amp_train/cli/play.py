@@ -30,7 +30,7 @@ from amp_train.ranges import between
 from amp_train.resume.run_dir import check_writable
 from amp_train.untrusted import printable
 
-if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
+if TYPE_CHECKING:  # they import torch; Isaac Gym must come first, see `main`
     from amp_train.env import AmpEnv
     from amp_train.runner.playback import Playback
 

@@ -13,7 +13,7 @@ from amp_train.config.validate import check_fields
 from amp_train.errors import ConfigError, UserError
 from amp_train.ranges import between, one_of
 
-if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before
+if TYPE_CHECKING:  # they import torch; Isaac Gym must come first
     from amp_train.env import AmpEnv
     from amp_train.runner.episodes import EpisodeCallback
     from amp_train.viewers import Recording

@@ -32,7 +32,7 @@ from amp_train.resume.configuration import Difference, resumed_config
 from amp_train.resume.run_dir import AUTO, RunLock, check_writable, make_run_dir, resume_mode, resume_target
 from amp_train.runner.stopping import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, StopRequest
 
-if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
+if TYPE_CHECKING:  # they import torch; Isaac Gym must come first, see `main`
     from amp_train.distributed.ranks import Ranks
     from amp_train.env import AmpEnv
     from amp_train.resume.resumption import Resumption

@@ -85,7 +85,7 @@ def _fill_goal(schema: DictConfig, overrides: Sequence[Override]) -> None:
     """Give `task.goal` the keys of all tasks, including those of the user's `task_file`."""
     files = [o.value() for o in overrides if o.key_or_group == "task_file"]
     if files or any(o.key_or_group.startswith(GOAL + ".") for o in overrides):
-        from amp_train.env.tasks import load_task_file, setting_names  # brings torch, which Isaac Gym must come before
+        from amp_train.env.tasks import load_task_file, setting_names  # imports torch; Isaac Gym must come first
 
         for file in files:
             if file is not None:

@@ -25,7 +25,7 @@ MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 AGENT = "train.params.config"
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
-# torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
+# torch, and modules that import it, are imported inside functions: Isaac Gym must be imported before it.
 
 
 def resolve(cfg: Config, overrides: Optional[Sequence[str]] = None) -> Config:

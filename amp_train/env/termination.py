@@ -99,7 +99,7 @@ class Termination:
 
     Attributes:
         cause_names: by code; 0 is none.
-        low_steps: (N,) long, for how many control steps on end each character has been low.
+        low_steps: (N,) long, for how many consecutive control steps each character has been low.
     """
 
     def __init__(self, falls: FallDetector, early: bool, num_envs: int, device: torch.device) -> None:

@@ -50,7 +50,7 @@ class MinibatchStats:
         return self._rows[-1]
 
     def pop_means(self, **epoch_scalars: Tensor) -> Dict[str, float]:
-        """Return the means since the last call beside 0-d tensors of the whole epoch, and reset."""
+        """Return the means since the last call, with 0-d tensors of the whole epoch, and reset."""
         scalars = torch.cat((self.rows.mean(dim=0), torch.stack(list(epoch_scalars.values()))))
         self._rows = []
         return dict(zip(self.names + tuple(epoch_scalars), scalars.tolist()))
@@ -59,11 +59,11 @@ class MinibatchStats:
 def check_update(agent: Any, stats: MinibatchStats) -> None:
     """Check losses, gradients, parameters and statistics, once an iteration and with one wait for the device.
 
-    Adam's moments stand for the gradients: one that was not finite stays in them, and one whose square is not finite
+    Adam's moments represent the gradients: what was not finite stays in them, and a value whose square is not finite
     would keep its parameter from ever moving again.
 
     Raises:
-        UpdateError: naming what was not finite first; the rollout is in a file beside the checkpoints.
+        UpdateError: naming what was not finite first; the rollout is in a file next to the checkpoints.
     """
     rows = stats.rows
     tensors = _watched(agent)

@@ -181,7 +181,7 @@ def _check_amp_input_shape(amp_input_shape: Optional[Sequence[int]]) -> None:
 
 
 class ModelAMPContinuous(ModelA2CContinuousLogStd):
-    """Gaussian policy and value, with the discriminator's network beside them; rl_games knows it as `continuous_amp`.
+    """Gaussian policy and value, with the discriminator's network; rl_games knows it as `continuous_amp`.
 
     `build(config)` takes rl_games' own keys plus `amp_input_shape`, the shape of what the discriminator judges.
     """

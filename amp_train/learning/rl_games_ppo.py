@@ -217,7 +217,7 @@ class RLGamesPPO(A2CAgent):
         raise NotImplementedError
 
     def _schedule_lr(self, kl: Tensor) -> None:
-        """Ask the schedule; rl_games' own loop tells it 0 frames, and a linear rate never decays."""
+        """Call the schedule; rl_games' own loop passes 0 frames, so that a linear rate never decays."""
         self.last_lr, self.entropy_coef = self.scheduler.update(
             self.last_lr, self.entropy_coef, self.epoch_num, self.frame, kl.item()
         )
@@ -254,7 +254,7 @@ class RLGamesPPO(A2CAgent):
         Args:
             frame: before the epoch.
             played: frames of the epoch, of all ranks.
-            scalars: beside those of time, by their tags.
+            scalars: in addition to the timings, by their tags.
         """
         print_statistics(
             self.print_stats, played, times.step_s, times.play_s, times.total_s, self.epoch_num, self.max_epochs, frame,
@@ -340,7 +340,7 @@ def fit_optimizer_state(saved: Dict[str, Any], optimizer: optim.Optimizer, keep_
     Parameters are numbered through all groups in the same order, whether the discriminator has a group or not.
 
     Args:
-        keep_saved_lr: take the policy's learning rate from the saved state too (an adaptive schedule goes on).
+        keep_saved_lr: take the policy's learning rate from the saved state too (an adaptive schedule continues).
     """
     groups = optimizer.state_dict()["param_groups"]
     moments = _saved_moments(saved)

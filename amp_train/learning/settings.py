@@ -134,7 +134,7 @@ def _nearest_divisor(batch: int, wanted: int) -> int:
 
 
 def check_supported(config: Mapping[str, Any]) -> None:
-    """Refuse keys of rl_games that AMP cannot follow.
+    """Refuse keys of rl_games that AMP does not support.
 
     Raises:
         ConfigError: naming the first one.

@@ -54,7 +54,7 @@ def close_loop(clip: MotionClip) -> MotionClip:
     rad). Half of the gap is blended into either end, over `_BLEND_S` at most, so that the rest of the clip and its
     contacts with the ground stay as captured. A turn of the root about the vertical is kept if it is clearly intended
     (more than `_MEANT_TURN_RAD`), else closed too, so that a straight walk stays straight over many cycles. A clamp
-    clip is returned as it is."""
+    clip is returned unchanged."""
     if clip.loop != "wrap":
         return clip
     share = _blend_shares(clip)

@@ -87,7 +87,7 @@ def lowest_of_bodies(clip: MotionClip, spec: CharacterSpec) -> Tensor:
 
 
 def mass_height(clip: MotionClip, spec: CharacterSpec) -> Tensor:
-    """Return the mean height (F,) m of the bodies, by mass; their origins stand for their centres."""
+    """Return the mean height (F,) m of the bodies, by mass; their origins approximate their centres."""
     height = torch.cat([body_pos[..., 2] for body_pos, _ in _bodies(clip, spec)])
     return height @ (spec.body_mass / spec.body_mass.sum()).to(height)
 

@@ -26,7 +26,7 @@ def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
 
     DeepMimic's spin has 24 frames a second where its neighbours have 30 or 60, and its mass falls with 4.4 m/s^2: no
     body can do that, and policies that followed it as recorded landed before they had turned. A clip whose flights
-    fall with at least 0.75 of gravity stays as it is.
+    fall with at least 0.75 of gravity is unchanged.
 
     Returns:
         A clip with the same poses, shorter.

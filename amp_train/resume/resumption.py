@@ -126,7 +126,7 @@ def _nothing_there(run_dir: Path) -> str:
 
 
 def _has_foreign_policies(run_dir: Path) -> bool:
-    """Tell whether another program's training is there; a run killed before its first checkpoint starts again."""
+    """Return whether another program's training is there; a run killed before its first checkpoint starts again."""
     policies = (run_dir / "nn").glob("*" + POLICY_SUFFIX)
     return any(not isinstance(safe_load(policy).get("amp_train"), dict) for policy in policies)
 

@@ -51,7 +51,7 @@ class DivergenceWatch:
         self._iteration = iteration
 
     def state_dict(self) -> Dict[str, int]:
-        """Return what was counted of a window that has not ended, the iteration included that is not checked yet."""
+        """Return the counts of the current window, including the iteration that is not checked yet."""
         self._gather(self._iteration + 1)
         return {"num_steps": self._num_steps, "num_diverged": self._num_diverged}
 

@@ -59,7 +59,7 @@ class ScriptRow(NamedTuple):
 
 class GoalScript:
     """Goals from a CSV file: a column `time_s`, and one for each of the task's controls that it sets, such as
-    `heading_deg`. An empty cell leaves a goal as it is."""
+    `heading_deg`. An empty cell does not change a goal."""
 
     def __init__(self, path: Union[str, Path]) -> None:
         """Read the file.

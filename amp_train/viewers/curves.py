@@ -55,7 +55,7 @@ def plot_curves(csv_path: Union[str, Path], png_path: Union[str, Path]) -> Path:
 
 
 def plot_comparison(csv_paths: Mapping[str, Path], png_path: Path) -> Path:
-    """Draw the curves of several runs over one another, one colour a run; the first column of each panel stands for it.
+    """Draw the curves of several runs over one another, one colour a run; with the first column of each panel.
 
     Raises:
         ViewerError: a file is missing or has no row.

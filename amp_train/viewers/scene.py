@@ -189,7 +189,7 @@ def import_mujoco() -> Any:
 
 
 def smooth_path(root_pos: np.ndarray) -> np.ndarray:
-    """Average root positions (T, 3) over time and hold the mean height, so that the camera glides. Where an episode
+    """Average root positions (T, 3) over time and keep the mean height, so that the camera glides. Where an episode
     starts elsewhere it jumps with the character."""
     steps = np.linalg.norm(np.diff(root_pos[:, :2], axis=0), axis=-1)
     path = np.concatenate([_averaged(part) for part in np.split(root_pos, np.flatnonzero(steps > _JUMP_M) + 1)])

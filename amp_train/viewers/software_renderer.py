@@ -19,7 +19,7 @@ class SoftwareCanvas:
 
     def draw(self, scene: Any) -> np.ndarray:
         """Return the picture of an MjvScene, (height, width, 3) uint8, top row first."""
-        # The scene holds a pair of cameras for stereo; the requested camera is in the middle.
+        # The scene has a pair of cameras for stereo; the requested camera is in the middle.
         left, right = scene.camera[0], scene.camera[1]
         self._eye = (np.array(left.pos) + np.array(right.pos)) / 2
         forward, up = np.array(left.forward), np.array(left.up)

@@ -20,7 +20,7 @@ export SLURM_CONF=$DIR/slurm.conf
 
 until_true() {
     for _ in {1..400}; do "$@" && return; sleep 0.1; done &>/dev/null
-    echo "Waited 40 s in vain for: $*. Logs are in $DIR." >&2
+    echo "Timed out after 40 s waiting for: $*. Logs are in $DIR." >&2
     exit 1
 }
 no_jobs() { [ -z "$(squeue --noheader)" ]; }

@@ -34,7 +34,7 @@ fruitless_starts() { # RUN_DIR: how many starts since its newest checkpoint was 
     (($(newest_iteration "$1") > 10#$iteration)) && echo 0 || echo "$((10#$starts))"
 }
 give_up() { # RUN_DIR EXIT_CODE
-    echo "Not started again: $(fruitless_starts "$1") starts in a row left no later checkpoint in $1." >&2
+    echo "Not started again: $(fruitless_starts "$1") starts in a row wrote no later checkpoint in $1." >&2
     exit "$2"
 }
 run_until_done() { # COMMAND...: ends the batch script
@@ -59,11 +59,11 @@ run_until_done() { # COMMAND...: ends the batch script
     case $(squeue --noheader --jobs="$JOB" --format="%T %r") in
     "COMPLETING TimeLimit") ;;
     COMPLETING*) # scancel, or preemption, after which SLURM requeues the job by itself
-        echo "SLURM ends this job (exit code $code). If it is not requeued: submit it again with experiment=$experiment."
+        echo "SLURM is ending this job (exit code $code). If SLURM does not requeue it, submit it again with experiment=$experiment."
         exit $code ;;
     esac
     (($(fruitless_starts "$run_dir") < most)) || give_up "$run_dir" $code
-    echo "Exit code $code: the job goes back into the queue."
+    echo "Exit code $code: the job is requeued."
     scontrol requeue "$JOB"
     exit $code
 }

@@ -89,7 +89,7 @@ class Task:
         return None
 
     def begin(self, chosen: Tensor, state: CharacterState) -> None:
-        """Begin episodes, those `chosen` (N,) bool, of characters in N states. Others stay as they are."""
+        """Begin episodes, those `chosen` (N,) bool, of characters in N states. Others do not change."""
 
     def step(self, state: CharacterState) -> None:
         """Process a control step that led to N states."""
@@ -103,7 +103,7 @@ class Task:
         return None
 
     def forgives(self, state: CharacterState, fallen: Tensor) -> Optional[Tensor]:
-        """Return in which episodes (N,) bool a fall, of `fallen` (N,) bool, is no failure; None: in none."""
+        """Return in which episodes (N,) bool a fall, of `fallen` (N,) bool, is not a failure; None: in none."""
         return None
 
     def goes_on(self, terminated: Tensor) -> Optional[Tensor]:

@@ -28,7 +28,7 @@ def export_clip(clip: MotionClip, spec: CharacterSpec, path: Union[str, Path], k
 
     Raises:
         ConfigError: no such format.
-        MotionError: the format cannot hold this character.
+        MotionError: the format does not support this character.
     """
     path = Path(path)
     if kind is None:

@@ -51,7 +51,7 @@ def _parse_csv(file: MotionFile, spec: CharacterSpec, options: RetargetOptions) 
     if rows.shape[1] != _ROOT + spec.num_dofs:
         raise _bad(file.name, _wanted(rows.shape[1] - _ROOT, spec))
     fps = options.fps or _CSV_FPS
-    notes = [] if options.fps else [f"a CSV tells no frame rate: {_CSV_FPS:g} fps taken (fps=)"]
+    notes = [] if options.fps else [f"a CSV has no frame rate: assuming {_CSV_FPS:g} fps (set fps=)"]
     return Imported(_clip(rows, file.name, fps, spec), notes)
 
 

@@ -119,7 +119,7 @@ def side_and_part(name: str) -> Tuple[str, str]:
                 return side, "".join(words[at + 1 :] if at + 1 < len(words) else words[:at])
     joined = "".join(words)
     for side, marks in (("left", _LEFT), ("right", _RIGHT)):
-        for mark in marks:  # lfemur: only before a word that is known, lowerback is no left owerback
+        for mark in marks:  # lfemur: only before a known word; lowerback is not a left owerback
             if joined.startswith(mark) and any(joined[len(mark) :] in known for known in _WORDS.values()):
                 return side, joined[len(mark) :]
     return "", joined
