@@ -1,8 +1,8 @@
 """Quaternion maths in torch. Quaternions are unit, xyzw, body to world; functions broadcast over leading dimensions.
 
 Results have the usual shape but lie in memory component by component (all x, then all y, ...): a batch is
-processed in contiguous vectors, several times as fast on a CPU as interleaved. Checked against MuJoCo's `mju_*` functions
-in `tests/reference`.
+processed in contiguous vectors, several times as fast on a CPU as interleaved. Checked against MuJoCo's `mju_*`
+functions in `tests/reference`.
 """
 
 from typing import Tuple
