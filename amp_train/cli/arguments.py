@@ -59,7 +59,7 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
         UserError: an unknown key or option, a value of the wrong type, or a launcher that is not available.
     """
     args = get_args_parser().parse_args(list(argv))
-    if args.help or args.hydra_help or args.info or args.shell_completion or args.config_name or args.config_path:
+    if args.help or args.hydra_help or args.shell_completion or args.config_name or args.config_path:
         return
     if args.config_dir and not Path(args.config_dir).is_dir():
         raise ConfigError(f"--config-dir {args.config_dir} is not a folder.")

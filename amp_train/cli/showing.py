@@ -161,4 +161,4 @@ def path_or_reason(draw: Any) -> str:
     try:
         return str(draw())
     except (UserError, OSError) as error:
-        return f"none. {error}"
+        return f"none: {error}"

@@ -235,6 +235,11 @@ def _motion_file(argument: str, text: str, given: Dict[str, str]) -> List[str]:
     return [f"motion={ours}"]
 
 
+def _number(argument: str, text: str, given: Dict[str, str]) -> List[str]:
+    """Read an empty value, which is their default, as null."""
+    return [argument] if text.strip("'\" ") else [argument.partition("=")[0] + "=null"]
+
+
 def _is_file(text: str) -> bool:
     try:
         return Path(text.strip("'\"")).is_file()
@@ -253,4 +258,5 @@ _SPECIAL: Dict[str, Callable[[str, str, Dict[str, str]], List[str]]] = {
     "capture_video": _capture_video,
     "task": _task,
     "seed": _seed,
+    **dict.fromkeys(("num_envs", "max_iterations", "sigma"), _number),
 }

@@ -45,6 +45,8 @@ def fails(monkeypatch, tmp_path, capsys):
         (["motion=wlak"], "Did you mean 'walk'?"),
         (["train.params.config.gama=1"], "train.params.config.gamma"),
         (["num_envs=many"], "num_envs"),
+        (["motion=wlak", "--info"], "Did you mean 'walk'?"),
+        (["num_envs=many", "--info", "config"], "num_envs"),
         (["-m", "motion=walk,rnu"], "rnu"),
         (["rl_device=cuda:99"], "cuda:99"),
         (["num_envs=100", "train.params.config.minibatch_size=1024"], "minibatch_size"),
