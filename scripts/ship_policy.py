@@ -1,4 +1,4 @@
-"""Ship a trained policy with the program: `python scripts/ship_policy.py runs/NAME/nn/FILE.pth [key=value ...]`.
+"""Add a trained policy to the bundled ones: `python scripts/ship_policy.py runs/NAME/nn/FILE.pth [key=value ...]`.
 
 Writes amp_train/pretrained/CLIP.pth (networks and statistics; no optimizer, and counting from 0, as a new training
 begins with it), evaluates it with amp-eval (further arguments go there: seeds=11,12 episodes=32) and notes the figures,
@@ -45,13 +45,13 @@ def ship(checkpoint: Path) -> Dict[str, Any]:
 
 
 def forget_limits(cfg: Dict[str, Any]) -> None:
-    """Let a training that begins with the policy end where the recipe says, not where this one was told to."""
+    """Reset the limits, so that a training that starts from the policy ends where the recipe says."""
     agent, recipe = cfg["train"]["params"]["config"], compose().train.params.config
     cfg["max_iterations"], agent["max_epochs"], agent["max_frames"] = None, recipe.max_epochs, recipe.max_frames
 
 
 def training_minutes(metrics: Path, frames: int) -> float:
-    """Return how long the training had run by then, pauses between resumed parts left out."""
+    """Return how long the training had run, without pauses between resumed parts."""
     with metrics.open() as file:
         times = [float(row["time_s"]) for row in csv.DictReader(file) if float(row["frames"]) <= frames]
     return round(times[-1] / 60.0, 1)

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Read by the batch scripts: run a training, pass SLURM's signals on to it, and put the job back into the queue when it
-# ended early. The requeued job runs the same command, which continues the newest checkpoint (resume=auto).
+# Sourced by the batch scripts: run a training, pass SLURM's signals on to it, and requeue the job when it ended early.
+# The requeued job runs the same command, which continues the newest checkpoint (resume=auto).
 #
 #   exit code of amp-train   what happens
 #   0                        done
@@ -8,8 +8,8 @@
 #   75                       stopped and saved: requeued, unless it was scancel
 #   anything else            it crashed: requeued, unless it was scancel
 #
-# The third start in a row after which no checkpoint is of a later iteration is the last (MAX_STARTS): what only crashes
-# does not go round for ever. The count is in <run directory>/slurm_starts; remove that file to begin again.
+# The third start in a row without a checkpoint of a later iteration is the last (MAX_STARTS), so that a job that only
+# crashes is not requeued forever. The count is in <run directory>/slurm_starts; remove that file to start over.
 set -u
 PATH=${AMP_TRAIN_HOME:-$SLURM_SUBMIT_DIR}/.venv/bin:$PATH
 # The bare job id of an array's last task would mean the whole array.
