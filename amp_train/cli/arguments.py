@@ -73,9 +73,7 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
             check_writable(Path(train_dir))
     if is_batch:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # its own messages take several lines
-        print(
-            "The sweep runs on SLURM; this command waits for it. Ctrl-C stops the waiting, not the jobs.", flush=True
-        )
+        print("The sweep runs on SLURM; this command waits for it. Ctrl-C stops the waiting, not the jobs.", flush=True)
 
 
 def _train_dirs(overrides: Sequence[Override]) -> List[str]:

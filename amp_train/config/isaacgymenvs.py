@@ -1,10 +1,11 @@
-"""Translation of IsaacGymEnvs' command lines.
+"""Translation of IsaacGymEnvs' command lines, and of `~` in paths, which neither the shell nor Hydra expands there.
 
 Arguments with an equivalent are rewritten, those that can have no effect here are dropped with one warning line, and
 those that would change the result are refused with what to type instead.
 """
 
 import logging
+import os
 import random
 import re
 from pathlib import Path
@@ -118,6 +119,7 @@ def translated(arguments: Sequence[str]) -> List[str]:
     Raises:
         ConfigError: a key whose meaning would be lost, with what to type instead.
     """
+    arguments = [_expanded(argument) for argument in arguments]
     given = {match.group(1): match.group(2) for match in map(_ARGUMENT.fullmatch, arguments) if match}
     _check_rates({key: text for key, text in given.items() if key in RATES})
     ignored: List[str] = []
@@ -127,6 +129,15 @@ def translated(arguments: Sequence[str]) -> List[str]:
     if ignored:
         _say("No effect here: %s.", "; ".join(ignored))
     return found
+
+
+def _expanded(argument: str) -> str:
+    """Expand a user's home at the beginning of a value."""
+    key, equals, path = argument.partition("=")
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ConfigError(f"{argument} names a user that does not exist on this machine. Give the full path.")
+    return key + equals + expanded
 
 
 def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List[str]:

@@ -65,7 +65,7 @@ def fails(monkeypatch, tmp_path, capsys):
         (["checkpoint=" + 300 * "x" + ".pth"], "File name too long"),
         (["resume=" + 300 * "x"], "File name too long"),
         (["experiment=" + 300 * "x"], "File name too long"),
-        (["motion.file=~nosuchuser/x.npz"], "user"),
+        (["motion.file=~nosuchuser/x.npz"], "names a user that does not exist"),
         (["--config-dir", "/nonexistent"], "/nonexistent"),
         (["-m", "train_dir=/proc", "seed=1,2"], "/proc"),
         (["-m", "train_dir=/proc,/sys"], "/proc"),

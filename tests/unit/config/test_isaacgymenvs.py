@@ -140,6 +140,11 @@ def test_a_clip_of_theirs_that_is_there_is_used(tmp_path, monkeypatch):
     assert translated(["++task.env.motion_file=amp_humanoid_walk.npy"]) == ["motion.file=amp_humanoid_walk.npy"]
 
 
+def test_a_tilde_in_a_path_is_the_users_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert translated(["motion.file=~/x.npz", "train_dir=~"]) == ["motion.file=/home/me/x.npz", "train_dir=/home/me"]
+
+
 def test_the_hop_has_no_clip_here():
     with pytest.raises(ConfigError, match="motion=jump"):
         translated(["task.env.motion_file=amp_humanoid_hop.npy"])
