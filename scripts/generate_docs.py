@@ -41,13 +41,13 @@ COMMENTED = {
     "motion": (),
     "train": ("train/HumanoidAMPPPO.yaml",),
 }
-# Described on a page of their own, or filled in by the program.
+# Described on a separate page, or filled in by the program.
 LEFT_OUT = ("task.task.randomization_params", "task.goal", "train.params.seed", "train.params.torch_threads")
 FILLED_IN = (
     "full_experiment_name", "env_name", "device", "device_name", "multi_gpu", "num_actors", "train_dir",
 )  # fmt: skip
 HEADINGS = {"": "Top level", "train": "`train`: learning"}
-UNBOUNDED = 1000  # a limit beyond this only keeps slips out, and is not shown
+UNBOUNDED = 1000  # a limit beyond this only catches typos, and is not shown
 
 Row = Sequence[str]
 
@@ -247,7 +247,7 @@ def task_goals() -> str:
 
 
 def isaacgymenvs_keys() -> str:
-    """Return what becomes of each key of IsaacGymEnvs that has a rule."""
+    """Return the handling of each key of IsaacGymEnvs that has a rule."""
     rows = [(f"`{key}`", _cell(_becomes(rule))) for key, rule in isaacgymenvs.KEYS.items()]
     return markdown_table(["key", "here"], sorted(rows, key=lambda row: row[1].split(" ")[0]))
 
@@ -349,7 +349,7 @@ BLOCK = re.compile(r"(<!-- begin generated: ([\w-]+) -->\n).*?(<!-- end generate
 
 
 def with_generated_blocks(text: str) -> str:
-    """Return a page with the content of every generated block written anew."""
+    """Return a page with the content of every generated block rewritten."""
 
     def block(match: "re.Match[str]") -> str:
         return f"{match.group(1)}\n{BLOCKS[match.group(2)]()}\n\n{match.group(3)}"

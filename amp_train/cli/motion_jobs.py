@@ -26,7 +26,7 @@ _KEY = re.compile(r"^[a-z_]+=")
 
 @dataclass
 class MotionArgs:
-    """What amp-motion takes besides files."""
+    """amp-motion's arguments besides files."""
 
     character: str = "humanoid"
     out: Optional[str] = None
@@ -46,7 +46,7 @@ class MotionArgs:
     workers: Optional[int] = None
 
     def options(self) -> RetargetOptions:
-        """Return what is said about the files."""
+        """Return the options for reading the files."""
         return RetargetOptions(self.units, self.up, self.fps, self.map, self.max_fps, self.ik, self.smooth)
 
 
@@ -62,10 +62,10 @@ class Job:
         return import_clip(find_motion(file or self.files[0]), self.spec, options=self.args.options())
 
     def save(self, clip: MotionClip, tail: str) -> int:
-        """Write a changed clip; its name tells what was done unless out= does."""
+        """Write an edited clip, named after the edit unless out= is given."""
         path = Path(self.args.out or f"{Path(self.files[0]).stem}_{tail}.npz")
         if path.suffix != ".npz":
-            raise ConfigError(f"out={path} must end in .npz; other formats: amp-motion export.")
+            raise ConfigError(f"out={path} must end in .npz; for other formats use amp-motion export.")
         save_clip(replace(clip, name=path.stem), path)
         print(f"{path}: {clip.num_frames} frames, {clip.duration_s:.2f} s, {clip.loop}")
         return 0
@@ -75,7 +75,7 @@ def run(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code.
 
     Raises:
-        UserError: an unknown command or key, no file, or what the command says.
+        UserError: an unknown command or key, no file, or an error of the command.
     """
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
@@ -118,9 +118,9 @@ def _import(job: Job) -> int:
     _say_error(imported)
     path = Path(job.args.out or f"{files[0].stem}.npz")
     if path.suffix != ".npz":
-        raise ConfigError(f"out={path} must end in .npz; other formats: amp-motion export.")
+        raise ConfigError(f"out={path} must end in .npz; for other formats use amp-motion export.")
     if path.resolve() == files[0].resolve():
-        raise ConfigError(f"out={path} would overwrite the file that is read.")
+        raise ConfigError(f"out={path} would overwrite the input file.")
     save_clip(imported.clip, path)
     clip = imported.clip
     print(f"{path}: {clip.num_frames} frames, {clip.fps:g} fps, {clip.duration_s:.2f} s, {clip.loop}")
@@ -148,13 +148,13 @@ def _info(job: Job) -> int:
     rows.append(("root height", f"{float(clip.root_pos[:, 2].min()):.2f} to {float(clip.root_pos[:, 2].max()):.2f} m"))
     rows.append(("motion.contact_bodies", f"[{', '.join(facts.contact_bodies)}]"))
     if facts.rise_height is not None:
-        rows.append(("motion.rise_height", f"{facts.rise_height:g}   it stays below for {facts.low_s:.1f} s at most"))
+        rows.append(("motion.rise_height", f"{facts.rise_height:g}   stays below for at most {facts.low_s:.1f} s"))
         rows.append(("motion.max_low_s", f"{facts.max_low_s:g}"))
     if facts.torque_share:
         joint = max(facts.torque_share, key=lambda name: facts.torque_share[name])
         share = facts.torque_share[joint]
         strong = "enough" if share <= STRONG_ENOUGH else "too weak: character=humanoid_deepmimic or torque_limits"
-        rows.append(("strength", f"{share:.0%} of the limit at {joint} ({strong})"))
+        rows.append(("strength", f"needs {share:.0%} of the torque limit at {joint} ({strong})"))
     print("\n".join(f"{name:24s}{value}" for name, value in rows))
     return 0
 
@@ -190,7 +190,7 @@ def _say_error(imported: Imported) -> None:
     if error:
         worst = max(error, key=lambda role: error[role])
         mean = sum(error.values()) / len(error)
-        print(f"distance to the source's joints: {mean:.1f} cm, most at {worst} ({error[worst]:.1f} cm)")
+        print(f"distance to the source's joints: {mean:.1f} cm on average, largest at {worst} ({error[worst]:.1f} cm)")
 
 
 COMMANDS: Dict[str, Callable[[Job], int]] = {

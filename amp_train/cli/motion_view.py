@@ -1,4 +1,4 @@
-"""Pictures of a clip, and of the skeleton it comes from beside it."""
+"""Pictures of a clip, next to its source skeleton."""
 
 from pathlib import Path
 from typing import List
@@ -22,7 +22,7 @@ def view_clip(path: Path, imported: Imported, spec: CharacterSpec) -> Path:
     """Draw a clip as a video or, by the name's ending, as a strip of pictures.
 
     Raises:
-        ViewerError: a name whose ending is no format of ours.
+        ViewerError: an unsupported file ending.
     """
     clip = imported.clip
     library = MotionLibrary([clip], spec=spec)

@@ -1,4 +1,4 @@
-"""What amp-play shows and writes: a video, a live viewer, a page, or the policy as a file."""
+"""amp-play's outputs: a video, a live viewer, a page, or the policy as a file."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from amp_train.config.validate import check_fields
 from amp_train.errors import ConfigError, UserError
 from amp_train.ranges import between, one_of
 
-if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before
+if TYPE_CHECKING:  # they import torch; Isaac Gym must come first
     from amp_train.env import AmpEnv
     from amp_train.runner.episodes import EpisodeCallback
     from amp_train.viewers import Recording
@@ -25,18 +25,18 @@ POLICY_FILES, PAGES = (".onnx", ".pt"), (".html", ".htm")
 
 @dataclass
 class ShowArgs:
-    """What amp-play takes about showing.
+    """amp-play's arguments about its outputs.
 
     Attributes:
         viewer: one of `VIEWERS`; None: a video.
-        video: its path; None: beside the checkpoint; False: none.
+        video: its path; None: next to the checkpoint; False: none.
         ghost: the clip `beside` the character, `over` it, or `none`.
         camera: `tracking` or `fixed`.
-        characters: how many are in the video or page.
+        characters: their number in the video or page.
         export: a path: .onnx or .pt of the policy, .html of the episode.
-        watch: a run directory, whose newest checkpoint acts, each new one in turn.
+        watch: a run directory, whose newest checkpoint acts; new ones are loaded automatically.
         control: `keyboard`, or a CSV file with goals over time.
-        host, port: of the web viewer.
+        host, port: address of the web viewer.
     """
 
     viewer: Optional[str] = one_of(*VIEWERS, default=None)
@@ -52,17 +52,17 @@ class ShowArgs:
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody looks on while it happens."""
+        """Whether the viewer is live."""
         return self.viewer in ("web", "native")
 
     @property
     def only_exports_policy(self) -> bool:
-        """Whether nothing needs to be played."""
+        """Whether only the policy is exported, and nothing is played."""
         return self.export is not None and Path(str(self.export)).suffix.lower() in POLICY_FILES
 
 
 def check_show(args: ShowArgs) -> None:
-    """Check what can be checked before anything is built, and choose a viewer for `control=keyboard` and `watch=`.
+    """Check the arguments before anything is built, and choose a viewer for `control=keyboard` and `watch=`.
 
     Raises:
         UserError: in one line, what to change.
@@ -97,7 +97,7 @@ def newest_of_run(run_dir: str) -> str:
 
 
 def goal_script(args: ShowArgs) -> "List[EpisodeCallback]":
-    """Return what sets the goals over time, if there is a script."""
+    """Return the callback that sets the goals over time, if there is a script."""
     from amp_train.runner.steering import GoalScript, Steering
 
     return [] if args.control in (None, KEYBOARD) else [Steering(GoalScript(str(args.control)))]
@@ -129,9 +129,9 @@ def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
         if reason is None:
             print("Keys: " + NativeViewer.HELP)
             return NativeViewer(num_characters, policy, watch)
-        print(f"No window: {reason} The web viewer is the next best thing.")
+        print(f"No window: {reason} Using the web viewer instead.")
     viewer = WebViewer(num_characters, policy, watch, args.host, args.port)
-    print(f"Open {viewer.address} in a browser. Ctrl-C ends it.", flush=True)
+    print(f"Open {viewer.address} in a browser. Ctrl-C stops it.", flush=True)
     return viewer
 
 
@@ -146,7 +146,7 @@ def export_policy_file(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: s
 
 
 def write_recording(args: ShowArgs, recording: "Recording", video: Optional[Path]) -> None:
-    """Write what was asked for of an episode: a video, a page; print where, or why not."""
+    """Write the requested video and page of an episode; print where, or why not."""
     from amp_train.viewers import View, record_video
     from amp_train.viewers.page import export_page
 
@@ -157,8 +157,8 @@ def write_recording(args: ShowArgs, recording: "Recording", video: Optional[Path
 
 
 def path_or_reason(draw: Any) -> str:
-    """Draw something; return its path, or in one line why this machine cannot."""
+    """Draw something; return its path, or one line that says why this machine cannot."""
     try:
         return str(draw())
     except (UserError, OSError) as error:
-        return f"none. {error}"
+        return f"none: {error}"

@@ -1,5 +1,5 @@
-"""More clips from the same: mirrored, bent along an arc, faster and slower. For tasks that ask for directions and
-speeds which the data has no example of."""
+"""Variants of clips: mirrored, bent along an arc, faster and slower. For tasks that need directions and speeds which
+the data lacks."""
 
 from dataclasses import replace
 from typing import Any, List, Sequence, Tuple
@@ -49,7 +49,7 @@ def bent(clip: MotionClip, rate_deg_s: float) -> MotionClip:
     rate = torch.deg2rad(torch.tensor(rate_deg_s, dtype=torch.float64))
     angle = rate * torch.arange(clip.num_frames, dtype=torch.float64) / clip.fps
     pos = clip.root_pos.double()
-    # A step goes in the direction in which the character is turned half-way through it.
+    # A step follows the character's heading half-way through it.
     steps = turn_about_z(pos[1:] - pos[:-1], 0.5 * (angle[1:] + angle[:-1]))
     path = torch.cat((pos[:1], pos[:1] + torch.cumsum(steps, dim=0)))
     root_rot = rotations.quat_mul(rotations.yaw_quat(angle), clip.root_rot.double())
@@ -75,7 +75,7 @@ def _variants(clip: MotionClip, augment: Any, spec: CharacterSpec) -> List[Motio
 
 
 def _turns_less(clip: MotionClip, rate_deg_s: float) -> bool:
-    """Tell whether a cycle turns by less than can be told."""
+    """Return whether a cycle's turn is too small to be meaningful."""
     return clip.loop != "wrap" or abs(rate_deg_s) * clip.duration_s * torch.pi / 180.0 < _MAX_CYCLE_TURN_RAD
 
 

@@ -1,4 +1,4 @@
-"""Clips of other skeletons that were put on a character are kept beside their file: a training does it once."""
+"""Retargeted clips are cached next to their source file, so that retargeting happens once."""
 
 import hashlib
 import logging
@@ -18,8 +18,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def load_kept(path: Path, spec: Optional[CharacterSpec] = None) -> MotionClip:
-    """Load a clip like `load_clip`; what had to be put on another skeleton is kept in a folder beside the file, where
-    that can be written, and found there again.
+    """Load a clip like `load_clip`; the result of retargeting is cached in a folder next to the file, if that can be
+    written, and read from there the next time.
 
     Raises:
         MotionError: as `load_clip`.
@@ -37,8 +37,8 @@ def load_kept(path: Path, spec: Optional[CharacterSpec] = None) -> MotionClip:
     if imported.retargeted is None:
         return imported.clip
     where = _keep(imported.clip, kept)
-    _LOG.warning("%s is put on '%s' (%s)%s.", path.name, spec.name, "; ".join(imported.notes[:2]), where)
-    # Read back: a training that is continued must see the very same numbers as its beginning.
+    _LOG.warning("%s is retargeted to '%s' (%s)%s.", path.name, spec.name, "; ".join(imported.notes[:2]), where)
+    # Read back: a resumed training must see exactly the same numbers.
     return load_clip(kept, spec) if kept is not None and kept.is_file() else imported.clip
 
 
@@ -51,7 +51,7 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _place(path: Path, spec: CharacterSpec) -> Optional[Path]:
-    """Return where the clip is kept: the name tells the file's content, the character's and our version."""
+    """Return where the clip is cached: the name depends on the file's content, the character's and our version."""
     try:
         digest = hashlib.sha256(_VERSION)
         for file in (path, Path(spec.mjcf_path)):
@@ -62,12 +62,12 @@ def _place(path: Path, spec: CharacterSpec) -> Optional[Path]:
 
 
 def _keep(clip: MotionClip, place: Optional[Path]) -> str:
-    """Write the clip; returns what to say about it."""
+    """Write the clip; return what to say about it."""
     if place is None:
         return ""
     try:
         place.parent.mkdir(exist_ok=True)
         save_clip(clip, place)
     except OSError as error:
-        return f"; not kept, as {place.parent} cannot be written ({error.strerror})"
-    return f"; kept as {place.parent.name}/{place.name}"
+        return f"; not cached: {place.parent} cannot be written ({error.strerror})"
+    return f"; cached as {place.parent.name}/{place.name}"

@@ -1,4 +1,4 @@
-"""Is a clip fit to train on? Measures of a clip, each with what is usual, and what to do about it."""
+"""Is a clip fit to train on? Measures of a clip, each with its usual range and what to do about it."""
 
 import math
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -26,10 +26,10 @@ class Finding(NamedTuple):
     """One measure.
 
     Attributes:
-        name: what is measured, with the unit.
-        value: the number; None where it cannot be told.
+        name: the measure, with its unit.
+        value: the number; None if unknown.
         verdict: "ok", "warning" or "bad".
-        advice: what to do about it; "" where nothing.
+        advice: what to do about it; "" if nothing.
     """
 
     name: str
@@ -48,19 +48,19 @@ class _Rule(NamedTuple):
 _RULES = {
     rule.name: rule
     for rule in (
-        _Rule("ground_penetration_cm", 4.0, 12.0, "import again, or raise it: it is put on the ground on import"),
-        _Rule("floating_cm", 4.0, 12.0, "it hovers while something must carry it: import again with a better ground"),
-        _Rule("foot_slide_m_s", 0.25, 0.8, "feet slide while they touch the ground: look at the source, or ik=True"),
-        _Rule("joint_limit_excess_deg", 2.0, 15.0, "joints turn further than the character can: ik=True on import"),
+        _Rule("ground_penetration_cm", 4.0, 12.0, "import it again: importing places it on the ground"),
+        _Rule("floating_cm", 4.0, 12.0, "it hovers where the feet should touch: import it again"),
+        _Rule("foot_slide_m_s", 0.25, 0.8, "feet slide on the ground: check the source, or import with ik=True"),
+        _Rule("joint_limit_excess_deg", 2.0, 15.0, "joints exceed the character's limits: import with ik=True"),
         _Rule("joint_speed_rad_s", 25.0, 60.0, "a joint jumps: crop that part, or smooth=0.03"),
         _Rule("joint_acceleration_rad_s2", 800.0, 4000.0, "jitter or a jump: smooth=0.03"),
         _Rule("root_acceleration_m_s2", 60.0, 400.0, "the root jumps: crop that part, or smooth=0.03"),
         _Rule("loop_gap_deg", 3.0, 15.0, "first and last pose differ: amp-motion loop"),
         _Rule("loop_speed_gap_rad_s", 4.0, 12.0, "the cycle's seam is not smooth: amp-motion loop"),
-        _Rule("legs_crossed_share", 0.6, 0.9, "left and right may be exchanged: look at it, amp-motion mirror or map="),
-        _Rule("facing_off_path_deg", 100.0, 190.0, "it moves backwards or sideways: if not meant, look at the source"),
-        _Rule("flights_too_slow", 0.5, 99.0, "leaps fall slower than gravity has it: motion.retime_flights=True"),
-        _Rule("retarget_error_cm", 8.0, 20.0, "bodies are far from the source's: look at it, give map="),
+        _Rule("legs_crossed_share", 0.6, 0.9, "left and right may be swapped: view it, then amp-motion mirror or map="),
+        _Rule("facing_off_path_deg", 100.0, 190.0, "it moves backwards or sideways: if unintended, check the source"),
+        _Rule("flights_too_slow", 0.5, 99.0, "leaps fall slower than gravity: motion.retime_flights=True"),
+        _Rule("retarget_error_cm", 8.0, 20.0, "bodies are far from the source's: view it, or give map="),
     )
 }
 
@@ -73,7 +73,7 @@ def check_clip(
     Args:
         clip: joints by name.
         spec: its character.
-        retarget_error_cm: role -> cm, where it was put on another skeleton.
+        retarget_error_cm: role -> cm, for a retargeted clip.
     """
     clip = match_joints(clip, spec)
     values: Dict[str, Optional[float]] = {}
@@ -131,8 +131,8 @@ def _length(clip: MotionClip) -> Finding:
 
 
 def _floating_cm(clip: MotionClip, spec: CharacterSpec) -> float:
-    """Return how high the lowest point hovers in the frames in which something carries the body, the 95 % best of them;
-    or how far the whole clip is above the ground."""
+    """Return how high the lowest point hovers in supported frames (the best 95 %), or how far the whole clip is above
+    the ground."""
     lowest = lowest_heights(clip, spec)
     carried = is_carried(clip, spec) & (lowest < HOVERING_M)
     hovering = float(torch.quantile(lowest[carried], 0.95)) if bool(carried.any()) else 0.0
@@ -199,7 +199,7 @@ def _seam(clip: MotionClip) -> Dict[str, Optional[float]]:
 
 
 def _facing_off_path_deg(clip: MotionClip) -> Optional[float]:
-    """Return the angle between where it faces and where it goes, while it goes anywhere."""
+    """Return the angle between heading and path, while moving."""
     reach = max(1, round(0.2 * clip.fps))
     if clip.num_frames <= reach:
         return None

@@ -30,7 +30,7 @@ class MotionDataset(NamedTuple):
 
 
 def load_motion(name: Union[str, Path], spec: Optional[CharacterSpec] = None) -> MotionDataset:
-    """Load whatever a user named: a clip or a data set, by path or by the name of a bundled one."""
+    """Load a clip or a data set, by path or by the name of a bundled one."""
     path = find_motion(name)
     if path.suffix in DATASET_SUFFIXES:
         return load_dataset(path, spec)
@@ -84,7 +84,7 @@ def _entries(content: Any, path: Path) -> List[Tuple[str, float]]:
     motions = content.get("motions") if isinstance(content, dict) else None
     if not isinstance(motions, list) or not 1 <= len(motions) <= _MAX_CLIPS or set(content) != {"motions"}:
         raise MotionError(
-            "Data set '{}' must hold one key, motions: a list of 1 to {} entries like "
+            "Data set '{}' must contain one key, motions: a list of 1 to {} entries like "
             "{{file: walk.npz, weight: 1.0}}.".format(path, _MAX_CLIPS)
         )
     return [_entry(entry, index, path) for index, entry in enumerate(motions)]
@@ -104,7 +104,7 @@ def _entry(entry: Any, index: int, path: Path) -> Tuple[str, float]:
 
 
 def _inside(dataset: Path, file: str) -> Path:
-    """Return the clip's path, links followed, if it lies in the data set's folder or below."""
+    """Return the clip's path, links followed, if it is in the data set's folder or below."""
     folder = dataset.resolve().parent
     given = Path(file)
     outside = given.is_absolute() or ".." in given.parts or "\0" in file
@@ -114,7 +114,7 @@ def _inside(dataset: Path, file: str) -> Path:
         path = None
     if path is None or folder not in path.parents:
         raise MotionError(
-            "Data set '{}': '{}' leads out of the data set's folder. Give a path relative to the YAML file, without "
+            "Data set '{}': '{}' is outside the data set's folder. Give a path relative to the YAML file, without "
             "'..' and without links to elsewhere.".format(dataset, printable(file)[:200])
         )
     return path

@@ -1,5 +1,5 @@
-"""What a clip itself tells about how to train on it: which bodies may touch the ground, how long it stays low, how
-strong the character must be. A clip of one's own needs no preset for these."""
+"""Training settings derived from a clip: bodies that may touch the ground, how long it stays low, how strong the
+character must be. Your own clip needs no preset for these."""
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -14,7 +14,7 @@ from amp_train.motion.strength import torque_needed
 from amp_train.motion.velocities import cycle_of
 from amp_train.paths import MOTIONS_DIR
 
-_TOUCHING_M = 0.03  # a policy that follows a clip comes this much nearer to the ground than the clip
+_TOUCHING_M = 0.03  # a policy gets this much closer to the ground than the clip it follows
 _LYING = 0.6  # of the standing height: a root below it lies, sits or rolls
 _UPRIGHT = 0.75
 _LEAP, _LEAP_M, _LEAP_S = 1.06, 0.06, 0.15  # root above standing height, soles above the ground, and for how long
@@ -31,11 +31,11 @@ class ClipFacts(NamedTuple):
 
     Attributes:
         contact_bodies: bodies that touch the ground in a clip, in the character's order.
-        rise_height: m, a height of the root that the clips come above again and again; None: they never are low.
+        rise_height: m, a height that the root regularly exceeds in the clips; None: they are never low.
         low_s: s, the longest they stay below it; None with `rise_height`.
-        max_low_s: s, after so long below it an episode should end.
+        max_low_s: s, an episode should end after this time below it.
         torque_share: joint -> torque needed, as a share of the character's limit.
-        torque_limits: joint -> N m, raised for a character that is too weak for the clips; {} where it is not.
+        torque_limits: joint -> N m, raised for a character that is too weak for the clips; else {}.
     """
 
     contact_bodies: Tuple[str, ...]
@@ -74,21 +74,21 @@ def _rigid_part(spec: CharacterSpec, body: int) -> Set[int]:
 
 
 def is_bundled(file: str) -> bool:
-    """Tell whether a motion is one that comes with the program and its preset."""
+    """Return whether a motion is bundled and has a preset."""
     return MOTIONS_DIR.resolve() in find_motion(file).parents
 
 
 def fill_in(motion: Any, character: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> List[str]:
-    """Set what a configuration leaves open from its clips; bundled motions keep their presets.
+    """Derive the open keys of a configuration from its clips; bundled motions keep their presets.
 
     Args:
         motion: `cfg.motion`; `contact_bodies`, `rise_height` and `max_low_s` are set where they are null.
         character: `cfg.character`; `torque_limits` are set where they are null.
-        clips: what `motion.file` holds.
+        clips: the clips of `motion.file`.
         spec: the character.
 
     Returns:
-        What was set, one fact a line.
+        What was set, one fact per line.
     """
     if is_bundled(motion.file):
         return []
@@ -118,10 +118,10 @@ def standing_height(spec: CharacterSpec) -> float:
 
 
 def _low_posture(clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Optional[float], Optional[float]]:
-    """Return a height that the clips come above, and the longest they are below it, s.
+    """Return a height that the clips regularly exceed, and the longest time below it, s.
 
-    Clips that lie and get up again come above the middle between both; clips that leap, above the middle between
-    standing and the top of the leap. One that cannot do without the ground, or never leaves it, has none."""
+    For clips that lie down and get up again: the middle between both; for clips that leap: the middle between standing
+    and the top of the leap. Clips that always lie, or never leap, have none."""
     stand = standing_height(spec)
     lowest = min(float(clip.root_pos[:, 2].min()) for clip in clips)
     highest = min(float(clip.root_pos[:, 2].max()) for clip in clips)
@@ -136,7 +136,7 @@ def _low_posture(clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Opti
 
 
 def _leaps(clip: MotionClip, spec: CharacterSpec) -> bool:
-    """Tell whether the clip leaves the ground for a while."""
+    """Return whether the clip leaves the ground for a while."""
     up = lowest_heights(clip, spec) > _LEAP_M
     longest = run = 0
     for frame in up.tolist():
@@ -146,7 +146,7 @@ def _leaps(clip: MotionClip, spec: CharacterSpec) -> bool:
 
 
 def _longest_below(clip: MotionClip, height: float) -> float:
-    """Return the longest time (s) on end that the root is lower; over the seam, where the clip wraps."""
+    """Return the longest continuous time (s) that the root is lower, across the seam of a wrap clip."""
     low: Tensor = clip.root_pos[:, 2] < height
     frames = low[:-1].tolist() * 2 if clip.loop == "wrap" else low.tolist()
     longest = run = 0
@@ -169,8 +169,8 @@ def _torque_shares(clips: Sequence[MotionClip], spec: CharacterSpec) -> Dict[str
 
 
 def _raised(share: Dict[str, float], spec: CharacterSpec) -> Dict[str, float]:
-    """Return limits (N m) of all joints that are half as high again, where a clip needs it: what DeepMimic's humanoid
-    has on top of IsaacGymEnvs'. A robot, all hinges, is as strong as its motors are."""
+    """Return 1.5 times the limits (N m) of all joints if a clip needs it, about DeepMimic's limits over IsaacGymEnvs'.
+    A robot (hinges only) keeps the limits of its motors."""
     if max(share.values(), default=0.0) <= STRONG_ENOUGH or 3 not in spec.joint_sizes:
         return {}
     limits = {joint: float(spec.dof_effort[start]) for joint, start in zip(spec.joint_names, spec.dof_offsets)}

@@ -1,4 +1,4 @@
-"""MuJoCo's own window: the same actions behind the same keys as in the browser."""
+"""MuJoCo's own window, with the same actions and keys as in the browser."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ class NativeViewer(EpisodeCallback):
     HELP = ", ".join(f"{key} {meaning}" for key, meaning in KEYS.items())
 
     def __init__(self, num_characters: int = 1, checkpoints: Optional[Checkpoints] = None, watch: bool = False) -> None:
-        """Show the first `num_characters` environments; with `watch`, load each new checkpoint by itself."""
+        """Show the first `num_characters` environments; with `watch`, load each new checkpoint automatically."""
         self._num, self._checkpoints, self._watch = num_characters, checkpoints, watch
 
     def on_start(self, env: AmpEnv) -> None:
@@ -51,7 +51,7 @@ class NativeViewer(EpisodeCallback):
         camera.distance, camera.azimuth, camera.elevation = _DISTANCE_M + num - 1, _AZIMUTH_DEG, _ELEVATION_DEG
 
     def on_key(self, code: int) -> None:
-        """Do what a key means; others are MuJoCo's own."""
+        """Do the action of a key; other keys are MuJoCo's own."""
         if code in _NAMES:
             self.live.press(_NAMES[code])
 
@@ -71,7 +71,7 @@ class NativeViewer(EpisodeCallback):
             raise StopEpisodes
 
     def on_end(self) -> None:
-        """Close the window, and wait until its thread has let go of it: GLFW must not end before."""
+        """Close the window, and wait until its thread has released it: GLFW must not end before."""
         self._window.close()
         for thread in self._threads:
             thread.join(timeout=_CLOSE_TIMEOUT_S)
@@ -115,7 +115,7 @@ class NativeViewer(EpisodeCallback):
         if self._checkpoints is not None and names and names[-1] != self._checkpoints.current:
             try:
                 self._checkpoints.load(names[-1])
-            except (UserError, OSError):  # the training may just have removed it; the next is not far
+            except (UserError, OSError):  # the training may just have removed it; the next one follows soon
                 return
 
 

@@ -27,7 +27,7 @@ class _Part(NamedTuple):
 
 
 class WebScene:
-    """N characters, their ghosts and goals. What is shown stays around the first character, wherever it goes."""
+    """N characters, their ghosts and goals. The view stays centred on the first character."""
 
     def __init__(self, server: Any, spec: CharacterSpec, num: int, with_ghosts: bool, floor: float = 0.0) -> None:
         """Build the meshes.
@@ -35,8 +35,8 @@ class WebScene:
         Args:
             server: `viser.ViserServer`.
             spec: the character.
-            num: characters.
-            with_ghosts: whether there are as many ghosts.
+            num: number of characters.
+            with_ghosts: whether each has a ghost.
             floor: its height, m.
         """
         self._server, self._kinematics, self._num = server, Kinematics(spec), num
@@ -103,7 +103,7 @@ class WebScene:
                 part.ghosts.visible = visible
 
     def show_markers(self, markers: List[MarkerPose]) -> None:
-        """Show a task's goals and objects, and no goals of before."""
+        """Show a task's goals and objects, and remove earlier goals."""
         for handle in self._markers:
             handle.remove()
         self._markers = [self._marker(k, m) for k, m in enumerate(markers) if m.kind not in SOLIDS]
@@ -111,7 +111,7 @@ class WebScene:
             self._show_solid(k, marker)
 
     def _show_solid(self, number: int, marker: MarkerPose) -> None:
-        """Move a ball, a box or the like; it is built the first time."""
+        """Move a solid; it is built the first time."""
         assert marker.rot is not None
         wxyz = rotations.xyzw_to_wxyz(torch.from_numpy(np.nan_to_num(marker.rot))).contiguous().numpy()
         if number not in self._solids:
@@ -200,7 +200,7 @@ def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, in
 
 
 def _rgba(model: Any, geom: int) -> Tuple[float, ...]:
-    """Return a geom's colour; its material's goes first, as in MuJoCo's own viewer where it has one."""
+    """Return a geom's colour: its material's if it has one, as in MuJoCo's own viewer."""
     material = int(model.geom_matid[geom])
     values = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
     return tuple(float(value) for value in values)

@@ -99,7 +99,7 @@ def test_a_signal_ends_the_training_after_the_iteration_saved_with_the_code_to_g
     at_row(2, lambda: os.kill(os.getpid(), number))
     code, printed = amp_train()
     assert code == EXIT_STOPPED and saved_iteration(tmp_path / "runs" / "run") == 2
-    assert f"Stopped by {name} and saved. Go on with: amp-train resume=runs/run" in printed
+    assert f"Stopped by {name} and saved. Continue with: amp-train resume=runs/run" in printed
     signal.signal(number, handler)
 
 
@@ -176,7 +176,7 @@ def test_a_clip_that_vanishes_under_a_training_is_missed_by_nobody_but_the_video
     code, printed = amp_train("motion.file=mine.npz", "motion.contact_bodies=[all]", "eval_interval=2", "video=True")
     assert code == 0 and "Trained 4 iterations" in printed
     assert [bool(row["dtw_pose_error_m"]) for row in rows(tmp_path / "runs" / "run")] == [False, True, False, True]
-    assert "video       none." in printed and "mine.npz" in printed
+    assert "video       none:" in printed and "mine.npz" in printed
 
 
 def test_a_clip_that_changed_is_noticed_when_the_training_is_resumed(amp_train, at_row, tmp_path):
@@ -214,7 +214,7 @@ def test_a_wandb_that_never_answers_delays_neither_the_training_nor_its_end(tmp_
     server.close()
     out = "".join(line for line, _ in read_at_s)
     assert process.returncode == 0 and "Trained 4 iterations" in out, out
-    assert out.count("wandb stopped, the training goes on") == 1
+    assert out.count("wandb stopped; training continues") == 1
     (trained_s,) = [at_s for line, at_s in read_at_s if "Trained 4 iterations" in line]
     (drawn_s,) = [at_s for line, at_s in read_at_s if "  curves " in line]
     last_row_s = (tmp_path / "runs" / "run" / "metrics.csv").stat().st_mtime

@@ -160,7 +160,7 @@ def test_a_training_that_crashed_is_continued_from_its_last_checkpoint_bit_for_b
 
 def test_a_training_that_was_stopped_says_how_to_go_on_and_goes_on_bit_for_bit(stop_after, amp_train, uninterrupted):
     printed = stop_after(3)
-    assert "Stopped by a whim and saved. Go on with: amp-train resume=runs/run" in printed
+    assert "Stopped by a whim and saved. Continue with: amp-train resume=runs/run" in printed
     assert len(rows(Path("runs/run"))) == 3
     amp_train("resume=runs/run")  # with the checkpoint's configuration
     assert_same(Path("runs/run"), uninterrupted)
@@ -230,7 +230,7 @@ def test_a_finished_training_is_left_as_it_is(crash_at, amp_train, uninterrupted
     assert f"All {ITERATIONS} iterations are done" in amp_train(*ARGV)
     assert {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()} == before
     error = amp_train("resume=runs/run", exit_code=EXIT_USER_ERROR)
-    assert "has done 7 iterations of 7: give max_iterations= a larger number" in error
+    assert "has done 7 of 7 iterations: set a larger max_iterations=" in error
 
 
 def test_what_would_make_it_another_training_is_refused_or_allowed_by_name(uninterrupted, amp_train, tmp_path):

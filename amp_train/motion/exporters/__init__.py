@@ -1,4 +1,4 @@
-"""Formats that clips are written in for other programs: `export_clip`."""
+"""Export of clips to the formats of other programs: `export_clip`."""
 
 from pathlib import Path
 from typing import Callable, Dict, Union
@@ -24,11 +24,11 @@ EXPORTERS: Dict[str, "tuple[str, Exporter]"] = {
 
 
 def export_clip(clip: MotionClip, spec: CharacterSpec, path: Union[str, Path], kind: "str | None" = None) -> Path:
-    """Write a clip in the format that the file's ending, or `kind`, says: one of `EXPORTERS`, or our `.npz`.
+    """Write a clip in the format of the file's ending or of `kind`: one of `EXPORTERS`, or our `.npz`.
 
     Raises:
         ConfigError: no such format.
-        MotionError: the format cannot hold this character.
+        MotionError: the format does not support this character.
     """
     path = Path(path)
     if kind is None:

@@ -1,8 +1,8 @@
-"""Biovision BVH, the format that most mocap is published in. A reader of our own: bounded, and it runs nothing.
+"""Biovision BVH, the format that most mocap is published in. Our own reader: bounded, and it runs no code.
 
 HIERARCHY names joints with an OFFSET and CHANNELS in any order; MOTION has one row of numbers a frame, angles in
-degrees. A joint turns by its channels in the order in which they are listed, each about the axes that the one before
-left it with. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
+degrees. A joint turns by its channels in the order in which they are listed, each about the axes that result from the
+one before. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
 
 import math
 import re
@@ -38,7 +38,7 @@ class _Joints:
 
 
 def is_bvh(data: bytes) -> bool:
-    """Tell whether a file begins as BVH files do."""
+    """Return whether a file begins like a BVH file."""
     return data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").upper().startswith(b"HIERARCHY")
 
 
@@ -46,12 +46,12 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     """Read a BVH file.
 
     Raises:
-        MotionError: broken, cut off, too large, or a joint without offset or channels.
+        MotionError: broken, truncated, too large, or a joint without offset or channels.
     """
     found = _MOTION.search(data)
     head, motion = (data[: found.start()], data[found.end() :]) if found else (data, b"")
     if found is None:
-        raise _bad(name, "it has no MOTION part; it may have been cut off")
+        raise _bad(name, "it has no MOTION part; it may be truncated")
     if len(head) > _MAX_HEADER_BYTES:
         raise _bad(name, "its hierarchy is larger than {} KiB".format(_MAX_HEADER_BYTES // 1024))
     joints = _Joints()
@@ -93,7 +93,7 @@ def _read_hierarchy(joints: _Joints, words: Iterator[str], name: str) -> None:
             elif kind == "}":
                 above.pop()
             else:
-                raise _bad(name, "its hierarchy holds '{}' where a joint belongs".format(printable(word)[:40]))
+                raise _bad(name, "its hierarchy has '{}' where a joint is expected".format(printable(word)[:40]))
     except (StopIteration, IndexError):
         raise _bad(name, "its hierarchy is not complete") from None
     if above or not joints.names or min(len(o) for o in joints.offsets) < 3:
@@ -106,7 +106,7 @@ def _open_joint(joints: _Joints, above: List[int], title: str, kind: str, name: 
     if len(joints.names) >= MAX_JOINTS or len(above) >= _MAX_DEPTH:
         raise _bad(name, "it has more than {} joints, or {} inside each other".format(MAX_JOINTS, _MAX_DEPTH))
     title = printable(title)[:80]
-    if title in joints.names:  # some exporters name two joints alike
+    if title in joints.names:  # some exporters give two joints the same name
         title = "{}.{}".format(title, len(joints.names))
     joints.names.append(title)
     joints.parents.append(above[-1] if above else -1)
@@ -155,10 +155,10 @@ def _read_motion(motion: bytes, columns: int, name: str) -> Tuple[float, np.ndar
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError:
-        raise _bad(name, "its MOTION part holds something else than numbers") from None
+        raise _bad(name, "its MOTION part contains something other than numbers") from None
     if len(values) < columns or not np.isfinite(values).all():
-        raise _bad(name, "its MOTION part is cut off or holds NaN or infinity")
-    # A file that was cut off in its last row is used up to the row before.
+        raise _bad(name, "its MOTION part is truncated or contains NaN or infinity")
+    # A file that is truncated in its last row is used up to the row before.
     return _round_fps(1.0 / step_s), values[: len(values) // columns * columns].reshape(-1, columns)
 
 
@@ -214,13 +214,13 @@ def _number(word: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _bad(name, "'{}' stands where a number belongs".format(printable(word)[:40]))
+        raise _bad(name, "it has '{}' where a number is expected".format(printable(word)[:40]))
     return value
 
 
 def _expect(word: str, wanted: str, name: str) -> None:
     if word != wanted:
-        raise _bad(name, "'{}' stands where '{}' belongs".format(printable(word)[:40], wanted))
+        raise _bad(name, "it has '{}' where '{}' is expected".format(printable(word)[:40], wanted))
 
 
 def _bad(name: str, what: str) -> MotionError:

@@ -37,7 +37,7 @@ def test_single_keys_and_null_are_given_on_the_command_line():
         (MASS + ".operation=add", "Choose one of: additive, scaling"),
         (MASS + ".schedule=cosine", "Choose one of: constant, linear"),
         (MASS + ".schedule_steps=0", "mass.schedule_steps must be at least 1"),
-        (MASS + ".setup_only=True", "Leave out setup_only or schedule"),
+        (MASS + ".setup_only=True", "Remove setup_only or schedule"),
         (MASS + ".rnage=[0.5,1.5]", "range"),
         (PARAMS + "frequency=0", "frequency must be at least 1"),
         (PARAMS + "observations.range=[0.0,-0.1]", "standard deviation"),

@@ -56,18 +56,18 @@ def test_no_path_leads_out_of_the_folder(folder: Path, file: str) -> None:
 @pytest.mark.parametrize("file", ["../outside.npz", "/etc/passwd", "link.npz"])
 def test_the_error_says_that_the_path_leads_out(folder: Path, file: str) -> None:
     os.symlink("../outside.npz", str(folder / "link.npz"))
-    with pytest.raises(MotionError, match="leads out of the data set's folder"):
+    with pytest.raises(MotionError, match="is outside the data set's folder"):
         load_dataset(_dataset(folder, "motions: [{{file: '{}'}}]".format(file)))
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "must hold one key, motions"),
-        ("motions: []", "must hold one key, motions"),
-        ("motions: {file: a.npz}", "must hold one key, motions"),
-        ("motion: [{file: a.npz}]", "must hold one key, motions"),
-        ("motions: [{file: a.npz}]\nwieghts: [1]", "must hold one key, motions"),
+        ("", "must contain one key, motions"),
+        ("motions: []", "must contain one key, motions"),
+        ("motions: {file: a.npz}", "must contain one key, motions"),
+        ("motion: [{file: a.npz}]", "must contain one key, motions"),
+        ("motions: [{file: a.npz}]\nwieghts: [1]", "must contain one key, motions"),
         ("motions: [a.npz]", "entry 1: expected"),
         ("motions: [{file: a.npz}, {file: 5}]", "entry 2: expected"),
         ("motions: [{file: a.npz, wieght: 1}]", "entry 1: expected"),

@@ -135,7 +135,7 @@ def test_a_zero_pose_in_front_is_left_out(humanoid: CharacterSpec) -> None:
         root_pos=torch.cat((motion.root_pos[:1], motion.root_pos)),
     )
     done = retarget(longer, humanoid, WITHOUT_IK)
-    assert done.clip.num_frames == 39 and "its first frame is the zero pose: left out" in done.notes
+    assert done.clip.num_frames == 39 and "its first frame is the zero pose and was dropped" in done.notes
     assert retarget(motion, humanoid, WITHOUT_IK).clip.num_frames == 39
 
 
@@ -229,7 +229,7 @@ def test_unknown_names_are_told_and_can_be_mapped(humanoid: CharacterSpec, tmp_p
     odd = {body: f"b{index}" for index, body in enumerate(humanoid.body_names)}
     clip = load_clip(find_motion("walk"))
     text = as_bvh(clip, humanoid, names=odd)
-    with pytest.raises(MotionError, match="no joints known as left_thigh.* it has: b0, b1.* Give map=FILE.yaml"):
+    with pytest.raises(MotionError, match="were recognised as left_thigh.* It has: b0, b1.* Give map=FILE.yaml"):
         _imported(text, tmp_path, humanoid)
     roles = {body: odd[body] for body in humanoid.body_names if "_" in body or body == "head"}
     (tmp_path / "map.yaml").write_text("".join(f"{role}: {joint}\n" for role, joint in roles.items()))
@@ -252,7 +252,8 @@ def test_a_training_keeps_what_was_put_on_the_character(
 ) -> None:
     (tmp_path / "walk.bvh").write_text(as_bvh(load_clip(find_motion("walk")), humanoid))
     first = load_motion(tmp_path / "walk.bvh", humanoid).clips[0]
-    assert "walk.bvh is put on 'humanoid' (BVH; 15 joints" in caplog.text and "kept as .amp_motion/" in caplog.text
+    assert "walk.bvh is retargeted to 'humanoid' (BVH; 15 joints" in caplog.text
+    assert "cached as .amp_motion/" in caplog.text
     monkeypatch.setattr("amp_train.motion.cache.import_clip", None)  # what is kept needs no import
     again = load_motion(tmp_path / "walk.bvh", humanoid).clips[0]
     assert torch.equal(first.joint_rot, again.joint_rot) and again.loop == "wrap"

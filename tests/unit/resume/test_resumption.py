@@ -49,7 +49,7 @@ def test_one_asked_for_by_name_is_taken_though_it_is_not_the_newest(tmp_path):
 
 def test_an_empty_directory_is_a_new_training_unless_it_was_named(tmp_path):
     assert find_resumption(ResumeTarget(tmp_path)) is None
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+    with pytest.raises(CheckpointError, match="contains no checkpoint"):
         find_resumption(ResumeTarget(tmp_path, must_exist=True))
 
 
@@ -79,15 +79,15 @@ def test_what_another_program_trained_is_not_begun_anew_over_it(tmp_path):
 
 def test_a_checkpoint_that_says_nothing_of_its_training_is_refused(tmp_path):
     add(tmp_path, 1, model={}, epoch=1, frame=100)
-    with pytest.raises(CheckpointError, match="does not say how it was trained"):
+    with pytest.raises(CheckpointError, match="contains no configuration"):
         find_resumption(ResumeTarget(tmp_path))
 
 
 @pytest.mark.parametrize(
     "change, says",
     [
-        ({"amp_train": dict(EXTRA, versions=["torch"])}, "its 'versions' is not a table of texts"),
-        ({"amp_train": dict(EXTRA, input_files={"a": 5})}, "its 'input_files' is not a table of texts"),
+        ({"amp_train": dict(EXTRA, versions=["torch"])}, "its 'versions' is not a dict of strings"),
+        ({"amp_train": dict(EXTRA, input_files={"a": 5})}, "its 'input_files' is not a dict of strings"),
         ({"epoch": None}, "it lacks epoch"),
         ({"frame": None}, "it lacks frame"),
     ],

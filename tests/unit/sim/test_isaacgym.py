@@ -197,7 +197,7 @@ def test_bodies_after_a_step_agree_with_our_forward_kinematics(backend: Backend,
 
 def test_a_second_simulation_at_the_same_time_is_refused(backend: Backend) -> None:
     first = backend.make()
-    with pytest.raises(ConfigError, match="one simulation in a process"):
+    with pytest.raises(ConfigError, match="one simulation per process"):
         backend.make()
     first.close()
     first.close()
