@@ -31,7 +31,7 @@ def test_single_keys_and_null_are_given_on_the_command_line():
 @pytest.mark.parametrize(
     "given, said",
     [
-        (MASS + ".range=[1.5,0.5]", r"mass.range: \[least, largest\], not \[1.5, 0.5\]"),
+        (MASS + ".range=[1.5,0.5]", r"mass.range must be \[least, largest\], not \[1.5, 0.5\]"),
         (MASS + ".range=[1.0]", "mass.range must be two finite numbers"),
         (MASS + ".distribution=normal", "Choose one of: gaussian, loguniform, uniform"),
         (MASS + ".operation=add", "Choose one of: additive, scaling"),
