@@ -12,7 +12,8 @@ USAGE = """usage: amp-motion COMMAND FILE... [key=value ...]
                       ik=True  smooth=0.0
   check FILE        is it fit to train on?  out=report.json; exit code 1 when something is bad
   info FILE         what it is, and what a training takes from it
-  view FILE         a video, or a strip of pictures as .png; a file of another skeleton is shown beside: out=clip.mp4
+  view FILE         a strip of pictures (.png), a video (.mp4, .gif, .webp) or a page (.html), the file's own skeleton
+                    beside the character                    out=
   mirror FILE       left and right exchanged                out=
   crop FILE         begin=0.0 end=                          out=
   resample FILE     fps=60                                  out=
