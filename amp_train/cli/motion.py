@@ -12,7 +12,8 @@ USAGE = """usage: amp-motion COMMAND FILE... [key=value ...]
                       ik=True  smooth=0.0
   check FILE        is it fit to train on?  out=report.json; exit code 1 if something is bad
   info FILE         what it contains, and the settings that a training derives from it
-  view FILE         a video, or a strip of pictures as .png, next to the source skeleton: out=clip.mp4
+  view FILE         a strip of pictures (.png), a video (.mp4, .gif, .webp) or a page (.html), next to the source
+                    skeleton                                out=
   mirror FILE       swap left and right                     out=
   crop FILE         begin=0.0 end=                          out=
   resample FILE     fps=60                                  out=

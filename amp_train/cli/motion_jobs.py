@@ -124,17 +124,19 @@ def _import(job: Job) -> int:
     save_clip(imported.clip, path)
     clip = imported.clip
     print(f"{path}: {clip.num_frames} frames, {clip.fps:g} fps, {clip.duration_s:.2f} s, {clip.loop}")
-    findings = [f for f in check_clip(clip, job.spec, _errors(imported)) if f.advice]
+    findings = [f for f in check_clip(clip, job.spec, imported.retargeted) if f.advice]
     print("\n".join(f"{f.verdict}: {f.name} {f.value:.3g}: {f.advice}" for f in findings) or "check: ok")
     return 0
 
 
 def _check(job: Job) -> int:
     imported = job.imported()
-    findings = check_clip(imported.clip, job.spec, _errors(imported))
+    findings = check_clip(imported.clip, job.spec, imported.retargeted)
     print(f"{imported.clip.name}: {verdict(findings)}\n{table(findings)}")
+    _say_error(imported)
     if job.args.out:
-        Path(job.args.out).write_text(json.dumps(as_json(imported.clip, findings), indent=2) + "\n")
+        report = as_json(imported.clip, findings, imported.retargeted)
+        Path(job.args.out).write_text(json.dumps(report, indent=2) + "\n")
     return int(verdict(findings) == BAD)
 
 
@@ -146,7 +148,7 @@ def _info(job: Job) -> int:
     rows.append(("length", f"{clip.num_frames} frames, {clip.fps:g} fps, {clip.duration_s:.2f} s, {clip.loop}"))
     rows.append(("speed", f"{speed_m_s(clip):.2f} m/s"))
     rows.append(("root height", f"{float(clip.root_pos[:, 2].min()):.2f} to {float(clip.root_pos[:, 2].max()):.2f} m"))
-    rows.append(("motion.contact_bodies", f"[{', '.join(facts.contact_bodies)}]"))
+    rows.append(("motion.contact_bodies", f"[{', '.join(facts.named_contact_bodies)}]"))
     if facts.rise_height is not None:
         rows.append(("motion.rise_height", f"{facts.rise_height:g}   stays below for at most {facts.low_s:.1f} s"))
         rows.append(("motion.max_low_s", f"{facts.max_low_s:g}"))
@@ -181,16 +183,11 @@ def _resample(job: Job) -> int:
     return job.save(resample(imported.clip, job.args.fps), f"{job.args.fps:g}fps")
 
 
-def _errors(imported: Imported) -> Optional[Dict[str, float]]:
-    return None if imported.retargeted is None else imported.retargeted.error_cm
-
-
 def _say_error(imported: Imported) -> None:
-    error = _errors(imported)
-    if error:
-        worst = max(error, key=lambda role: error[role])
-        mean = sum(error.values()) / len(error)
-        print(f"distance to the source's joints: {mean:.1f} cm on average, largest at {worst} ({error[worst]:.1f} cm)")
+    """Say how far each body is from where the source has it."""
+    if imported.retargeted is not None:
+        error_cm = sorted(imported.retargeted.error_cm.items(), key=lambda item: -item[1])
+        print("distance to the source's joints, cm: " + ", ".join(f"{role} {cm:.1f}" for role, cm in error_cm))
 
 
 COMMANDS: Dict[str, Callable[[Job], int]] = {

@@ -12,10 +12,12 @@ from amp_train.cli.arguments import command
 from amp_train.cli.showing import (
     ShowArgs,
     check_show,
+    clip_recorder,
     export_policy_file,
     goal_script,
     newest_of_run,
     show_live,
+    write_clips,
     write_recording,
 )
 from amp_train.config import Config, compose, resolve, with_overrides
@@ -47,6 +49,7 @@ USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
   camera=tracking       or fixed
   characters=1          number of characters in the video, side by side
   export=FILE           .onnx or .pt: the policy, to run without this package; .html: a page that plays the episode
+  record=FILE           the first episode as a clip: .npz to train on or view, .bvh, .csv, .txt, .npy, .pkl
   watch=runs/NAME       show the newest checkpoint of a running training; new ones are loaded automatically
   control=keyboard      steer the task's goals with the arrow keys; or a CSV file with time_s and the goals
   host=127.0.0.1 port=8080    address of viewer=web
@@ -109,11 +112,13 @@ def _play_and_record(args: PlayArgs, cfg: Config, env: "AmpEnv") -> None:
     is_recorded = path is not None or args.export is not None
     num_steps = min(env.episode_length, MAX_STEPS)
     recorder = Recorder(args.characters, with_ghosts=args.ghost != "none", max_steps=num_steps)
-    callbacks = [*goal_script(args), recorder] if is_recorded else goal_script(args)
+    clips = clip_recorder(args)
+    callbacks = [*goal_script(args), *clips, *([recorder] if is_recorded else [])]
     result = play(
         cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, num_steps if is_recorded else None, callbacks
     )
     print(describe(result))
+    write_clips(args, clips, env, str(cfg.checkpoint))
     if is_recorded:
         write_recording(args, recorder.recording(), path)
 

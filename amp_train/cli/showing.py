@@ -1,4 +1,4 @@
-"""amp-play's outputs: a video, a live viewer, a page, or the policy as a file."""
+"""amp-play's outputs: a video, a live viewer, a page, a clip, or the policy as a file."""
 
 import os
 import sys
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, List, Optional
 from omegaconf import OmegaConf
 
 from amp_train.config import Config
-from amp_train.config.validate import check_fields
+from amp_train.config.validate import check_fields, check_path
 from amp_train.errors import ConfigError, UserError
 from amp_train.ranges import between, one_of
+from amp_train.resume.run_dir import check_writable
 
 if TYPE_CHECKING:  # they import torch; Isaac Gym must come first
     from amp_train.env import AmpEnv
+    from amp_train.runner.clip_recorder import ClipRecorder
     from amp_train.runner.episodes import EpisodeCallback
     from amp_train.viewers import Recording
 
@@ -34,6 +36,7 @@ class ShowArgs:
         camera: `tracking` or `fixed`.
         characters: their number in the video or page.
         export: a path: .onnx or .pt of the policy, .html of the episode.
+        record: a path: the first character's episode as a clip, in any export format.
         watch: a run directory, whose newest checkpoint acts; new ones are loaded automatically.
         control: `keyboard`, or a CSV file with goals over time.
         host, port: address of the web viewer.
@@ -45,6 +48,7 @@ class ShowArgs:
     camera: str = one_of("tracking", "fixed", default="tracking")
     characters: int = between(1, 64, 1)
     export: Any = None
+    record: Any = None
     watch: Optional[str] = None
     control: Any = None
     host: str = "127.0.0.1"
@@ -71,10 +75,25 @@ def check_show(args: ShowArgs) -> None:
     known = POLICY_FILES + PAGES
     if args.export is not None and Path(str(args.export)).suffix.lower() not in known:
         raise ConfigError(f"export={args.export}: give a name that ends in {', '.join(known[:3])}.")
+    if args.record is not None:
+        _check_record(args)
     if args.viewer is None and (args.control == KEYBOARD or args.watch is not None):
         args.viewer = "native" if has_display() else "web"
     if args.control == KEYBOARD and not args.is_live:
         raise ConfigError("control=keyboard needs viewer=web or viewer=native.")
+
+
+def _check_record(args: ShowArgs) -> None:
+    from amp_train.motion.exporters import format_of  # it brings torch
+
+    path = Path(str(args.record))
+    format_of(path)
+    if args.only_exports_policy:
+        raise ConfigError(f"record={path} needs an episode, and export={args.export} plays none: give one of the two.")
+    check_path("record", str(path))
+    if path.is_dir():
+        raise ConfigError(f"record={path} is a folder: give the path of a file.")
+    check_writable(path.parent)
 
 
 def has_display() -> bool:
@@ -103,6 +122,24 @@ def goal_script(args: ShowArgs) -> "List[EpisodeCallback]":
     return [] if args.control in (None, KEYBOARD) else [Steering(GoalScript(str(args.control)))]
 
 
+def clip_recorder(args: ShowArgs) -> "List[ClipRecorder]":
+    """Return what records a clip, if one is asked for."""
+    from amp_train.runner.clip_recorder import ClipRecorder
+
+    return [] if args.record is None else [ClipRecorder()]
+
+
+def write_clips(args: ShowArgs, recorders: "List[ClipRecorder]", env: "AmpEnv", checkpoint: str) -> None:
+    """Write what was recorded; print where."""
+    from amp_train.motion import export_clip
+
+    for recorder in recorders:
+        path = Path(str(args.record))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clip = recorder.clip(path.stem, f"policy {Path(checkpoint).name}, recorded by amp-play")
+        print(f"clip: {export_clip(clip, env.spec, path)} ({clip.num_frames} frames, {clip.duration_s:.2f} s)")
+
+
 def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deterministic: bool) -> None:
     """Show a policy until the window is closed, or Ctrl-C."""
     from amp_train.runner.episodes import run_episodes
@@ -112,10 +149,12 @@ def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deter
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
     policy = LivePolicy(cfg, vec_env, checkpoint)
     viewer = _live_viewer(args, env.num_envs, policy)
+    recorders = clip_recorder(args)
     try:
-        run_episodes(vec_env, policy, [*goal_script(args), viewer], deterministic=deterministic)
+        run_episodes(vec_env, policy, [*goal_script(args), *recorders, viewer], deterministic=deterministic)
     except KeyboardInterrupt:
         print("\nStopped.")
+    write_clips(args, recorders, env, checkpoint)
 
 
 def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:

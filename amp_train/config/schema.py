@@ -162,6 +162,10 @@ class AugmentConfig:
     tempo: List[float] = between(0.5, 2.0, [])  # add clips played this many times as fast
 
 
+# What can be read off a clip: motion.contact_bodies; motion.rise_height and max_low_s; character.torque_limits.
+DERIVED = ("contact_bodies", "low_posture", "torque_limits")
+
+
 @dataclass
 class MotionConfig:
     name: str = MISSING
@@ -171,6 +175,9 @@ class MotionConfig:
     state_init: Optional[str] = None  # as task.env.state_init; null: the task's
     rise_height: Optional[float] = above(0.0, 1e5, None)  # m; end an episode when the root stays below this ...
     max_low_s: Optional[float] = above(0.0, 1e5, None)  # ... for longer than this; both null: no limit
+    derive: List[str] = field(
+        default_factory=lambda: list(DERIVED), metadata={"choices": DERIVED}
+    )  # what is taken from the clip where it is not given (docs/your_own_clip.md)
     retime_flights: bool = False  # play leaps that were slowed down as fast as gravity requires
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

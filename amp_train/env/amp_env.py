@@ -320,8 +320,7 @@ class AmpEnv:
 
 
 def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Any, CharacterSpec]:
-    """Return a copy of the configuration with open keys derived from a clip that is not bundled, and the
-    character."""
+    """Return a copy of the configuration with open keys derived from the clips, and the character."""
     cfg = copy.deepcopy(cfg)
     usual = replace(spec, contact_body_ids=spec.body_ids(cfg.character.contact_bodies))
     said = fill_in(cfg.motion, cfg.character, clips, usual)

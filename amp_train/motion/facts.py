@@ -9,10 +9,9 @@ from torch import Tensor
 from amp_train.character import CharacterSpec, Kinematics
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.ground import lowest_heights, lowest_of_bodies
-from amp_train.motion.storage import find_motion
+from amp_train.motion.operations import other_side
 from amp_train.motion.strength import torque_needed
 from amp_train.motion.velocities import cycle_of
-from amp_train.paths import MOTIONS_DIR
 
 _TOUCHING_M = 0.03  # a policy gets this much closer to the ground than the clip it follows
 _LYING = 0.6  # of the standing height: a root below it lies, sits or rolls
@@ -36,6 +35,7 @@ class ClipFacts(NamedTuple):
         max_low_s: s, an episode should end after this time below it.
         torque_share: joint -> torque needed, as a share of the character's limit.
         torque_limits: joint -> N m, raised for a character that is too weak for the clips; else {}.
+        num_bodies: of the character.
     """
 
     contact_bodies: Tuple[str, ...]
@@ -44,16 +44,26 @@ class ClipFacts(NamedTuple):
     max_low_s: Optional[float]
     torque_share: Dict[str, float]
     torque_limits: Dict[str, float]
+    num_bodies: int
+
+    @property
+    def named_contact_bodies(self) -> List[str]:
+        """As `motion.contact_bodies` has them."""
+        return ["all"] if len(self.contact_bodies) == self.num_bodies else list(self.contact_bodies)
 
 
-def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec) -> ClipFacts:
-    """Derive the facts; `spec.contact_body_ids` may touch the ground in any case."""
+def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec, with_strength: bool = True) -> ClipFacts:
+    """Derive the facts; `spec.contact_body_ids` may touch the ground in any case.
+
+    Args:
+        clips: one motion.
+        spec: the character.
+        with_strength: whether to look at torques too, which takes longest.
+    """
     touching = torch.stack([(lowest_of_bodies(clip, spec) < _TOUCHING_M).any(0) for clip in clips]).any(0)
-    bodies = set(spec.contact_body_ids)
-    for body in touching.nonzero().flatten().tolist():
-        bodies |= _rigid_part(spec, body)
+    bodies = _contact_bodies(touching.nonzero().flatten().tolist(), spec)
     rise_height, low_s = _low_posture(clips, spec)
-    share = _torque_shares(clips, spec)
+    share = _torque_shares(clips, spec) if with_strength else {}
     return ClipFacts(
         contact_bodies=tuple(spec.body_names[b] for b in sorted(bodies)),
         rise_height=rise_height,
@@ -61,7 +71,21 @@ def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec) -> ClipFacts:
         max_low_s=None if low_s is None else round(_PATIENCE * low_s + _PATIENCE_S, 1),
         torque_share=share,
         torque_limits=_raised(share, spec),
+        num_bodies=spec.num_bodies,
     )
+
+
+def _contact_bodies(touching: Sequence[int], spec: CharacterSpec) -> Set[int]:
+    """Return the bodies that may touch the ground: those that do, with what they are welded to, on both sides. Who
+    lies on the trunk, from which limbs branch off, may touch it with everything."""
+    if any(spec.parent_ids.count(body) > 1 for body in touching):
+        return set(range(spec.num_bodies))
+    bodies = set(spec.contact_body_ids)
+    for body in touching:
+        bodies |= _rigid_part(spec, body)
+    names = {spec.body_names[body] for body in bodies}
+    names |= {other_side(name) for name in names} & set(spec.body_names)
+    return {body for body, name in enumerate(spec.body_names) if name in names}
 
 
 def _rigid_part(spec: CharacterSpec, body: int) -> Set[int]:
@@ -73,34 +97,32 @@ def _rigid_part(spec: CharacterSpec, body: int) -> Set[int]:
     return part
 
 
-def is_bundled(file: str) -> bool:
-    """Return whether a motion is bundled and has a preset."""
-    return MOTIONS_DIR.resolve() in find_motion(file).parents
-
-
 def fill_in(motion: Any, character: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> List[str]:
-    """Derive the open keys of a configuration from its clips; bundled motions keep their presets.
+    """Derive the open keys of a configuration from its clips.
 
     Args:
-        motion: `cfg.motion`; `contact_bodies`, `rise_height` and `max_low_s` are set where they are null.
-        character: `cfg.character`; `torque_limits` are set where they are null.
+        motion: `cfg.motion`; `contact_bodies`, `rise_height` and `max_low_s` are set where they are null and `derive`
+            lists them.
+        character: `cfg.character`; `torque_limits` are set where there are none.
         clips: the clips of `motion.file`.
         spec: the character.
 
     Returns:
         What was set, one fact per line.
     """
-    if is_bundled(motion.file):
+    asks_strength = "torque_limits" in motion.derive and not character.torque_limits
+    if not motion.derive:
         return []
-    facts, said = clip_facts(clips, spec), []
+    facts, said = clip_facts(clips, spec, asks_strength), []
     usual = tuple(spec.body_names[b] for b in sorted(spec.contact_body_ids))
-    if motion.contact_bodies is None and facts.contact_bodies != usual:
-        motion.contact_bodies = list(facts.contact_bodies)
-        said.append(f"motion.contact_bodies=[{','.join(facts.contact_bodies)}]")
-    if motion.rise_height is None and motion.max_low_s is None and facts.rise_height is not None:
+    if "contact_bodies" in motion.derive and motion.contact_bodies is None and facts.contact_bodies != usual:
+        motion.contact_bodies = facts.named_contact_bodies
+        said.append(f"motion.contact_bodies=[{','.join(motion.contact_bodies)}]")
+    is_open = motion.rise_height is None and motion.max_low_s is None
+    if "low_posture" in motion.derive and is_open and facts.rise_height is not None:
         motion.rise_height, motion.max_low_s = facts.rise_height, facts.max_low_s
         said.append(f"motion.rise_height={facts.rise_height:g} motion.max_low_s={facts.max_low_s:g}")
-    if character.torque_limits is None and facts.torque_limits:
+    if asks_strength and facts.torque_limits:
         character.torque_limits = dict(facts.torque_limits)
         joint = max(facts.torque_share, key=lambda j: facts.torque_share[j])
         said.append(

@@ -76,7 +76,7 @@ def mirror(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
         MotionError: a joint of one side has no counterpart on the other.
     """
     clip = match_joints(clip, spec)
-    order = [_other_side(name, spec.joint_names) for name in spec.joint_names]
+    order = [_counterpart(name, spec.joint_names) for name in spec.joint_names]
     # A mirrored rotation keeps its turn about y and reverses those about x and z.
     signs = torch.tensor([-1.0, 1.0, -1.0, 1.0])
     return replace(
@@ -200,7 +200,8 @@ def _at(clip: MotionClip, position: Tensor) -> MotionClip:
     )
 
 
-def _other_side(name: str, names: Sequence[str]) -> int:
+def other_side(name: str) -> str:
+    """Return what the same part of the other side is called; a name of neither side stays."""
     for one, other in (
         ("left", "right"),
         ("right", "left"),
@@ -210,11 +211,15 @@ def _other_side(name: str, names: Sequence[str]) -> int:
         ("_R", "_L"),
     ):
         if one in name:
-            counterpart = name.replace(one, other)
-            if counterpart not in names:
-                raise MotionError(f"Joint '{name}' has no counterpart '{counterpart}': the character is not symmetric.")
-            return list(names).index(counterpart)
-    return list(names).index(name)
+            return name.replace(one, other)
+    return name
+
+
+def _counterpart(name: str, names: Sequence[str]) -> int:
+    other = other_side(name)
+    if other not in names:
+        raise MotionError(f"Joint '{name}' has no counterpart '{other}': the character is not symmetric.")
+    return list(names).index(other)
 
 
 def _aligned(clip: MotionClip, before: MotionClip) -> MotionClip:

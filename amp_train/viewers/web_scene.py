@@ -139,6 +139,8 @@ class WebScene:
             return scene.add_line_segments(name, lines, colors=_MARKER_RGB, thickness=0.03)
         direction = np.zeros_like(marker.pos) if marker.direction is None else marker.direction
         arrows = np.stack((marker.pos, marker.pos + direction), axis=1)
+        if marker.kind == "bone":
+            return scene.add_line_segments(name, arrows, colors=_MARKER_RGB, thickness=0.03)
         return scene.add_arrows(name, arrows, colors=_MARKER_RGB, shaft_radius=0.02, head_radius=0.05, head_length=0.12)
 
     def _poses(self, state: CharacterState) -> Tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,9 @@ from amp_train.untrusted import printable
 _MAX_HEADER_BYTES = 256 * 1024
 _MAX_DEPTH = 64
 _AXES = "XYZ"
-_MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_MAX_WORDS = 8  # in a name
+_MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_CLOCK = re.compile(rb"\s*Frames\s*:\s*(\S{1,40})\s+Frame\s*Time\s*:\s*(\S{1,40})\s", re.IGNORECASE)
 
 
 class _Joints:
@@ -48,6 +50,7 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     Raises:
         MotionError: broken, truncated, too large, or a joint without offset or channels.
     """
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     found = _MOTION.search(data)
     head, motion = (data[: found.start()], data[found.end() :]) if found else (data, b"")
     if found is None:
@@ -55,7 +58,8 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     if len(head) > _MAX_HEADER_BYTES:
         raise _bad(name, "its hierarchy is larger than {} KiB".format(_MAX_HEADER_BYTES // 1024))
     joints = _Joints()
-    _read_hierarchy(joints, iter(head.decode("utf-8", "replace").lstrip("\ufeff").split()), name)
+    text = head.decode("utf-8", "replace").lstrip("\ufeff").replace("{", " { ").replace("}", " } ")
+    _read_hierarchy(joints, iter(text.split()), name)
     fps, values = _read_motion(motion, sum(len(c) for c in joints.channels), name)
     local, root_pos, moved = _poses(joints, values, name)
     return SkeletonMotion(
@@ -80,11 +84,9 @@ def _read_hierarchy(joints: _Joints, words: Iterator[str], name: str) -> None:
         for word in words:
             kind = word.upper()
             if kind in ("ROOT", "JOINT"):
-                _open_joint(joints, above, next(words), kind, name)
-                _expect(next(words), "{", name)
+                _open_joint(joints, above, _title(words, name), kind, name)
             elif kind == "END":
-                next(words)
-                _skip_to_brace(words)
+                _title(words, name)
                 above.append(-1)
             elif kind == "OFFSET":
                 _read_offset(joints, above, [_number(next(words), name) for _ in range(3)], name)
@@ -117,12 +119,16 @@ def _open_joint(joints: _Joints, above: List[int], title: str, kind: str, name: 
     above.append(len(joints.names) - 1)
 
 
-def _skip_to_brace(words: Iterator[str]) -> None:
-    """An End Site may have a name."""
-    for _ in range(4):
-        if next(words) == "{":
-            return
-    raise IndexError
+def _title(words: Iterator[str], name: str) -> str:
+    """Read a name, which may have spaces, and the brace after it."""
+    title: List[str] = []
+    for word in words:
+        if word == "{":
+            return " ".join(title) or "joint"
+        title.append(word)
+        if len(title) > _MAX_WORDS or word.upper() in ("OFFSET", "CHANNELS"):
+            raise _bad(name, f"'{printable(word)[:40]}' stands where '{{' belongs")
+    raise StopIteration
 
 
 def _read_offset(joints: _Joints, above: List[int], offset: List[float], name: str) -> None:
@@ -143,15 +149,14 @@ def _read_channels(joints: _Joints, above: List[int], words: Iterator[str], name
 
 def _read_motion(motion: bytes, columns: int, name: str) -> Tuple[float, np.ndarray]:
     """Return frames per second and the rows (F, columns)."""
-    lines = motion.lstrip().split(b"\n", 2)
-    if len(lines) < 3 or columns == 0:
+    clock = _CLOCK.match(motion)
+    if clock is None or columns == 0:
         raise _bad(name, "its MOTION part needs Frames:, Frame Time: and rows of numbers")
-    frames = _number(lines[0].partition(b":")[2].decode("latin1").strip(), name)
-    step_s = _number(lines[1].partition(b":")[2].decode("latin1").strip(), name)
+    frames, step_s = (_number(word.decode("latin1"), name) for word in clock.groups())
     if not 0 < step_s <= 10.0 or not 1 <= frames <= MAX_FRAMES or frames * columns > MAX_NUMBERS:
         raise _bad(name, "it declares {:g} frames of {:g} s; at most {} frames are allowed".format(
             frames, step_s, min(MAX_FRAMES, MAX_NUMBERS // columns)))  # fmt: skip
-    words = lines[2].split(None, int(frames) * columns)[: int(frames) * columns]
+    words = motion[clock.end() :].split(None, int(frames) * columns)[: int(frames) * columns]
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError:
@@ -216,11 +221,6 @@ def _number(word: str, name: str) -> float:
     if not math.isfinite(value):
         raise _bad(name, "it has '{}' where a number is expected".format(printable(word)[:40]))
     return value
-
-
-def _expect(word: str, wanted: str, name: str) -> None:
-    if word != wanted:
-        raise _bad(name, "it has '{}' where '{}' is expected".format(printable(word)[:40], wanted))
 
 
 def _bad(name: str, what: str) -> MotionError:

@@ -20,7 +20,7 @@ from amp_train.untrusted import printable
 _CSV_FPS = 30.0
 _ROOT = 7
 _GMR_MEMBERS = {"fps", "root_pos", "root_rot", "dof_pos"}
-_NUMBER = re.compile(rb"\s*[-+]?(\d|\.\d)")
+_NUMBER = re.compile(rb"\s*[-+]?(\d|\.\d|(nan|inf|infinity)\s*(,|$))", re.IGNORECASE)
 
 
 def _is_gmr(file: MotionFile) -> bool:

@@ -11,7 +11,7 @@ with equal frames are in the same pose, whatever the axes of their joints.
   motion and rounded to the nearest axes."""
 
 import math
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ _UPRIGHT_SNAP_RAD = math.radians(15.0)
 _BENT = (0.10, 0.35)  # sine of the bend: below it the plane is not seen, above it is
 _SEEN = 3.0  # frames of bending that suffice to learn a joint's plane
 _STEEP = 0.85
+_NO_LENGTH_M = 1e-3
 # A planted foot, and the slope of its ankle-to-toe line; the usual slope where it is never planted.
 _STILL_M_S, _LOW_M, _ENOUGH = 0.3, 0.03, 5
 _SLOPE_RAD, _STEEPEST_RAD = math.radians(28.0), math.radians(60.0)
@@ -79,7 +80,7 @@ def anatomy_of(motion: SkeletonMotion, roles: Dict[str, int]) -> Anatomy:
                 joint_rot, _trunk_frame(part, joint_rot, points, upright).expand_as(joint_rot)
             )
     for side, chain in LIMBS:
-        if all(f"{side}_{part}" in points for part in chain):
+        if chain is LEG or _has_length([points.get(f"{side}_{part}") for part in chain]):
             frames.update(_limb_frames(side, chain, points, rot, roles, frames, motion, upright))
     for side in SIDES:
         joint_rot = rot[:, roles[side + "_foot"]]
@@ -107,6 +108,12 @@ def _add_hand(
     if elbow is not None and side + "_hand" not in points and elbow in motion.tips:
         tip = motion.tips[elbow].expand(len(pos), 3)
         points[side + "_hand"] = pos[:, elbow] + rotations.quat_rotate(rot[:, elbow], tip)
+
+
+def _has_length(places: Sequence[Optional[Tensor]]) -> bool:
+    """Tell whether a limb's joints (F, 3) are all there, and apart."""
+    return all(a is not None and b is not None and float((b - a).norm(dim=-1).median()) > _NO_LENGTH_M
+               for a, b in zip(places, places[1:]))  # fmt: skip
 
 
 def _upright(motion: SkeletonMotion, roles: Dict[str, int]) -> Optional[_Upright]:
@@ -205,6 +212,10 @@ def _foot_frame(
     joint_rot = rot[:, roles[side + "_foot"]]
     if upright is not None and (toe is None or abs(float(unit(toe) @ upright.up)) < _STEEP):
         return upright.rotation if toe is None else _facing(upright.up, toe)
+    if upright is not None:  # the file's foot ends straight below the ankle: does it stand as in the zero pose?
+        up = rotations.quat_rotate(joint_rot, upright.up.expand(len(joint_rot), 3))
+        if float(up[:, 2].median()) > _STANDS:
+            return upright.rotation
     if toe is None:
         return mean_rotation(relative(joint_rot, frames[side + "_shin"]), torch.ones(len(rot)).to(rot))
     return _learnt_foot(side, toe, joint_rot, points, frames, motion.fps)

@@ -26,6 +26,7 @@ from amp_train.motion.retarget.target import Target, target_of
 from amp_train.motion.retarget.transfer import Goals, goals_of, posed, stretches
 
 _MAX_FPS = 60.0
+_BACKWARDS_M = 0.03  # of toes behind the ankle
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Retargeted(NamedTuple):
         error_cm: role -> mean distance of the character's body from the source's scaled joint, cm.
         source: the file's motion in our axes and metres, for showing it next to the clip.
         planted: side -> (F,) bool, the foot is planted.
+        is_mirrored: the toes point backwards: the file calls left what is right.
     """
 
     clip: MotionClip
@@ -70,6 +72,7 @@ class Retargeted(NamedTuple):
     error_cm: Dict[str, float]
     source: SkeletonMotion
     planted: Dict[str, Tensor]
+    is_mirrored: bool
 
 
 def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptions = AS_FOUND) -> Retargeted:
@@ -84,10 +87,10 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     begins = motion.begins_in_zero_pose
     motion = motion.without_first() if begins else motion
     motion = replace(motion, fps=options.fps or motion.fps).thinned(options.max_fps)
+    if leg_length(motion, roles) < 1e-6:
+        raise MotionError(f"Clip '{motion.name}': the legs of its skeleton have no length.")
     ours, unit_name, up = in_our_axes(motion, roles, options.units, options.up)
     leg_m = leg_length(ours, roles)
-    if leg_m < 1e-4:
-        raise MotionError(f"Clip '{motion.name}': the legs of its skeleton have length 0.")
     target = target_of(spec)
     anatomy = anatomy_of(ours, roles)
     goals = goals_of(anatomy, target, leg_m, ours.fps)
@@ -106,7 +109,7 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     notes = _notes(motion, unit_name, up, leg_m, anatomy, goals, target)
     if begins:
         notes.append("its first frame is the zero pose and was dropped")
-    return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.planted)
+    return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.planted, _is_mirrored(goals))
 
 
 def smoothed(clip: MotionClip, deviation_s: float) -> MotionClip:
@@ -155,8 +158,6 @@ def _notes(
     missing = [part for part in target.fixed if part not in goals.body_rot]
     if missing:
         notes.append("not in the file, kept at rest: " + ", ".join(missing))
-    if _is_mirrored(goals):
-        notes.append("left and right seem to be swapped: the toes point backwards")
     standing = [f"{side} {len(stretches(flags))}" for side, flags in goals.planted.items()]
     notes.append("foot contacts: " + ", ".join(standing))
     return notes
@@ -171,4 +172,4 @@ def _is_mirrored(goals: Goals) -> bool:
             ankle = goals.points[side + "_foot"]
             facing = rotations.quat_rotate(goals.body_rot["pelvis"], forward.expand(len(ankle), 3))
             agree.append(float(((goals.points[side + "_toe"] - ankle) * facing).sum(-1).mean()))
-    return bool(agree) and max(agree) < 0.0
+    return bool(agree) and max(agree) < -_BACKWARDS_M
