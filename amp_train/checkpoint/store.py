@@ -128,11 +128,13 @@ def remove_unfinished(folder: Union[str, Path]) -> None:
 
 
 def set_aside_later(folder: Union[str, Path], iteration: int, target: Union[str, Path]) -> None:
-    """Move the checkpoints after an iteration, from which the training is about to go on, whole or not, to `target`."""
+    """Move the checkpoints after an iteration, from which the training is about to go on, whole or not, to `target`.
+
+    Manifests go last: what a kill leaves behind is a checkpoint without files, whose rest is moved the next time."""
     later = [checkpoint.name for checkpoint in read_manifests(folder)[0] if checkpoint.iteration > iteration]
     for name in later:
         Path(target).mkdir(exist_ok=True)
-        for path in _files_of(Path(folder), name):
+        for path in reversed(_files_of(Path(folder), name)):
             with contextlib.suppress(FileNotFoundError):
                 path.replace(Path(target) / path.name)
 
@@ -191,7 +193,7 @@ def read_manifest(path: Path) -> Checkpoint:
         raise CheckpointError(f"its manifest {path.name} is of another version")
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
         raise CheckpointError(f"its manifest {path.name} names other files")
-    if iteration < 0 or not 0 <= ranks <= len(files):
+    if iteration < 0 or not 0 <= ranks <= len(files) or min(event_files.values(), default=0) < 0:
         raise CheckpointError(f"its manifest {path.name} counts what is not there")
     return Checkpoint(path.parent, name, iteration, ranks, files, event_files)
 

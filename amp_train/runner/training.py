@@ -101,14 +101,15 @@ def train(
 def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
     """Take away what a crash left half written, and rows and scalars from after the checkpoint.
 
-    Later checkpoints, and the metrics up to them, are kept in `superseded/`.
+    Later checkpoints, and the metrics up to the newest of them, are kept in `superseded/`.
     """
     checkpoint = None if resumption is None else resumption.checkpoint
     remove_unfinished(run_dir / "nn")
     if resumption is not None and (resumption.later or resumption.skipped):
+        newest = [*resumption.later, *(damaged.name for damaged in resumption.skipped)][0]
         (run_dir / SUPERSEDED).mkdir(exist_ok=True)
         for rows in sorted(run_dir.glob("metrics.*")):
-            shutil.copyfile(rows, run_dir / SUPERSEDED / rows.name)
+            shutil.copyfile(rows, run_dir / SUPERSEDED / f"{newest}.{rows.name}")
         set_aside_later(run_dir / "nn", resumption.iteration, run_dir / SUPERSEDED)
     cut_metrics(run_dir, 0 if checkpoint is None else checkpoint.iteration)
     cut_event_files(run_dir / "summaries", {} if checkpoint is None else checkpoint.event_files)
