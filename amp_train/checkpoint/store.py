@@ -15,7 +15,7 @@ import torch
 from amp_train.checkpoint.atomic import Digest, digest_of, remove_partial_files, write_atomically
 from amp_train.checkpoint.load import load_plain
 from amp_train.errors import CheckpointError
-from amp_train.untrusted import read_regular
+from amp_train.untrusted import printable, read_regular
 
 POLICY_SUFFIX, STATE_SUFFIX, MANIFEST_SUFFIX = ".pth", ".state", ".json"
 FORMAT = 1
@@ -168,7 +168,7 @@ def read_manifests(folder: Union[str, Path]) -> Tuple[List[Checkpoint], List[Dam
         try:
             checkpoint = read_manifest(path)
         except CheckpointError as error:
-            damaged.append(Damaged(path.name[: -len(MANIFEST_SUFFIX)], str(error)))
+            damaged.append(Damaged(printable(path.name[: -len(MANIFEST_SUFFIX)]), str(error)))
             continue
         if checkpoint.ranks:
             found.append(checkpoint)
@@ -188,7 +188,9 @@ def read_manifest(path: Path) -> Checkpoint:
         iteration, ranks = (int(content.get(key, 0)) for key in ("iteration", "ranks"))
         event_files = {str(n): int(size) for n, size in content.get("event_files", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise CheckpointError(f"its manifest {path.name} cannot be read") from error
+        raise CheckpointError(f"its manifest {printable(path.name)} cannot be read") from error
+    if printable(name) != name:  # it is printed
+        raise CheckpointError(f"its manifest {printable(path.name)} has no plain name")
     if content.get("format") != FORMAT:
         raise CheckpointError(f"its manifest {path.name} is of another version")
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:

@@ -28,8 +28,9 @@ from amp_train.runner.training_video import TrainingVideos, VideoRecorder
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry import MetricsFiles, TrainingObserver, WandbSink, stdout_to_file, training_view
 from amp_train.telemetry.files import cut_event_files
+from amp_train.untrusted import read_regular
 
-WANDB_ID_FILE = "wandb_id.txt"
+WANDB_ID_FILE, MAX_ID_BYTES = "wandb_id.txt", 100
 SUPERSEDED = "superseded"  # in a run directory: what came after a checkpoint that was gone back to
 RECORDED_PACKAGES = ("torch", "rl_games", "mujoco", "numpy", "hydra-core")
 
@@ -169,7 +170,7 @@ def _wandb_sink(cfg: Config, run_dir: Path, resumed: bool) -> Optional[WandbSink
 def wandb_id(run_dir: Path, resumed: bool) -> str:
     """Return wandb's name for the run, of which a continued training keeps the one it began with."""
     path = run_dir / WANDB_ID_FILE
-    kept = path.read_text().strip() if resumed and path.is_file() else ""
+    kept = read_regular(path, MAX_ID_BYTES).decode(errors="replace").strip() if resumed and path.is_file() else ""
     if re.fullmatch("[0-9a-f]{16}", kept):
         return kept
     new = secrets.token_hex(8)

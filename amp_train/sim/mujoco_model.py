@@ -35,7 +35,9 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scen
         model = mjcf.compile()
     except ValueError as error:  # the character alone compiles: load_character has done it
         reason = " ".join(str(error).split())
-        raise CharacterError(f"MuJoCo cannot build the character with its drives and the task's scene: {reason}") from error
+        raise CharacterError(
+            f"MuJoCo cannot build the character with its drives and the task's scene: {reason}"
+        ) from error
     model.opt.timestep = physics_dt_s
     set_damping(model, scene)
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)

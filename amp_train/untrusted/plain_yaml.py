@@ -45,6 +45,10 @@ def _is_tricky(data: bytes) -> bool:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_NESTING or isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
             return True
-        if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_NUMBER and _NUMBER_LIKE.fullmatch(event.value):
+        if (
+            isinstance(event, yaml.ScalarEvent)
+            and len(event.value) > MAX_NUMBER
+            and _NUMBER_LIKE.fullmatch(event.value)
+        ):
             return True
     return False

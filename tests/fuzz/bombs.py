@@ -106,7 +106,7 @@ def _one_scalar_read_often() -> bytes:
 
 
 def _one_array_built_often() -> bytes:
-    """16 MB of text, remembered once and made into an array 5000 times, each looked through for what is no character."""
+    """16 MB of text, remembered once and made into an array 5000 times, each looked through for bad characters."""
     begin = b"\x80\x03cnumpy.core.multiarray\n_reconstruct\nq\x00cnumpy\nndarray\nK\x00\x85C\x01b\x87q\x01"
     data = b"B" + struct.pack("<I", 2**24) + b"x\x00\x00\x00" * 2**22
     dtype = b"cnumpy\ndtype\n" + _text(b"U%d" % 2**22) + b"\x85R"

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -246,3 +245,11 @@ def test_a_manifest_that_lacks_a_state_does_not_pass_for_a_checkpoint(tmp_path):
     del content["files"][name + ".state"]
     path.write_text(json.dumps(content))
     assert fault_of(read_manifest(path)) == f"its manifest lacks {name}.state"
+
+
+def test_a_name_with_control_characters_reaches_no_terminal(tmp_path):
+    name = add(tmp_path, 10)
+    for suffix in (".json", ".pth", ".state"):
+        (tmp_path / (name + suffix)).rename(tmp_path / f"x\x1b[2J{suffix}")
+    found, (damaged,) = newest_valid(tmp_path)
+    assert found is None and (damaged.name + damaged.reason).isprintable()

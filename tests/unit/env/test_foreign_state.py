@@ -24,7 +24,9 @@ def env_of(task: str = "HumanoidAMPDribble", **changes: Any) -> AmpEnv:
 @pytest.mark.parametrize(
     "name", ["history", "low_steps", "going_on", "_frame", "_goal_obs", "_progress", "_clip_ids", "_done"]
 )
-@pytest.mark.parametrize("value", [torch.zeros(5, 7), torch.zeros(0), [1, 2], "x"], ids=["other", "empty", "list", "text"])
+@pytest.mark.parametrize(
+    "value", [torch.zeros(5, 7), torch.zeros(0), [1, 2], "x"], ids=["other", "empty", "list", "text"]
+)
 def test_a_tensor_of_another_shape_is_refused_at_once(name: str, value: Any) -> None:
     env = env_of()
     state = env.get_state()
