@@ -22,8 +22,8 @@ from amp_train.errors import ConfigError, TrainingError, UserError
 from amp_train.resume.run_dir import check_writable
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
-# What a disk says that cannot be written, at a moment when nothing can go on without it, or where a folder and a file have
-# changed places.
+# What a disk says that cannot be written, at a moment when nothing can go on without it, or where a folder and a file
+# have changed places.
 STORAGE_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP,
 )  # fmt: skip
