@@ -6,6 +6,7 @@ from typing import List, Optional, Union
 from amp_train.checkpoint.store import MANIFEST_SUFFIX, POLICY_SUFFIX, fault_of_file, newest_valid, read_manifest
 from amp_train.errors import CheckpointError
 from amp_train.paths import PRETRAINED_DIR
+from amp_train.untrusted import printable
 
 PREFIX = "pretrained/"
 
@@ -54,7 +55,7 @@ def _best_policy(folder: Path) -> Optional[Path]:
 def _not_found(name: str) -> str:
     there = sorted(str(path) for path in Path(name).parent.glob("*" + POLICY_SUFFIX))
     if there:
-        return f"There is no checkpoint {name}. That folder has: {', '.join(there[:5])}."
+        return f"There is no checkpoint {name}. That folder has: {printable(', '.join(there[:5]))}."
     pretrained = ", ".join(pretrained_names())
     return (
         f"There is no checkpoint {name}. Give the path of a .pth file, such as runs/NAME/nn/NAME.pth, or a "

@@ -29,7 +29,8 @@ def safe_load(path: Union[str, Path], map_location: Any = "cpu") -> Dict[str, An
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
         raise CheckpointError(f"{path} is not a training checkpoint: it has no 'model' entry.")
     for name, value in checkpoint.items():
-        if name in _ENTRIES and value is not None and not _is_entry(value, _ENTRIES[name]):
+        may_lack = value is None and _ENTRIES.get(name) != "a whole number"
+        if name in _ENTRIES and not may_lack and not _is_entry(value, _ENTRIES[name]):
             raise CheckpointError(f"Checkpoint {path} is broken: its '{name}' is not {_ENTRIES[name]}.")
     return checkpoint
 

@@ -15,7 +15,7 @@ import torch
 from amp_train.checkpoint.atomic import Digest, digest_of, remove_partial_files, write_atomically
 from amp_train.checkpoint.load import load_plain
 from amp_train.errors import CheckpointError
-from amp_train.untrusted import read_regular
+from amp_train.untrusted import printable, read_regular
 
 POLICY_SUFFIX, STATE_SUFFIX, MANIFEST_SUFFIX = ".pth", ".state", ".json"
 FORMAT = 1
@@ -128,11 +128,13 @@ def remove_unfinished(folder: Union[str, Path]) -> None:
 
 
 def set_aside_later(folder: Union[str, Path], iteration: int, target: Union[str, Path]) -> None:
-    """Move all checkpoints after the iteration from which training is about to continue to `target`."""
+    """Move all checkpoints, complete or not, after the iteration from which training is about to continue to `target`.
+
+    Manifests go last: a kill leaves a manifest without files behind, whose remainder is moved the next time."""
     later = [checkpoint.name for checkpoint in read_manifests(folder)[0] if checkpoint.iteration > iteration]
     for name in later:
         Path(target).mkdir(exist_ok=True)
-        for path in _files_of(Path(folder), name):
+        for path in reversed(_files_of(Path(folder), name)):
             with contextlib.suppress(FileNotFoundError):
                 path.replace(Path(target) / path.name)
 
@@ -166,7 +168,7 @@ def read_manifests(folder: Union[str, Path]) -> Tuple[List[Checkpoint], List[Dam
         try:
             checkpoint = read_manifest(path)
         except CheckpointError as error:
-            damaged.append(Damaged(path.name[: -len(MANIFEST_SUFFIX)], str(error)))
+            damaged.append(Damaged(printable(path.name[: -len(MANIFEST_SUFFIX)]), str(error)))
             continue
         if checkpoint.ranks:
             found.append(checkpoint)
@@ -186,12 +188,14 @@ def read_manifest(path: Path) -> Checkpoint:
         iteration, ranks = (int(content.get(key, 0)) for key in ("iteration", "ranks"))
         event_files = {str(n): int(size) for n, size in content.get("event_files", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise CheckpointError(f"its manifest {path.name} cannot be read") from error
+        raise CheckpointError(f"its manifest {printable(path.name)} cannot be read") from error
+    if printable(name) != name:  # it is printed
+        raise CheckpointError(f"its manifest {printable(path.name)} has no plain name")
     if content.get("format") != FORMAT:
         raise CheckpointError(f"its manifest {path.name} has an unknown version")
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
         raise CheckpointError(f"its manifest {path.name} names the wrong files")
-    if iteration < 0 or not 0 <= ranks <= len(files):
+    if iteration < 0 or not 0 <= ranks <= len(files) or min(event_files.values(), default=0) < 0:
         raise CheckpointError(f"its manifest {path.name} has impossible counts")
     return Checkpoint(path.parent, name, iteration, ranks, files, event_files)
 

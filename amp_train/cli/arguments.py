@@ -22,8 +22,11 @@ from amp_train.errors import ConfigError, TrainingError, UserError
 from amp_train.resume.run_dir import check_writable
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 
-# Errors of a disk that cannot be written, where the program cannot continue without it.
-STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+# Errors of a disk that cannot be written, where the program cannot continue without it, or of a file where a folder is
+# needed and the reverse.
+STORAGE_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP,
+)  # fmt: skip
 
 
 @contextlib.contextmanager

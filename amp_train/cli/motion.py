@@ -3,6 +3,7 @@
 import sys
 
 from amp_train.cli.arguments import one_line_errors
+from amp_train.cli.streams import lasting_streams
 
 USAGE = """usage: amp-motion COMMAND FILE... [key=value ...]
 
@@ -26,10 +27,10 @@ FILE is a path or the name of a bundled clip. character=humanoid names the chara
 
 def main() -> None:
     """Run the command."""
-    if len(sys.argv) < 2 or {"-h", "--help"} & set(sys.argv[1:]):
-        print(USAGE)
-        return
-    with one_line_errors():
+    with lasting_streams(), one_line_errors():
+        if len(sys.argv) < 2 or {"-h", "--help"} & set(sys.argv[1:]):
+            print(USAGE)
+            return
         from amp_train.cli.motion_jobs import run
 
         sys.exit(run(sys.argv[1:]))

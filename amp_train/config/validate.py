@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 MAX_LAYERS, MAX_NAME = 16, 100
 PATHS = ("motion.file", "character.mjcf", "train_dir", "experiment", "checkpoint", "resume")
 MAX_WEIGHTS, MAX_SAMPLES = 2**27, 2**24  # of a network between its layers, of an iteration: some 30 GB
+MAX_FRAMES = 2**26  # of observation that the discriminator keeps, 500 bytes each: likewise
+LAYER = re.compile(r"a2c_network\.actor_mlp\.\d+\.weight")  # of a policy
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
 # Null until they are fitted to the machine.
@@ -45,13 +47,20 @@ def check_config(cfg: Config) -> None:
         if sum(n * m for n, m in zip(units, units[1:])) > MAX_WEIGHTS:
             raise ConfigError(f"{key}={str(units)[:80]} has more than {MAX_WEIGHTS / 1e6:.0f} million weights.")
     check_paths(cfg)
-    horizon = cfg.train.params.config.horizon_length
-    if (cfg.num_envs or 1) * horizon > MAX_SAMPLES:
+    agent, steps = cfg.train.params.config, cfg.task.env.num_amp_obs_steps
+    horizon = agent.horizon_length
+    samples = (cfg.num_envs or 1) * horizon
+    if samples > MAX_SAMPLES:
         raise ConfigError(
             f"num_envs={cfg.num_envs} times train.params.config.horizon_length={horizon} exceeds the "
             f"limit of {MAX_SAMPLES / 1e6:.0f} million samples per iteration."
         )
-    check_paths(cfg)
+    rows = samples + agent.amp_replay_buffer_size + agent.amp_obs_demo_buffer_size + agent.amp_batch_size
+    if rows * steps > MAX_FRAMES:
+        raise ConfigError(
+            f"The buffers of the discriminator and an iteration have {rows:,} samples of task.env.num_amp_obs_steps="
+            f"{steps} frames, more than the {MAX_FRAMES / 1e6:.0f} million frames that fit in a memory."
+        )
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
@@ -257,8 +266,8 @@ def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
     missing: List[str] = sorted({"epoch", "frame"} - set(checkpoint))
     if missing:
         raise CheckpointError(f"Training cannot continue from checkpoint {path}: it lacks {', '.join(missing)}.")
-    layers = [name for name in checkpoint["model"] if re.match(r"a2c_network\.actor_mlp\.\d+\.weight", name)]
-    its_units = [len(checkpoint["model"][name]) for name in layers]
+    layers = {name: value for name, value in checkpoint["model"].items() if LAYER.match(str(name))}
+    its_units = [len(value) if getattr(value, "ndim", 0) else 0 for value in layers.values()]
     if its_units != units:
         raise CheckpointError(
             f"Checkpoint {path} has layers of {its_units} units, this run {units}: set "

@@ -295,21 +295,28 @@ class AmpEnv:
         }
 
     def set_state(self, saved: Dict[str, Any]) -> None:
-        """Continue from `get_state`."""
+        """Continue from `get_state`.
+
+        Raises:
+            ValueError, RuntimeError: it is of another environment.
+        """
         self.simulator.set_full_state(saved["simulator"])
-        self._history.frames = saved["history"].to(self.device)
-        self._termination.low_steps = saved["low_steps"].to(self.device, copy=True)
+        self._history.frames = _like(saved["history"], self._history.frames)
+        self._termination.low_steps = _like(saved["low_steps"], self._termination.low_steps)
         self._generator.set_state(saved["generator"])
         if self._randomization is not None and saved["randomization"]:
             self._randomization.set_state(saved["randomization"])
         self.task.set_state(saved["task"])
-        self._going_on = None if saved["going_on"] is None else saved["going_on"].to(self.device)
+        self._going_on = None if saved["going_on"] is None else _like(saved["going_on"], self._done)
         self._meter.set_state(saved["task_metrics"])
         for name in _CARRIED:
-            setattr(self, name, saved[name].to(self.device, copy=True))
+            setattr(self, name, _like(saved[name], getattr(self, name)))
+        # The clips may be others now.
+        self._clip_ids = self._clip_ids.clamp(0, len(self.motion_library) - 1)
         rates, adaptive = saved["failure_rate"], self._resets.adaptive
         if adaptive is not None and rates is not None and len(rates) == len(adaptive.failure_rate):
-            adaptive.failure_rate = rates.to(self.device)
+            adaptive.failure_rate = _like(rates, adaptive.failure_rate)
+            self._bins = self._bins.clamp(0, len(rates) - 1)
         else:
             self._bins = torch.zeros_like(self._bins)  # rates of other clips
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
@@ -334,6 +341,11 @@ def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) 
 def say_once(text: str) -> None:
     """Log a line once: a training builds several environments."""
     _LOG.warning(text)
+
+
+def _like(saved: Tensor, now: Tensor) -> Tensor:
+    """Return a copy of a saved tensor as what it takes the place of is: on its device, of its type and shape."""
+    return saved.to(now, copy=True).reshape(now.shape)
 
 
 def _spread(state: CharacterState, env_ids: Tensor, num_envs: int) -> CharacterState:

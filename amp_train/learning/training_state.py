@@ -64,7 +64,7 @@ def _put_back(agent: Any, state: Dict[str, Any]) -> None:
         agent.last_lr = float(state["schedule"]["last_lr"])
         agent.entropy_coef = float(state["schedule"]["entropy_coef"])
     agent.update_lr(agent.last_lr)
-    agent.obs = agent.obs_to_tensors(state["rollout"]["obs"].to(agent.ppo_device))
+    agent.obs = agent.obs_to_tensors(_like(state["rollout"]["obs"], agent.rollout["obses"][0]))
     for name in CARRIED_OVER:
         setattr(agent, name, _like(state["rollout"][name], getattr(agent, name)))
     for name in METERS:
@@ -78,7 +78,7 @@ def _put_back(agent: Any, state: Dict[str, Any]) -> None:
 def _like(saved: Any, now: Any) -> Any:
     if saved.shape != now.shape:
         raise ValueError(f"a tensor has shape {tuple(saved.shape)}, this training needs {tuple(now.shape)}")
-    return saved.to(now.device)
+    return saved.to(now.device, copy=True)
 
 
 def _meter_state(meter: Any) -> Dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
-from amp_train.motion.clip import MAX_FPS, MIN_FPS, MotionClip
+from amp_train.motion.clip import MAX_FPS, MAX_NUMBERS_IN_ALL, MIN_FPS, MotionClip
 from amp_train.motion.operations import mirror
 from amp_train.motion.velocities import turn_about_z
 
@@ -30,11 +30,17 @@ def augmented(
         spec: the character.
 
     Raises:
-        MotionError: a rate or a factor out of range, or a character that cannot be mirrored.
+        MotionError: a rate or a factor out of range, a character that cannot be mirrored, or too much of it.
     """
     if not augment.mirror and not augment.arcs_deg_s and not augment.tempo:
         return tuple(clips), tuple(weights)
     _check(augment)
+    most = (1 + augment.mirror) * (1 + len(augment.arcs_deg_s) + len(augment.tempo))  # variants of a clip
+    if most * sum(clip.joint_rot.numel() for clip in clips) > MAX_NUMBERS_IN_ALL:
+        raise MotionError(
+            f"motion.augment makes up to {most} clips of each, more than the {MAX_NUMBERS_IN_ALL // 10**6} million "
+            "numbers allowed in all."
+        )
     all_clips: List[MotionClip] = []
     all_weights: List[float] = []
     for clip, weight in zip(clips, weights):

@@ -21,6 +21,8 @@ LOOP_MODES = ("clamp", "wrap")
 MAX_FRAMES = 200_000
 MAX_JOINTS = 256
 MAX_NUMBERS = 2**24  # in one array: a narrow type must not grow to gigabytes of float64
+# Joint rotations of all clips: 1 GiB, 40 hours of the humanoid at 30 Hz. A data set may name one file many times.
+MAX_NUMBERS_IN_ALL = 2**28
 MIN_FPS, MAX_FPS = 1.0, 1000.0
 MAX_POSITION_M = 1.0e4
 # Text formats print quaternions with few digits: they are scaled to unit length, but this much is not rounding.

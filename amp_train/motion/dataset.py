@@ -12,14 +12,13 @@ from typing import Any, List, NamedTuple, Optional, Tuple, Union
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion.cache import load_kept
-from amp_train.motion.clip import MotionClip
+from amp_train.motion.clip import MAX_NUMBERS_IN_ALL, MotionClip
 from amp_train.motion.storage import DATASET_SUFFIXES, find_motion
 from amp_train.untrusted import parse_plain_yaml, printable
 from amp_train.untrusted.npz import read_file
 
 _MAX_BYTES = 128 * 1024
 _MAX_CLIPS = 4096
-_MAX_NUMBERS = 2**28  # of joint rotations: 1 GiB, 40 hours of the humanoid at 30 Hz; one file may be named many times
 
 
 class MotionDataset(NamedTuple):
@@ -63,10 +62,10 @@ def _load_clips(files: List[Path], spec: Optional[CharacterSpec], path: Path) ->
     for file in files:
         clips.append(load_kept(file, spec))
         total += clips[-1].joint_rot.numel()
-        if total > _MAX_NUMBERS:
+        if total > MAX_NUMBERS_IN_ALL:
             raise MotionError(
                 "Data set '{}' is larger than the {} million numbers allowed, at entry {}.".format(
-                    path, _MAX_NUMBERS // 10**6, len(clips)
+                    path, MAX_NUMBERS_IN_ALL // 10**6, len(clips)
                 )
             )
     return tuple(clips)

@@ -120,7 +120,7 @@ def _nothing_there(run_dir: Path) -> str:
     if policies:
         return (
             f"{run_dir} contains no complete checkpoint, only policies. Start a new training from one with "
-            f"checkpoint={policies[-1]}."
+            f"checkpoint={printable(str(policies[-1]))}."
         )
     return f"{run_dir} contains no checkpoint. Give a run directory, such as runs/NAME, or one of its nn/last_*.pth."
 

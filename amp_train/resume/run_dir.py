@@ -22,6 +22,7 @@ AUTO, NEVER = "auto", "never"
 INTERACTIVE_JOBS = ("interactive", "bash", "sh", "zsh")  # what salloc and `srun --pty bash` call a job
 CHECKPOINT_SUFFIXES = (".pth", ".state", ".json")
 LOCK_NAME = ".lock"
+OTHERS_FOLDER = "wandb"  # wandb links from there to its logs; it begins a new folder there, and nothing else is opened
 TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
 PROBE_BYTES = 1 << 20  # a full disk still takes an empty file
 
@@ -177,7 +178,7 @@ class RunLock:
         """
         run_dir = self._path.parent
         try:
-            check_no_way_out(run_dir)
+            check_no_way_out(run_dir, apart=(OTHERS_FOLDER,))
             self._file = self._path.open("a+", errors="replace")
         except OSError as error:
             raise ConfigError(f"Run directory '{run_dir}' cannot be written: {error.strerror or error}.") from error

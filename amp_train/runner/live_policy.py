@@ -5,6 +5,7 @@ from typing import Any, List, Mapping, Tuple
 
 from torch import Tensor
 
+from amp_train.checkpoint.store import read_manifests
 from amp_train.config import Config
 from amp_train.runner.policy import Policy
 from amp_train.runner.vec_env import AMPVecEnv
@@ -23,9 +24,10 @@ class LivePolicy:
         self._policy, self.current = Policy(cfg, vec_env, checkpoint), Path(checkpoint).name
 
     def names(self) -> List[str]:
-        """Return the checkpoints in the folder of the first, oldest first."""
-        found = [path for path in self._folder.glob("*.pth") if path.is_file()]
-        return [path.name for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+        """Return the checkpoints in the folder of the first: policies alone, then by iteration."""
+        iterations = {checkpoint.policy.name: checkpoint.iteration for checkpoint in read_manifests(self._folder)[0]}
+        found = [path.name for path in self._folder.glob("*.pth") if path.is_file()]
+        return sorted(found, key=lambda name: (iterations.get(name, -1), name))
 
     def load(self, name: str) -> None:
         """Continue with another checkpoint.

@@ -28,8 +28,9 @@ from amp_train.runner.training_video import TrainingVideos, VideoRecorder
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry import MetricsFiles, TrainingObserver, WandbSink, stdout_to_file, training_view
 from amp_train.telemetry.files import cut_event_files
+from amp_train.untrusted import read_regular
 
-WANDB_ID_FILE = "wandb_id.txt"
+WANDB_ID_FILE, MAX_ID_BYTES = "wandb_id.txt", 100
 SUPERSEDED = "superseded"  # in a run directory: what followed an older checkpoint that was resumed
 RECORDED_PACKAGES = ("torch", "rl_games", "mujoco", "numpy", "hydra-core")
 
@@ -101,14 +102,15 @@ def train(
 def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
     """Remove what a crash left half written, and rows and scalars from after the checkpoint.
 
-    Later checkpoints, and the metrics up to them, are kept in `superseded/`.
+    Later checkpoints, and the metrics up to the newest of them, are kept in `superseded/`.
     """
     checkpoint = None if resumption is None else resumption.checkpoint
     remove_unfinished(run_dir / "nn")
     if resumption is not None and (resumption.later or resumption.skipped):
+        newest = [*resumption.later, *(damaged.name for damaged in resumption.skipped)][0]
         (run_dir / SUPERSEDED).mkdir(exist_ok=True)
         for rows in sorted(run_dir.glob("metrics.*")):
-            shutil.copyfile(rows, run_dir / SUPERSEDED / rows.name)
+            shutil.copyfile(rows, run_dir / SUPERSEDED / f"{newest}.{rows.name}")
         set_aside_later(run_dir / "nn", resumption.iteration, run_dir / SUPERSEDED)
     cut_metrics(run_dir, 0 if checkpoint is None else checkpoint.iteration)
     cut_event_files(run_dir / "summaries", {} if checkpoint is None else checkpoint.event_files)
@@ -168,7 +170,7 @@ def _wandb_sink(cfg: Config, run_dir: Path, resumed: bool) -> Optional[WandbSink
 def wandb_id(run_dir: Path, resumed: bool) -> str:
     """Return wandb's id of the run; a resumed training keeps it."""
     path = run_dir / WANDB_ID_FILE
-    kept = path.read_text().strip() if resumed and path.is_file() else ""
+    kept = read_regular(path, MAX_ID_BYTES).decode(errors="replace").strip() if resumed and path.is_file() else ""
     if re.fullmatch("[0-9a-f]{16}", kept):
         return kept
     new = secrets.token_hex(8)

@@ -21,6 +21,9 @@ ENV_SPACING_M = 5.0  # only for display: every world has its own coordinates, an
 COLLIDE_WITH_ITSELF = 0  # two shapes collide if their filters have no bit in common
 SHAPES = ("sphere", "capsule", "box")
 NOT_FOR_ISAAC_GYM = ("visual", "asset", "statistic", "option", "default", "sensor", "keyframe")
+# What stands for other elements, and what a class may say of a geom that is left out anyway.
+MACROS = ("include", "frame", "replicate", "attach", "composite", "flexcomp")
+LOOKS = {"material", "rgba", "group"}
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,9 @@ def asset_mjcf(spec: CharacterSpec) -> str:
     one), no light, camera or material, and every geom with its type written out.
 
     Raises:
-        CharacterError: a geom other than sphere, capsule and box.
+        CharacterError: a geom other than sphere, capsule and box, or something that only MuJoCo expands.
     """
+    _check_is_written_out(ElementTree.parse(spec.mjcf_path).getroot(), spec.mjcf_path)
     root = ElementTree.fromstring(hinge_triple_mjcf(spec))
     geom_default = root.find("default/geom")
     inherited = {} if geom_default is None else {k: v for k, v in geom_default.attrib.items() if k != "material"}
@@ -149,6 +153,19 @@ def asset_mjcf(spec: CharacterSpec) -> str:
                 )
             )
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _check_is_written_out(root: ElementTree.Element, path: str) -> None:
+    """Refuse a file of which less would be left than MuJoCo sees."""
+    lacking = [f"<{tag}>" for tag in MACROS if root.find(f".//{tag}") is not None]
+    if any(set(geom.attrib) - LOOKS for geom in root.findall("default/default//geom")):
+        lacking.append("<default class> for geoms")
+    if lacking:
+        raise CharacterError(
+            "sim=isaacgym does not read {} in '{}': write there in full what it stands for.".format(
+                ", ".join(lacking), path
+            )
+        )
 
 
 def create_characters(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from amp_train.character import CharacterSpec
 from amp_train.character.editing import editable_mjcf
+from amp_train.errors import CharacterError
 from amp_train.sim.mujoco_scene import add_scene, set_damping
 from amp_train.sim.scene import Scene
 
@@ -19,7 +20,7 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scen
     diverged world.
 
     Raises:
-        CharacterError: a joint without a drive.
+        CharacterError: a joint without a drive, or what MuJoCo cannot build.
     """
     import mujoco
 
@@ -30,7 +31,13 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scen
     for body in spec.body_names + tuple(thing.name for thing in scene.objects):
         _add_contact_sensor(mjcf, body, mujoco)
     _add_drives(mjcf, spec, physics_dt_s, mujoco)
-    model = mjcf.compile()
+    try:
+        model = mjcf.compile()
+    except ValueError as error:  # the character alone compiles: load_character has done it
+        reason = " ".join(str(error).split())
+        raise CharacterError(
+            f"MuJoCo cannot build the character with its drives and the task's scene: {reason}"
+        ) from error
     model.opt.timestep = physics_dt_s
     set_damping(model, scene)
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Sequence
 
 MAX_TEXT = 2000
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]")
@@ -41,10 +41,14 @@ def open_regular(path: Path) -> BinaryIO:
         raise
 
 
-def check_no_way_out(folder: Path) -> None:
+def check_no_way_out(folder: Path, apart: Sequence[str] = ()) -> None:
     """Check that a folder contains only files, folders, and links that stay within it.
 
     Then no file that is opened in it for reading, cutting or writing is elsewhere, and none blocks.
+
+    Args:
+        folder: is looked through, with the folders in it.
+        apart: names of folders in it that are not.
 
     Raises:
         NotAFileError: naming the first link out of the folder, named pipe, socket or device.
@@ -59,7 +63,7 @@ def check_no_way_out(folder: Path) -> None:
                     if target != inside and not target.startswith(inside + os.sep):
                         raise NotAFileError(f"it contains a link out of it: '{_place(entry.path, folder)}'")
                 elif entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
+                    todo += [] if os.path.relpath(entry.path, folder) in apart else [entry.path]
                 elif not entry.is_file(follow_symlinks=False):
                     raise NotAFileError(f"it contains a named pipe, socket or device: '{_place(entry.path, folder)}'")
 

@@ -20,6 +20,8 @@ PICKLE_MAGIC = b"\x80"
 MAX_OPCODES = 1_000_000
 # Integers can be chosen to collide as keys of a dict; small ones cannot collide in large numbers.
 _LONG_BYTES, _MAX_LONGS = 8, 1000
+# In protocol 2 the bytes of an array are a text that is encoded, and then handed to the array: twice.
+_BUILT_PER_BYTE = 3
 _KEY_TYPES = (str, int, float, bool, bytes, type(None))
 # Opcode -> length of the argument that follows as it is, or (struct format of the length, kind of content).
 _NUMBERS = {b"J": "<i", b"K": "<B", b"M": "<H", b"G": ">d"}
@@ -184,17 +186,20 @@ class PickleReader:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, StandIn):
             raise ValueError("it calls something that is not a function")
-        built = function.call(*_of_type(arguments, tuple))
-        # One string can be memoised, and copied many times.
-        self._built += len(built) if isinstance(built, (str, bytes)) else 0
-        if self._built > len(self._data):
-            raise Refused("is refused: its pickle would build more text than it contains")
-        self._stack.append(built)
+        self._count(_of_type(arguments, tuple))
+        self._stack.append(function.call(*arguments))
+
+    def _count(self, arguments: Tuple[Any, ...]) -> None:
+        """Bound what is built in total: one string can be memoised, and copied many times."""
+        self._built += sum(len(part) for part in arguments if isinstance(part, (str, bytes)))
+        if self._built > _BUILT_PER_BYTE * len(self._data):
+            raise Refused("is refused: its pickle would build more than it contains")
 
     def _do_build(self) -> None:
         state = self._stack.pop()
         if not isinstance(self._stack[-1], StandIn):
             raise ValueError("it sets the state of something that has none")
+        self._count(state if isinstance(state, tuple) else ())
         self._stack[-1].set_state(state)
 
     def _do_persistent_id(self) -> None:

@@ -24,7 +24,7 @@ def parse_plain_yaml(data: bytes) -> Any:
     """
     try:
         if _is_tricky(data):
-            raise _NotPlain("not plain YAML: no aliases, no deep nesting, no endless numbers")
+            raise _NotPlain("not plain YAML: no aliases, no tags, no deep nesting, no endless numbers")
         return yaml.load(data, Loader=_LOADER)
     except _NotPlain:
         raise
@@ -43,8 +43,12 @@ def _is_tricky(data: bytes) -> bool:
     depth = 0
     for event in yaml.parse(data, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_NESTING or isinstance(event, yaml.AliasEvent):
+        if depth > MAX_NESTING or isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
             return True
-        if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_NUMBER and _NUMBER_LIKE.match(event.value):
+        if (
+            isinstance(event, yaml.ScalarEvent)
+            and len(event.value) > MAX_NUMBER
+            and _NUMBER_LIKE.fullmatch(event.value)
+        ):
             return True
     return False

@@ -19,6 +19,7 @@ from amp_train.cli import train
 from amp_train.learning import training_loop
 from amp_train.paths import MOTIONS_DIR
 from amp_train.resume.run_dir import RunLock
+from amp_train.runner import divergence_watch
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
 from amp_train.sim.mujoco_cpu import MujocoSimulator
 from amp_train.telemetry import MetricsFiles
@@ -167,6 +168,21 @@ def test_physics_that_diverges_all_the_time_ends_the_training_with_one_line(amp_
     assert "diverged_physics_ep_2.npz" in line and "Traceback" not in printed
     # Of the iteration that went wrong too: its networks are finite.
     assert saved_iteration(tmp_path / "runs" / "run") == 2
+
+
+def test_a_resumed_training_is_ended_by_diverging_physics_when_the_uninterrupted_one_is(
+    amp_train, at_row, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(divergence_watch, "MIN_WINDOW_STEPS", 600)
+    diverge(monkeypatch, [3], steps=range(1, 1000))  # 8 times an iteration; more than 18 are too many
+    argv = ["max_diverged_share=0.03", "max_iterations=9"]
+    code, printed = amp_train(*argv, "experiment=whole")
+    assert code == EXIT_FAILED and "diverged in 24 of the last 384 environment steps" in printed
+    at_row(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert amp_train(*argv)[0] == EXIT_STOPPED
+    code, printed = amp_train(*argv, "resume=auto")
+    assert code == EXIT_FAILED and "diverged in 24 of the last 384 environment steps" in printed
+    assert saved_iteration(tmp_path / "runs" / "run") == saved_iteration(tmp_path / "runs" / "whole") == 3
 
 
 def test_a_clip_that_vanishes_under_a_training_is_missed_by_nobody_but_the_video(amp_train, at_row, tmp_path):

@@ -171,8 +171,14 @@ VARIANTS = {
     "adaptive starts": ["motion=spin"],
     "a data set": ["motion=locomotion"],
     "the PPO recipe": ["train=HumanoidAMPPPO"],
+    "the PPO recipe of a low gradient penalty": ["train=HumanoidAMPPPOLowGP"],
+    "the recipe for IsaacGymEnvs": ["recipe=isaacgymenvs"],
     "random draws whose range grows": ["task.task.randomize=True", SCHEDULED],
     "a task with a goal": ["task=HumanoidAMPHeading"],
+    "a task with a ball that is touched": ["task=HumanoidAMPDribble", "task.goal.ball_distance_m=[0.2,0.4]"],
+    "a task with targets": ["task=HumanoidAMPStrike"],
+    "episodes that go on from a fall": ["task=HumanoidAMPGetup", "task.goal.go_on_prob=0.9", "task.goal.drop_prob=0.3"],
+    "terrain": ["task=HumanoidAMPObstacles"],
 }
 
 
@@ -196,7 +202,7 @@ def test_after_going_back_and_a_kill_the_training_goes_on_from_there_and_no_row_
     crash_at(3, f"resume={before.policy}")  # no checkpoint is due at 3
     assert [c.iteration for c in read_manifests("runs/run/nn")[0]] == [2]
     assert [c.iteration for c in read_manifests("runs/run/superseded")[0]] == [4]
-    assert "\n4," in Path("runs/run/superseded/metrics.csv").read_text()
+    assert "\n4," in Path(f"runs/run/superseded/{newest.name}.metrics.csv").read_text()
     printed = amp_train(*ARGV)
     assert "after iteration 2" in printed
     assert_same(Path("runs/run"), uninterrupted)

@@ -158,9 +158,16 @@ class Task:
         return {name: value.cpu().clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def set_state(self, saved: Dict[str, Tensor]) -> None:
-        """Continue from `get_state`."""
+        """Continue from `get_state`.
+
+        Raises:
+            ValueError: it is of another task.
+        """
         for name, value in saved.items():
-            setattr(self, name, value.to(self.device))
+            now = getattr(self, name, value)
+            if not isinstance(now, Tensor) or now.shape != value.shape:
+                raise ValueError(f"the {name} of its task is another one")
+            setattr(self, name, value.to(self.device, now.dtype, copy=True))
 
     def uniform(self, low: float, high: float, n: Optional[int] = None) -> Tensor:
         """Draw n numbers (n,), by default N, evenly from low to high."""

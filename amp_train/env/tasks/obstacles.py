@@ -46,8 +46,10 @@ class ObstaclesSettings:
         check_choice("reward", self.reward, ("paper", "code"))
         for key in ("apart_m", "gap_m", "step_m", "hurdle_m"):
             check_range(key, getattr(self, key), least=0.0)
-        if not 1 <= self.num <= 200 or not self.first_m >= 4.0:
-            raise ConfigError("task.goal.num must be from 1 to 200, and first_m at least 4 m: episodes start at 0.")
+            if getattr(self, key)[1] > 100.0:
+                raise ConfigError(f"task.goal.{key} must be at most 100 m, not {getattr(self, key)}.")
+        if not 1 <= self.num <= 200 or not 4.0 <= self.first_m <= 100.0:
+            raise ConfigError("task.goal.num must be from 1 to 200, and first_m 4 to 100 m: episodes start at 0.")
 
 
 class Stretch(NamedTuple):

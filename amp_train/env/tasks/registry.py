@@ -12,6 +12,7 @@ from amp_train.env.tasks.base import Task, TaskSetup
 from amp_train.errors import ConfigError, nearest, unknown_choice
 from amp_train.sim.scene import Scene
 
+MAX_SETTING = 1e6  # beyond it sizes fill the memory, and simulators fail
 AnyTask = TypeVar("AnyTask", bound=Type[Task])
 
 
@@ -83,9 +84,18 @@ def task_settings(name: str, goal: Mapping[str, Any]) -> Any:
             raise ConfigError(f"Unknown key 'task.goal.{key}'. {keys}{nearest(str(key), names)}")
     try:
         typed = OmegaConf.merge(OmegaConf.structured(_entry(name).settings), cast(DictConfig, dict(goal)))
-        return OmegaConf.to_object(typed)
+        settings = OmegaConf.to_object(typed)
     except OmegaConfBaseException as error:
         raise ConfigError(f"task.goal: {str(error).splitlines()[0].rstrip('.')}.") from error
+    for key in goal:
+        _check_numbers(str(key), getattr(settings, key))
+    return settings
+
+
+def _check_numbers(key: str, value: Any) -> None:
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not abs(number) <= MAX_SETTING:
+            raise ConfigError(f"task.goal.{key} must be at most {MAX_SETTING:g}, not {number}.")
 
 
 def make_task(cfg: Any, setup: TaskSetup) -> Task:

@@ -99,8 +99,8 @@ def test_a_dict_that_holds_itself_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "entry",
-    [{"epoch": "5"}, {"epoch": -1}, {"frame": float("inf")}, {"optimizer": []}, {"amp_train": 5}, {"epoch": 0.5},
-     {"last_mean_rewards": torch.zeros(1)}, {"amp_input_mean_std": "x"}],
+    [{"epoch": "5"}, {"epoch": None}, {"epoch": -1}, {"frame": float("inf")}, {"optimizer": []}, {"amp_train": 5},
+     {"epoch": 0.5}, {"last_mean_rewards": torch.zeros(1)}, {"amp_input_mean_std": "x"}],
 )  # fmt: skip
 def test_entries_of_the_wrong_kind_are_named(tmp_path, entry):
     with pytest.raises(CheckpointError, match=f"is broken: its '{next(iter(entry))}' is not"):

@@ -81,7 +81,8 @@ def test_the_error_says_that_the_path_leads_out(folder: Path, file: str) -> None
         ("motions: [{file: a.npz", "not valid YAML"),
         ("motions: \x00", "not valid YAML"),
         ("motions: 2001-99-99", "not valid YAML"),
-        ("motions: !!python/object/apply:os.mkdir ['ran']", "not valid YAML"),
+        ("motions: !!python/object/apply:os.mkdir ['ran']", "no tags"),
+        ("motions: !!int '" + "1 :" * 30_000 + "1'", "no tags"),
         ("a: &a [1]\nb: *a", "no aliases"),
         ("[" * 10_000, "no deep nesting|maximum nesting depth"),
         ("? " * 10_000, "no deep nesting|maximum nesting depth"),
@@ -120,3 +121,9 @@ def test_one_clip_is_a_data_set_of_one(folder: Path, humanoid: CharacterSpec) ->
     clips, weights = load_motion(folder / "a.npz", humanoid)
     assert len(clips) == 1 and weights == (1.0,)
     assert len(load_motion("locomotion", humanoid).clips) == 2
+
+
+@pytest.mark.parametrize("name", ["07_01_" + "walk" * 15, "..." + "walk" * 15, "-1." + "9" * 50 + "_walk"])
+def test_a_long_name_that_begins_like_a_number_is_a_name(folder: Path, name: str) -> None:
+    (folder / "a.npz").rename(folder / f"{name}.npz")
+    assert len(load_dataset(_dataset(folder, f"motions: [{{file: {name}.npz}}]")).clips) == 1

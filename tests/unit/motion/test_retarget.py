@@ -1,6 +1,7 @@
 """Motions of other skeletons arrive on the character as they were meant."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Optional
@@ -257,6 +258,44 @@ def test_a_training_keeps_what_was_put_on_the_character(
     monkeypatch.setattr("amp_train.motion.cache.import_clip", None)  # what is kept needs no import
     again = load_motion(tmp_path / "walk.bvh", humanoid).clips[0]
     assert torch.equal(first.joint_rot, again.joint_rot) and again.loop == "wrap"
+
+
+@pytest.mark.parametrize("trap", ["link", "half", "pipe", "broken"])
+def test_nothing_is_kept_through_what_came_with_a_strangers_clips(
+    humanoid: CharacterSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture, trap: str
+) -> None:
+    folder, outside = tmp_path / "clips", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (outside / "mine").write_text("precious")
+    (folder / "walk.bvh").write_text(as_bvh(load_clip(find_motion("walk")), humanoid))
+    first = load_motion(folder / "walk.bvh", humanoid).clips[0]
+    (kept,) = (folder / ".amp_motion").iterdir()  # whoever made the clips knows this name too
+    half = kept.with_name(kept.name + ".partial")
+    kept.unlink()
+    if trap == "link":
+        kept.parent.rmdir()
+        kept.parent.symlink_to(outside)
+    elif trap == "half":
+        half.symlink_to(outside / "mine")
+    elif trap == "pipe":
+        os.mkfifo(str(half))
+    else:
+        kept.write_bytes(b"broken")
+        half.mkdir()
+    caplog.clear()
+    again = load_motion(folder / "walk.bvh", humanoid).clips[0]
+    torch.testing.assert_close(first.joint_rot, again.joint_rot, atol=1e-5, rtol=0)
+    assert "not kept" in caplog.text
+    assert [path.name for path in outside.iterdir()] == ["mine"]
+    assert (outside / "mine").read_text() == "precious"
+
+
+def test_a_clip_whose_name_is_as_long_as_names_can_be_is_kept(humanoid: CharacterSpec, tmp_path: Path) -> None:
+    path = tmp_path / ("w" * 250 + ".bvh")
+    path.write_text(as_bvh(load_clip(find_motion("walk")), humanoid))
+    load_motion(path, humanoid)
+    assert len(list((tmp_path / ".amp_motion").iterdir())) == 1
 
 
 def test_another_file_is_put_on_the_character_anew(humanoid: CharacterSpec, tmp_path: Path) -> None:

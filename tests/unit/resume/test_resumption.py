@@ -132,6 +132,8 @@ def test_wandb_goes_on_with_the_same_run_and_begins_another_for_a_new_training(t
     assert second != first and wandb_id(tmp_path, resumed=True) == second
     (tmp_path / "wandb_id.txt").write_text("../../elsewhere")
     assert wandb_id(tmp_path, resumed=True) not in (second, "../../elsewhere")
+    (tmp_path / "wandb_id.txt").write_bytes(b"\xff" * 10**6)
+    assert len(wandb_id(tmp_path, resumed=True)) == 16
 
 
 def test_manifests_are_json_that_other_programs_can_read(tmp_path):
