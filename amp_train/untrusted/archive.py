@@ -33,7 +33,7 @@ def read_archive(file: BinaryIO, device: Any = "cpu") -> Any:
     """Return the content that `torch.save` wrote: containers, numbers, text and tensors.
 
     Raises:
-        NotAnArchiveError: no archive, or cut off.
+        NotAnArchiveError: not an archive, or truncated.
         ValueError, zipfile.BadZipFile, OSError, RuntimeError: in one line, what is wrong with it.
     """
     file_bytes = _check_directory(file)

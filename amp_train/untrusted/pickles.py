@@ -296,7 +296,7 @@ def load_plain_pickle(data: bytes, what: str) -> Any:
     """Return the pickle's content: numbers, text, lists, dicts, numpy arrays; tuples and object arrays become lists.
 
     Raises:
-        MotionError: cut off or malformed, or it would build anything else; the message names that. Nothing of it has
+        MotionError: truncated or malformed, or it would build anything else, which the message names. None of it has
         run.
     """
     try:

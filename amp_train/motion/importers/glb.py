@@ -94,7 +94,7 @@ def _accessor(content: Dict[str, Any], binary: bytes, index: int) -> np.ndarray:
     accessor = content["accessors"][index]
     width, count = _WIDTHS.get(accessor["type"], 0), accessor["count"]
     if accessor["componentType"] != _FLOAT or width == 0 or "sparse" in accessor:
-        raise _Broken("the compression of its animation is not supported")
+        raise _Broken("its animation is compressed, which is not supported")
     if type(count) is not int or not 1 <= count * width <= MAX_NUMBERS:
         raise _Broken("its animation is too long")
     view = content["bufferViews"][accessor["bufferView"]]

@@ -112,7 +112,7 @@ def test_entries_of_the_wrong_kind_are_named(tmp_path, entry):
     [
         (torch.full((2, 3), float("nan")), "weight contains NaN or infinity"),
         (torch.full((2, 3), float("inf")), "weight contains NaN or infinity"),
-        (torch.zeros(2, 3, dtype=torch.int64), "weight holds torch.int64"),
+        (torch.zeros(2, 3, dtype=torch.int64), "weight has type torch.int64"),
         ([[0.0] * 3] * 2, "weight is not a tensor"),
     ],
 )

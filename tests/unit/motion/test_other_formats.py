@@ -82,7 +82,7 @@ def test_bvh_agrees_with_another_reader(humanoid: CharacterSpec, tmp_path: Path)
     "change, says",
     [
         (("MOTION", ""), "no MOTION part"),
-        (("{\n  OFFSET 0 10 0", "OFFSET 0 10 0"), "stands where '{' belongs"),
+        (("{\n  OFFSET 0 10 0", "OFFSET 0 10 0"), "where '{' is expected"),
         (("OFFSET 0 10 0", "OFFSET 0 ten 0"), "'ten' where a number is expected"),
         (("OFFSET 0 10 0", "OFFSET 0 nan 0"), "'nan' where a number is expected"),
         (("Frames: 2", "Frames: 1e9"), "frames are allowed"),

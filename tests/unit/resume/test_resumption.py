@@ -113,7 +113,7 @@ def test_a_changed_clip_is_noticed_by_its_content(tmp_path):
     assert {"motion.file locomotion.yaml", "motion.file walk.npz", "character.mjcf humanoid.xml"} <= set(before)
     assert changed_files(before, dict(before), []) == []
     now = dict(before, **{"motion.file walk.npz": "0" * 64})
-    with pytest.raises(ConfigError, match=r"walk.npz is not the file.*resume_allow=\[motion.file\]"):
+    with pytest.raises(ConfigError, match=r"walk.npz has changed since the checkpoint.*resume_allow=\[motion.file\]"):
         changed_files(before, now, [])
     for allowed in ("motion", "motion.file"):
         (difference,) = changed_files(before, now, [allowed])
