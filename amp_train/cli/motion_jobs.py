@@ -14,10 +14,11 @@ from amp_train.cli.motion_view import view_clip
 from amp_train.config import compose
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
+from amp_train.config.resolve import LIVELY
 from amp_train.errors import ConfigError, unknown_choice
 from amp_train.motion import MotionClip, RetargetOptions, clip_facts, export_clip, find_motion, import_clip, save_clip
 from amp_train.motion.check import BAD, as_json, check_clip, table, verdict
-from amp_train.motion.facts import STRONG_ENOUGH, speed_m_s
+from amp_train.motion.facts import speed_m_s
 from amp_train.motion.importers import Imported
 from amp_train.motion.operations import concat, crop, loop, mirror, resample
 
@@ -154,9 +155,9 @@ def _info(job: Job) -> int:
         rows.append(("motion.max_low_s", f"{facts.max_low_s:g}"))
     if facts.torque_share:
         joint = max(facts.torque_share, key=lambda name: facts.torque_share[name])
-        share = facts.torque_share[joint]
-        strong = "enough" if share <= STRONG_ENOUGH else "too weak: character=humanoid_deepmimic or torque_limits"
-        rows.append(("strength", f"needs {share:.0%} of the torque limit at {joint} ({strong})"))
+        strong = "too weak: a training raises the limits" if facts.torque_limits else "enough"
+        rows.append(("strength", f"needs {facts.torque_share[joint]:.0%} of the torque limit at {joint} ({strong})"))
+    rows.append(("train", LIVELY if facts.is_lively else str(compose().train.name)))
     print("\n".join(f"{name:24s}{value}" for name, value in rows))
     return 0
 

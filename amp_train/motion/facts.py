@@ -51,6 +51,11 @@ class ClipFacts(NamedTuple):
         """As `motion.contact_bodies` has them."""
         return ["all"] if len(self.contact_bodies) == self.num_bodies else list(self.contact_bodies)
 
+    @property
+    def is_lively(self) -> bool:
+        """Whether the clips need more strength than the character has."""
+        return max(self.torque_share.values(), default=0.0) > STRONG_ENOUGH
+
 
 def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec, with_strength: bool = True) -> ClipFacts:
     """Derive the facts; `spec.contact_body_ids` may touch the ground in any case.
