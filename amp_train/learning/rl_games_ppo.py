@@ -307,9 +307,9 @@ class RLGamesPPO(A2CAgent):
             raise CheckpointError(f"Training cannot continue from the checkpoint: it lacks {names}.")
         saved = weights["optimizer"] if "optimizer" in weights else self.optimizer.state_dict()
         optimizer_state = fit_optimizer_state(saved, self.optimizer, keep_saved_lr=self.is_adaptive_lr)
-        super().set_full_state_weights(dict(weights, optimizer=optimizer_state), set_epoch)
+        counters = {name: int(weights[name]) for name in ("epoch", "frame")}
+        super().set_full_state_weights(dict(weights, optimizer=optimizer_state, **counters), set_epoch)
         self.is_restored = True
-        self.epoch_num, self.frame = int(self.epoch_num), int(self.frame)
         self.last_mean_rewards = float(self.last_mean_rewards)
         self.last_lr = self.optimizer.param_groups[0]["lr"]
 
