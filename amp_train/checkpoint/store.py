@@ -73,11 +73,11 @@ class CheckpointStore:
         """Remove the manifest of the checkpoint of this name, which is about to be replaced."""
         _unlink(self._folder / (name + MANIFEST_SUFFIX))
 
-    def save_policy(self, name: str, content: Dict[str, Any]) -> None:
-        """Replace a policy without a training state, such as the best."""
+    def save_policy(self, name: str, content: Dict[str, Any], iteration: int = 0) -> None:
+        """Replace a policy without a training state, such as the best, after `iteration` finished iterations."""
         self.begin(name)
         digest = save_file(self._folder / (name + POLICY_SUFFIX), content)
-        self._write_manifest(name, {"files": {name + POLICY_SUFFIX: digest}})
+        self._write_manifest(name, {"iteration": iteration, "files": {name + POLICY_SUFFIX: digest}})
 
     def complete(
         self,
@@ -240,7 +240,22 @@ def newest_valid(folder: Union[str, Path]) -> Tuple[Optional[Checkpoint], List[D
         if fault is None:
             return checkpoint, damaged
         damaged.append(Damaged(checkpoint.name, fault))
+    if damaged and read_manifests(folder)[0] != found:  # a training has replaced them meanwhile
+        return newest_valid(folder)
     return None, damaged
+
+
+def policies(folder: Union[str, Path]) -> List[Path]:
+    """Return the policies of a folder, oldest first by the iterations in their manifests, which no clock changes; those
+    without a manifest come before."""
+    return sorted(Path(folder).glob("*" + POLICY_SUFFIX), key=lambda path: (_iteration_of(path), path.name))
+
+
+def _iteration_of(policy: Path) -> int:
+    try:
+        return read_manifest(policy.with_name(policy.name[: -len(POLICY_SUFFIX)] + MANIFEST_SUFFIX)).iteration
+    except CheckpointError:
+        return -1
 
 
 def load_state(path: Union[str, Path]) -> Dict[str, Any]:

@@ -13,7 +13,6 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 
 from amp_train.cli.slurm_launcher import check_launcher
-from amp_train.cli.streams import lasting_streams
 from amp_train.config import check_sweep, compose
 from amp_train.config.isaacgymenvs import translated
 from amp_train.config.overrides import parse_overrides
@@ -21,6 +20,7 @@ from amp_train.config.validate import check_path
 from amp_train.errors import ConfigError, TrainingError, UserError
 from amp_train.resume.run_dir import check_writable
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
+from amp_train.streams import lasting_streams
 
 # Errors of a disk that cannot be written, where the program cannot continue without it, or of a file where a folder is
 # needed and the reverse.

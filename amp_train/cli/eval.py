@@ -154,7 +154,7 @@ class _Report:
         half = len(found.deterministic)
         scores = score_episodes(found.deterministic + found.noisy, found.clips, available_cores(), world_runs=half)
         mass_kg = float(found.spec.body_mass.sum())
-        self._cfg, self._checkpoint, self._found, self._scores = cfg, checkpoint, found, scores
+        self._cfg, self._found, self._scores = cfg, found, scores
         self.numbers: Dict[str, Any] = {
             "checkpoint": checkpoint,
             "motion": cfg.motion.name,
@@ -171,7 +171,7 @@ class _Report:
         """The data of a page about it."""
         from amp_train.cli.reporting import EvaluatedRun
 
-        return EvaluatedRun(self._cfg, self._checkpoint, self.numbers, self.plot)
+        return EvaluatedRun(self._cfg, str(self._cfg.checkpoint), self.numbers, self.plot)
 
     def plot(self, folder: Path) -> Path:
         """Draw the first episode of the first seed, without noise."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, cast
 
@@ -16,7 +16,9 @@ from amp_train.cli.showing import (
     export_policy_file,
     goal_script,
     newest_of_run,
+    settle_viewer,
     show_live,
+    with_newest,
     write_clips,
     write_recording,
 )
@@ -91,7 +93,8 @@ def play_checkpoint(argv: Sequence[str]) -> None:
     from amp_train.env import make_env
 
     args, overrides = split_arguments(argv)
-    cfg = playing_config(args, overrides)
+    settle_viewer(args)
+    cfg = with_newest(args, args.checkpoint, lambda path: playing_config(replace(args, checkpoint=path), overrides))
     env = make_env(cfg)
     try:
         if args.only_exports_policy:

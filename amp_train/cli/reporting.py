@@ -16,7 +16,7 @@ _LEFT_OUT = ("noisy", "falls_by_phase")  # shown in another way
 
 
 class EvaluatedRun(NamedTuple):
-    """A policy and its measurements; `plot` draws an episode's pictures into a folder."""
+    """A policy, its file, and its measurements; `plot` draws an episode's pictures into a folder."""
 
     cfg: Config
     checkpoint: str
@@ -67,7 +67,7 @@ def _entry(run: EvaluatedRun, name: str, folder: Path) -> ReportEntry:
     return ReportEntry(
         name=name,
         numbers=_flat(run.numbers),
-        commands=[_training_command(run.cfg), f"amp-eval checkpoint={run.checkpoint} report=report.html"],
+        commands=[_training_command(run.cfg), f"amp-eval checkpoint={run.numbers['checkpoint']} report=report.html"],
         config=OmegaConf.to_yaml(run.cfg),
         metrics_csv=metrics if metrics.is_file() else None,
         pictures=_pictures(run, folder),

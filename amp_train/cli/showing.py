@@ -1,16 +1,14 @@
 """amp-play's outputs: a video, a live viewer, a page, a clip, or the policy as a file."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, TypeVar
 
 from omegaconf import OmegaConf
 
 from amp_train.config import Config
 from amp_train.config.validate import check_fields, check_path
-from amp_train.errors import ConfigError, UserError
+from amp_train.errors import CheckpointError, ConfigError, UserError
 from amp_train.ranges import between, one_of
 from amp_train.resume.run_dir import check_writable
 
@@ -19,6 +17,8 @@ if TYPE_CHECKING:  # they import torch; Isaac Gym must come first
     from amp_train.runner.clip_recorder import ClipRecorder
     from amp_train.runner.episodes import EpisodeCallback
     from amp_train.viewers import Recording
+
+T = TypeVar("T")
 
 VIEWERS = ("video", "web", "native", "none")
 KEYBOARD = "keyboard"
@@ -66,7 +66,7 @@ class ShowArgs:
 
 
 def check_show(args: ShowArgs) -> None:
-    """Check the arguments before anything is built, and choose a viewer for `control=keyboard` and `watch=`.
+    """Check what can be checked before anything is built.
 
     Raises:
         UserError: in one line, what to change.
@@ -77,14 +77,17 @@ def check_show(args: ShowArgs) -> None:
         raise ConfigError(f"export={args.export}: give a name that ends in {', '.join(known[:3])}.")
     if args.record is not None:
         _check_record(args)
-    if args.viewer is None and (args.control == KEYBOARD or args.watch is not None):
-        args.viewer = "native" if has_display() else "web"
+    if args.viewer is not None:
+        _check_keyboard(args)
+
+
+def _check_keyboard(args: ShowArgs) -> None:
     if args.control == KEYBOARD and not args.is_live:
         raise ConfigError("control=keyboard needs viewer=web or viewer=native.")
 
 
 def _check_record(args: ShowArgs) -> None:
-    from amp_train.motion.exporters import format_of  # it brings torch
+    from amp_train.motion.exporters import format_of  # it imports torch
 
     path = Path(str(args.record))
     format_of(path)
@@ -96,9 +99,43 @@ def _check_record(args: ShowArgs) -> None:
     check_writable(path.parent)
 
 
-def has_display() -> bool:
-    """Return whether a window can be opened here."""
-    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+def settle_viewer(args: ShowArgs) -> None:
+    """Choose a viewer for `control=keyboard` and `watch=`. If the machine lacks something, one line says so and the
+    next best viewer is used.
+
+    Raises:
+        ConfigError: only a video is left, and the goals are to be steered by hand.
+    """
+    from amp_train.viewers.native import why_no_window
+    from amp_train.viewers.web_scene import why_no_pages
+
+    if args.viewer is None and (args.control == KEYBOARD or args.watch is not None):
+        args.viewer = "native" if why_no_window() is None else "web"
+    reason = why_no_window() if args.viewer == "native" else None
+    if reason is not None:
+        args.viewer = "web"
+        print(f"No window: {reason} Using the web viewer instead.")
+    reason = why_no_pages() if args.viewer == "web" else None
+    if reason is not None:
+        args.viewer = "video"
+        print(f"No web viewer: {reason} Recording a video instead.")
+    _check_keyboard(args)
+
+
+def with_newest(args: ShowArgs, checkpoint: str, use: Callable[[str], T]) -> T:
+    """Use a checkpoint; of a watched run the newest, if training replaces the given one meanwhile.
+
+    Raises:
+        CheckpointError: it cannot be used, and there is no newer one.
+    """
+    while True:
+        try:
+            return use(checkpoint)
+        except CheckpointError:
+            newest = checkpoint if args.watch is None else newest_of_run(args.watch)
+            if newest == checkpoint:
+                raise
+            checkpoint = newest
 
 
 def newest_of_run(run_dir: str) -> str:
@@ -147,7 +184,7 @@ def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deter
     from amp_train.runner.vec_env import AMPVecEnv
 
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
-    policy = LivePolicy(cfg, vec_env, checkpoint)
+    policy = with_newest(args, checkpoint, lambda path: LivePolicy(cfg, vec_env, path))
     viewer = _live_viewer(args, env.num_envs, policy)
     recorders = clip_recorder(args)
     try:
@@ -158,17 +195,13 @@ def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deter
 
 
 def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
+    from amp_train.viewers.native import NativeViewer
     from amp_train.viewers.web import WebViewer
 
     watch = args.watch is not None
     if args.viewer == "native":
-        from amp_train.viewers.native import NativeViewer, why_no_window
-
-        reason = why_no_window()
-        if reason is None:
-            print("Keys: " + NativeViewer.HELP)
-            return NativeViewer(num_characters, policy, watch)
-        print(f"No window: {reason} Using the web viewer instead.")
+        print("Keys: " + NativeViewer.HELP)
+        return NativeViewer(num_characters, policy, watch)
     viewer = WebViewer(num_characters, policy, watch, args.host, args.port)
     print(f"Open {viewer.address} in a browser. Ctrl-C stops it.", flush=True)
     return viewer

@@ -99,7 +99,8 @@ def suited_to_clip(cfg: Config, overrides: Sequence[str]) -> Config:
     if not clip_facts(load_motion(cfg.motion.file, spec).clips, spec).is_lively:
         return cfg
     cfg = cast(Config, cast(DictConfig, cfg).copy())
-    cfg.train = compose([f"train={LIVELY}", *(text for text in overrides if text.lstrip("+").startswith("train."))]).train
+    given = [text for text in overrides if text.lstrip("+").startswith("train.")]
+    cfg.train = compose([f"train={LIVELY}", *given]).train
     logger.warning("%s is a lively clip: train=%s, unless you choose another.", cfg.motion.file, LIVELY)
     return cfg
 

@@ -110,7 +110,8 @@ def _write_onnx(path: Path, deployed: DeployedPolicy, inputs: Tuple[Tensor, ...]
         import onnxruntime
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
-        raise MissingPackageError("{} needs packages: pip install 'amp_train[export]'.".format(path.name)) from error
+        message = "{} needs packages: pip install 'amp_train[export]'. A name in .pt gives TorchScript, without them."
+        raise MissingPackageError(message.format(path.name)) from error
     names = _input_names(inputs)
     program: Any = torch.onnx.export(
         deployed,

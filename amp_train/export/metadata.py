@@ -9,7 +9,7 @@ import amp_train
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.config import Config
 from amp_train.env import AmpEnv
-from amp_train.sim.mujoco_cpu import compile_model
+from amp_train.sim.mujoco_model import driven_mjcf
 from amp_train.sim.mujoco_state import MujocoState
 
 FORMAT = 1
@@ -36,7 +36,7 @@ def metadata(cfg: Config, env: AmpEnv) -> Dict[str, str]:
         "character": spec.name,
         "observation": observation_layout(spec, env.obs_size - env.frame_size),
         "joints": list(spec.joint_names),
-        "dofs": dof_names(spec),
+        "dofs": list(spec.dof_names),
         "stiffness": spec.dof_stiffness.tolist(),
         "damping": spec.dof_damping.tolist(),
         "torque_limit": [limit if np.isfinite(limit) else None for limit in spec.dof_effort.tolist()],
@@ -58,26 +58,9 @@ def observation_layout(spec: CharacterSpec, goal_size: int) -> List[List[Any]]:
     return parts + ([["goal", goal_size]] if goal_size else [])
 
 
-def dof_names(spec: CharacterSpec) -> List[str]:
-    """Name the dofs: a spherical joint's are its rotation vector's components."""
-    axes = {1: ("",), 3: ("_x", "_y", "_z")}
-    return [name + axis for name, size in zip(spec.joint_names, spec.joint_sizes) for axis in axes[size]]
-
-
 def mjcf_with_drives(spec: CharacterSpec, physics_dt_s: float) -> str:
     """Write the character's MJCF with gains, torque limits, physics step and integrator as the policy was trained."""
-    import mujoco
-
-    model, mjcf = compile_model(spec, physics_dt_s), mujoco.MjSpec.from_file(spec.mjcf_path)
-    for joint in mjcf.joints:
-        first = int(model.joint(joint.name).dofadr[0]) if joint.name else 0
-        joint.damping = np.full_like(joint.damping, model.dof_damping.reshape(model.nv, -1)[first, 0])
-        joint.armature = model.dof_armature[first]
-    for number, actuator in enumerate(mjcf.actuators):
-        actuator.biasprm[:] = model.actuator_biasprm[number]
-        actuator.forcelimited = bool(model.actuator_forcelimited[number])
-        actuator.forcerange[:] = model.actuator_forcerange[number]
-    mjcf.option.integrator, mjcf.option.timestep = model.opt.integrator, physics_dt_s
+    mjcf = driven_mjcf(spec, physics_dt_s)
     mjcf.compile()
     return str(mjcf.to_xml())
 

@@ -109,7 +109,8 @@ class TrainingLoop:
         agent = self._agent
         if has_games and agent.mean_rewards > agent.last_mean_rewards and agent.epoch_num >= agent.save_best_after:
             former, agent.last_mean_rewards = agent.last_mean_rewards, agent.mean_rewards
-            failure = self._tried(lambda: self._store.save_policy(self._config["name"], agent.get_full_state_weights()))
+            store, content = self._store, agent.get_full_state_weights
+            failure = self._tried(lambda: store.save_policy(self._config["name"], content(), agent.epoch_num))
             self._best_faults.note(failure)
             if failure is not None:
                 agent.last_mean_rewards = former  # the next iteration tries again

@@ -38,13 +38,14 @@ class Steering(EpisodeCallback):
         """
         if isinstance(self._source, GoalScript):
             self._source.begin(env.task.controls)
-        self._set(env, 0.0)
+        self.apply(env, 0.0)
 
     def on_step(self, step: EpisodeStep) -> None:
         """Set the goals that change now."""
-        self._set(step.env, step.time_s)
+        self.apply(step.env, step.time_s)
 
-    def _set(self, env: AmpEnv, time_s: float) -> None:
+    def apply(self, env: AmpEnv, time_s: float) -> None:
+        """Set what the source says for a time."""
         values = self._source.goals(time_s)
         if values:
             env.task.set_goal(**values)
@@ -122,12 +123,25 @@ def _row(cells: Dict[str, str], number: int, path: Path) -> ScriptRow:
 
 
 class KeyGoals:
-    """Goals that keys change by steps: each control has a value from when it is first changed."""
+    """Goals that keys, sliders and clicks change: each control has a value from when it is first changed."""
 
     def __init__(self, controls: Dict[str, Tuple[float, float]]) -> None:
         """Begin in the middle of each range (low, high), which is where an unlimited one has its 0."""
         self.controls = dict(controls)
         self.values = {name: 0.5 * (low + high) for name, (low, high) in controls.items()}
+        self._changed: Dict[str, float] = {}
+
+    def set(self, values: Dict[str, float]) -> None:
+        """Have goals changed at the next step, within their ranges."""
+        limits = self.controls
+        values = {name: min(max(value, limits[name][0]), limits[name][1]) for name, value in values.items()}
+        self.values.update(values)
+        self._changed.update(values)
+
+    def goals(self, time_s: float) -> Dict[str, float]:
+        """Return what has been changed since the last call."""
+        changed, self._changed = self._changed, {}
+        return changed
 
     def step_of(self, name: str) -> float:
         """Return by how much a key changes a control."""

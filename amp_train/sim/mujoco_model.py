@@ -14,10 +14,9 @@ from amp_train.sim.mujoco_scene import add_scene, set_damping
 from amp_train.sim.scene import Scene
 
 
-def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scene] = None) -> Any:
-    """Compile the character for simulation: one position actuator for each dof, in the order of the spec, one net
-    contact force sensor for each body and then each object of the scene (N, world frame), and no silent reset of a
-    diverged world.
+def driven_mjcf(spec: CharacterSpec, physics_dt_s: float) -> Any:
+    """Return the character's `MjSpec` with one position actuator for each dof, in the order of the spec, and the
+    integrator and physics step of the training.
 
     Raises:
         CharacterError: a joint without a drive, or what MuJoCo cannot build.
@@ -26,11 +25,25 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scen
 
     spec.check_drives()
     mjcf = editable_mjcf(spec)
+    _add_drives(mjcf, spec, physics_dt_s, mujoco)
+    mjcf.option.timestep = physics_dt_s
+    return mjcf
+
+
+def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scene] = None) -> Any:
+    """Compile the character for simulation: its drives, one net contact force sensor for each body and then each object
+    of the scene (N, world frame), and no silent reset of a diverged world.
+
+    Raises:
+        CharacterError: a joint without a drive.
+    """
+    import mujoco
+
+    mjcf = driven_mjcf(spec, physics_dt_s)
     scene = scene or Scene()
     add_scene(mjcf, scene)
     for body in spec.body_names + tuple(thing.name for thing in scene.objects):
         _add_contact_sensor(mjcf, body, mujoco)
-    _add_drives(mjcf, spec, physics_dt_s, mujoco)
     try:
         model = mjcf.compile()
     except ValueError as error:  # the character alone compiles: load_character has done it
@@ -38,7 +51,6 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scen
         raise CharacterError(
             f"MuJoCo cannot build the character with its drives and the task's scene: {reason}"
         ) from error
-    model.opt.timestep = physics_dt_s
     set_damping(model, scene)
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     assert model.nu == spec.num_dofs, "a drive for each dof"

@@ -1,7 +1,5 @@
 """The progress bar: progress, rate, remaining time, and whether the training learns."""
 
-import contextlib
-import io
 import os
 import sys
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any, Optional, TextIO
 
 from tqdm import tqdm
 
+from amp_train.streams import LenientStream
 from amp_train.telemetry.sinks import Row, RowSink
 
 BAR_FORMAT = "iteration {n_fmt}/{total_fmt} |{bar:16}| {elapsed}<{remaining}{postfix}"
@@ -16,32 +15,11 @@ TERMINAL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 60.0
 SICK_ROWS_BEFORE_ADVICE = 20
 
 
-class _Lenient:
-    """A stream that may fail: the terminal is closed, the reader of a pipe ends, a log's disk is full."""
-
-    def __init__(self, stream: Optional[TextIO]) -> None:
-        """Take the stream; None: it was closed when the program started."""
-        self._stream = stream or io.StringIO()
-        self._is_there = stream is not None
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
-            self._stream.write(text if self._is_there else "")
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 class ProgressBar(RowSink):
     """A tqdm bar; one line a minute without a terminal. Its ETA follows the recent rate."""
 
     def __init__(self, stream: Optional[TextIO] = None) -> None:
-        self._stream: Any = _Lenient(stream or sys.stderr)
+        self._stream: Any = LenientStream(stream or sys.stderr)
         self._bar: Any = None
         self._episode_length: Optional[float] = None
         self._pose_error_m: Optional[float] = None
@@ -99,7 +77,7 @@ class ProgressBar(RowSink):
 
 def training_view(run_dir: Path) -> RowSink:
     """Return the display of a training: a few live lines in a capable terminal, else the bar."""
-    stream = _Lenient(sys.stderr)
+    stream = LenientStream(sys.stderr)
     if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return ProgressBar()
     try:

@@ -5,6 +5,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, Deque, Dict, NamedTuple, Optional, Tuple
 
+from amp_train.checkpoint.store import policies
 from amp_train.telemetry.sinks import Row, RowSink
 
 SPARK = "▁▂▃▄▅▆▇█"
@@ -103,14 +104,14 @@ class TerminalView(RowSink):
         return (self._max_iterations - last) * (now_s - began_s) / (last - first)
 
     def _checkpoint(self) -> str:
-        try:
-            found = [(path.stat().st_mtime, path.name) for path in (self._run_dir / "nn").glob("*.pth")]
-        except OSError:
-            return "-"
+        found = policies(self._run_dir / "nn")
         if not found:
             return "none yet"
-        modified_s, name = max(found)
-        return f"{name}, {clock(max(0.0, time.time() - modified_s))} ago"
+        try:
+            age_s = max(0.0, time.time() - found[-1].stat().st_mtime)
+        except OSError:  # it has just been replaced
+            return found[-1].name
+        return f"{found[-1].name}, {clock(age_s)} ago"
 
 
 def sparkline(values: Any, width: int = WIDTH) -> str:

@@ -14,7 +14,7 @@ from amp_train.viewers.ghost import GhostTracker, place, pose_error_m
 from amp_train.viewers.marker import MarkerPose, marker_poses
 from amp_train.viewers.row import Row
 
-REMEMBERED_S = 60.0
+REMEMBERED_S = 30.0
 CONTACT_N = 1.0
 
 
@@ -27,6 +27,12 @@ class Frame:
     ghost: CharacterState
     markers: List[MarkerPose]
     scores: Dict[str, float]
+
+    @property
+    def status(self) -> str:
+        """How it goes, in a line."""
+        speed, style, error_m = (self.scores[name] for name in ("speed_m_s", "style_reward", "pose_error_m"))
+        return f"{self.time_s:.1f} s, {speed:.2f} m/s, style {style:.2f}, {100 * error_m:.0f} cm to the clip"
 
 
 class Frames:

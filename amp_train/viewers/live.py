@@ -7,7 +7,7 @@ from typing import Callable, Deque, Dict, Optional, Protocol, Sequence
 import torch
 
 from amp_train.env import AmpEnv
-from amp_train.runner.steering import KeyGoals
+from amp_train.runner.steering import KeyGoals, Steering
 
 # Key, as the web viewer names it, and what it does.
 KEYS: Dict[str, str] = {
@@ -32,6 +32,7 @@ class Live:
     def __init__(self, env: AmpEnv) -> None:
         """Begin playing, at real time."""
         self.env, self.goals = env, KeyGoals(env.task.controls)
+        self._steering = Steering(self.goals)
         self.paused, self.speed, self.follow, self.ghosts = False, 1.0, True, True
         self.restarted = torch.ones(env.num_envs, dtype=torch.bool)
         self._single_steps, self._due_s = 0, time.perf_counter()
@@ -45,6 +46,7 @@ class Live:
         """Do what was requested."""
         while self._requests:
             self._requests.popleft()()
+        self._steering.apply(self.env, 0.0)
 
     def wait(self, control_dt_s: float, is_running: Callable[[], bool], idle: Callable[[], None]) -> None:
         """Wait for real time, or while paused.
@@ -138,7 +140,7 @@ class Live:
         """Set goals of the task; without goals, do nothing."""
         if values:
             self.goals.values.update(values)
-            self.ask(lambda: self.env.task.set_goal(**values))
+            self.ask(lambda: self.goals.set(values))
 
 
 class Checkpoints(Protocol):
@@ -155,3 +157,6 @@ class Checkpoints(Protocol):
         Raises:
             UserError: it cannot be used.
         """
+
+    def follow(self) -> Optional[str]:
+        """Go on with the newest checkpoint of a running training; return what to say of it, if it is another."""

@@ -3,22 +3,24 @@
 import os
 import sys
 import threading
+import warnings
 from typing import Any, Dict, Optional
 
 import numpy as np
 
 from amp_train.character import CharacterState
 from amp_train.env import AmpEnv
-from amp_train.errors import UserError
 from amp_train.runner.episodes import EpisodeCallback, EpisodeStep, StopEpisodes
 from amp_train.viewers.frames import Frame, Frames
 from amp_train.viewers.live import KEYS, Checkpoints, Live
+from amp_train.viewers.marker import floor_height
+from amp_train.viewers.model import picture_model
 from amp_train.viewers.scene import GHOST_RGBA, add_marker, to_qpos
 
 # GLFW's codes of the keys that `live.KEYS` names.
 _CODES = {"space": 32, "arrowright": 262, "arrowleft": 263, "arrowdown": 264, "arrowup": 265}
 _NAMES: Dict[int, str] = {_CODES.get(key, ord(key[0])): key for key in KEYS}
-_WATCH_INTERVAL_STEPS = 60
+_WATCH_INTERVAL_STEPS, _TEXT_INTERVAL_STEPS = 60, 6
 _CLOSE_TIMEOUT_S = 5.0
 _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 4.0, 120.0, -12.0
 
@@ -31,6 +33,7 @@ class NativeViewer(EpisodeCallback):
     def __init__(self, num_characters: int = 1, checkpoints: Optional[Checkpoints] = None, watch: bool = False) -> None:
         """Show the first `num_characters` environments; with `watch`, load each new checkpoint automatically."""
         self._num, self._checkpoints, self._watch = num_characters, checkpoints, watch
+        self._said = ""
 
     def on_start(self, env: AmpEnv) -> None:
         """Open the window."""
@@ -39,7 +42,7 @@ class NativeViewer(EpisodeCallback):
         self._mujoco = mujoco
         num = min(self._num, env.num_envs)
         self.live, self.frames = Live(env), Frames(env, num)
-        self.model = mujoco.MjModel.from_xml_path(env.spec.mjcf_path)
+        self.model = picture_model(env.spec, floor_height(env))
         self.data, self._other = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
         before = set(threading.enumerate())
@@ -63,9 +66,11 @@ class NativeViewer(EpisodeCallback):
         """
         frame = self.frames.add(step, self.live.restarted)
         self.live.restarted = step.done.cpu().bool()
+        if step.index % _WATCH_INTERVAL_STEPS == 0 and self._checkpoints is not None and self._watch:
+            self._said = self._checkpoints.follow() or self._said
+        if step.index % _TEXT_INTERVAL_STEPS == 0:
+            self._window.set_texts((None, None, f"{frame.status}\n{self._said}", None))
         self._show(frame)
-        if step.index % _WATCH_INTERVAL_STEPS == 0:
-            self._load_newest()
         self.live.wait(step.env.control_dt_s, self._window.is_running, self._window.sync)
         if not self._window.is_running():
             raise StopEpisodes
@@ -110,19 +115,31 @@ class NativeViewer(EpisodeCallback):
         data.qpos[:] = qpos
         self._mujoco.mj_forward(self.model, data)
 
-    def _load_newest(self) -> None:
-        names = list(self._checkpoints.names()) if self._checkpoints is not None and self._watch else []
-        if self._checkpoints is not None and names and names[-1] != self._checkpoints.current:
-            try:
-                self._checkpoints.load(names[-1])
-            except (UserError, OSError):  # the training may just have removed it; the next one follows soon
-                return
-
 
 def why_no_window() -> Optional[str]:
-    """Return in one sentence why no window can be opened here, or None."""
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return "there is no display: neither DISPLAY nor WAYLAND_DISPLAY is set."
+    """Return in one sentence why no window can be opened here, or None. MuJoCo itself would wait for ever, or end the
+    program."""
     if sys.platform == "darwin" and "MJPYTHON_BIN" not in os.environ:
         return "on macOS the window needs mjpython: mjpython -m amp_train.cli.play ..."
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "there is no display: neither DISPLAY nor WAYLAND_DISPLAY is set."
+    return _why_no_opengl() if sys.platform == "linux" else None
+
+
+def _why_no_opengl() -> Optional[str]:
+    """Open a window that nobody sees."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import glfw
+        except ImportError:
+            return "GLFW is missing: pip install glfw."
+        if not glfw.init():
+            return f"the display {os.environ.get('DISPLAY', '')} does not answer."
+        glfw.window_hint(glfw.VISIBLE, glfw.FALSE)
+        window = glfw.create_window(16, 16, "", None, None)
+        glfw.default_window_hints()
+        if not window:
+            return "this display has no OpenGL (Debian: apt-get install libgl1-mesa-dri)."
+        glfw.destroy_window(window)
     return None

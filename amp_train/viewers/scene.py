@@ -7,10 +7,11 @@ import numpy as np
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState
-from amp_train.errors import MissingPackageError, unknown_choice
+from amp_train.errors import unknown_choice
 from amp_train.sim.mujoco_state import MujocoState
 from amp_train.viewers.ghost import place
 from amp_train.viewers.marker import SOLIDS, MarkerPose
+from amp_train.viewers.model import import_mujoco, picture_model
 from amp_train.viewers.recording import Recording, in_a_row
 from amp_train.viewers.row import SPACING_M
 
@@ -54,9 +55,7 @@ class Scene:
         self._mujoco = mujoco = import_mujoco()
         spec = recording.spec
         shown = in_a_row(recording) if recording.num_characters > 1 else recording
-        self.model = mujoco.MjModel.from_xml_path(spec.mjcf_path)
-        is_floor = (self.model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)) & (self.model.geom_bodyid == 0)
-        self.model.geom_pos[is_floor, 2] += recording.floor_height
+        self.model = picture_model(spec, recording.floor_height)
         self._data = mujoco.MjData(self.model)
         people = shown.num_characters * (2 if recording.ghosts is not None else 1)
         self._scene = mujoco.MjvScene(self.model, (people + 2) * self.model.ngeom + 1000)
@@ -177,15 +176,6 @@ def _all_qpos(spec: CharacterSpec, states: CharacterState) -> List[np.ndarray]:
 def to_qpos(spec: CharacterSpec, states: CharacterState) -> np.ndarray:
     """Convert T states to MuJoCo's qpos (T, nq), float64."""
     return MujocoState(spec, states.root_pos.device).qpos(states).detach().cpu().numpy()
-
-
-def import_mujoco() -> Any:
-    """Import MuJoCo, or raise an error that says how to install it."""
-    try:
-        import mujoco
-    except ImportError as error:
-        raise MissingPackageError("Drawing a character needs MuJoCo: pip install mujoco.") from error
-    return mujoco
 
 
 def smooth_path(root_pos: np.ndarray) -> np.ndarray:

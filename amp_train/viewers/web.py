@@ -25,6 +25,7 @@ class WebViewer(EpisodeCallback):
         live: the actions of the panel.
         frames_per_s: steps shown per second, recently.
         work_s: time to draw a step, recently, without waiting.
+        shown: the step in the picture: an earlier one while looking back.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class WebViewer(EpisodeCallback):
         self.address = f"http://{shown_host}:{self._server.get_port()}"
         self._num, self._checkpoints, self._watch = num_characters, checkpoints, watch
         self.frames_per_s, self.work_s, self._shown_s = 0.0, 0.0, 0.0
+        self._still: Any = None
         self.is_running = True
 
     def on_start(self, env: AmpEnv) -> None:
@@ -68,11 +70,11 @@ class WebViewer(EpisodeCallback):
     def on_step(self, step: EpisodeStep) -> None:
         """Show a step, and wait until it is time for the next."""
         began_s = time.perf_counter()
-        frame = self.frames.add(step, self.live.restarted)
+        self._still, frame = None, self.frames.add(step, self.live.restarted)
         self.live.restarted = step.done.cpu().bool()
         with self._server.atomic():
             self._show(frame)
-        self.panel.update(step.index, self._status(frame))
+        self.panel.update(step.index, f"**{frame.status}**, {self.frames_per_s:.0f} frames/s")
         now_s = time.perf_counter()
         self.work_s += 0.1 * (now_s - began_s - self.work_s)
         if self._shown_s:
@@ -86,6 +88,7 @@ class WebViewer(EpisodeCallback):
         close_server(self._server)
 
     def _show(self, frame: Frame) -> None:
+        self.shown = frame
         self.scene.follow = self.live.follow
         self.scene.show(frame.state)
         self.scene.set_ghosts_visible(self.live.ghosts)
@@ -98,17 +101,14 @@ class WebViewer(EpisodeCallback):
         self.panel.update_buttons()
         back = round(-float(self.panel.look_back.value) / self.live.env.control_dt_s)
         frame = self.frames.history[max(0, len(self.frames.history) - 1 - back)]
+        picture = (id(frame), self.live.ghosts, self.live.follow, self.panel.preview_s, self.panel.clip)
+        if picture == self._still:  # a browser draws again whatever it is sent
+            return
+        self._still = picture
         with self._server.atomic():
             self._show(frame)
             if self.panel.preview_s is not None:
                 self.scene.show_ghosts(self.frames.clip_ghost(self.panel.clip, self.panel.preview_s, frame.state))
-
-    def _status(self, frame: Frame) -> str:
-        scores = frame.scores
-        return (
-            f"**{frame.time_s:.1f} s**, {scores['speed_m_s']:.2f} m/s, style {scores['style_reward']:.2f}, "
-            f"{100 * scores['pose_error_m']:.0f} cm to the clip, {self.frames_per_s:.0f} frames/s"
-        )
 
     def _drag(self, event: Any) -> None:
         if event.phase != "end":

@@ -1,14 +1,15 @@
 """The web viewer's panel: buttons, sliders and running plots, which call a `Live`."""
 
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
 from amp_train.errors import UserError
-from amp_train.viewers.frames import Frames
+from amp_train.viewers.frames import REMEMBERED_S, Frames
 from amp_train.viewers.live import KEYS, MAX_SPEED, MIN_SPEED, Checkpoints, Live
 
-PLOT_SECONDS, PLOT_INTERVAL_FRAMES = 8.0, 6
+PLOT_SECONDS, PLOT_INTERVAL_FRAMES, WATCH_INTERVAL_FRAMES = 8.0, 6, 30
+HALF_TURN_DEG, PLACE_REACH_M = 180.0, 20.0  # of the sliders; a click reaches further
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 
 
@@ -29,8 +30,10 @@ class Panel:
         """
         self._gui, self._live, self._frames, self._checkpoints = server.gui, live, frames, checkpoints
         self.preview_s: Optional[float] = None
+        self._looks_back = False
         self._status = self._gui.add_markdown("")
         self._plots: List[Any] = []
+        self._sliders: Dict[str, Any] = {}
         self._add_playback()
         self._add_clip()
         self._add_push()
@@ -52,16 +55,16 @@ class Panel:
             gui.add_button("Restart").on_click(lambda _: live.press("R"))
             speed = gui.add_slider("Speed", min=MIN_SPEED, max=MAX_SPEED, step=0.05, initial_value=1.0)
             speed.on_update(lambda _: setattr(live, "speed", float(speed.value)))
-            self.look_back = gui.add_slider("Look back (s)", min=-30.0, max=0.0, step=1.0 / 30, initial_value=0.0)
-            self.look_back.on_update(lambda _: self._pause_if(self.look_back.value < 0))
+            self.look_back = gui.add_slider("Look back (s)", -REMEMBERED_S, 0.0, step=1.0 / 30, initial_value=0.0)
+            self.look_back.on_update(lambda event: self._look_back(event))
             self._ghosts = gui.add_checkbox("Ghost of the clip", live.ghosts)
             self._ghosts.on_update(lambda _: setattr(live, "ghosts", bool(self._ghosts.value)))
             self._follow = gui.add_checkbox("Follow", live.follow)
             self._follow.on_update(lambda _: setattr(live, "follow", bool(self._follow.value)))
 
-    def _pause_if(self, wanted: bool) -> None:
-        if wanted:
-            self._live.paused = True
+    def _look_back(self, event: Any) -> None:
+        if event.client is not None:
+            self._live.paused = self._looks_back = True
 
     def _add_clip(self) -> None:
         gui, library = self._gui, self._live.env.motion_library
@@ -81,11 +84,12 @@ class Panel:
         return float(self._phase.value) / 100.0 * float(self._live.env.motion_library.durations_s[self.clip])
 
     def _preview(self) -> None:
-        self.preview_s = self._clip_time_s()
+        """Pause, and show the ghost at the phase that is pointed at."""
+        self._live.paused, self.preview_s = True, self._clip_time_s()
 
     def _start_here(self) -> None:
         self._live.restart(self.clip, self._clip_time_s())
-        self.preview_s = None
+        self._live.paused, self.preview_s = False, None
 
     def _add_push(self) -> None:
         gui = self._gui
@@ -96,19 +100,18 @@ class Panel:
 
     def _add_goals(self) -> None:
         gui, goals = self._gui, self._live.goals
-        self._sliders = {}
         with gui.add_folder("Goal"):
             for name, (low, high) in goals.controls.items():
-                low, high = max(low, -180.0), min(high, 180.0)
+                reach = HALF_TURN_DEG if name.endswith("_deg") else PLACE_REACH_M
+                low, high = max(low, -reach), min(high, reach)
                 step = min(goals.step_of(name), (high - low) / 100.0)
                 slider = gui.add_slider(name, min=low, max=high, step=step, initial_value=0.5 * (low + high))
-                slider.on_update(lambda event: self._steer(event))
+                slider.on_update(lambda event, name=name: self._steer(event, name))
                 self._sliders[name] = slider
 
-    def _steer(self, event: Any) -> None:
-        if event.client is None:  # moved by the program
-            return
-        self._live.steer(**{name: float(slider.value) for name, slider in self._sliders.items()})
+    def _steer(self, event: Any, name: str) -> None:
+        if event.client is not None:  # else we moved it ourselves
+            self._live.steer(**{name: float(event.target.value)})
 
     def _add_policy(self, watch: bool) -> None:
         gui, checkpoints = self._gui, self._checkpoints
@@ -122,6 +125,7 @@ class Panel:
     def _choose(self, event: Any) -> None:
         name = str(self._chosen.value)
         if event.client is not None:
+            self._watch.value = False
             self._live.ask(lambda: self._load(name))
 
     def _add_plots(self) -> None:
@@ -155,12 +159,13 @@ class Panel:
     def update(self, index: int, status: str) -> None:
         """Update after a step."""
         self.preview_s = None if not self._live.paused else self.preview_s
-        if self.look_back.value != 0.0 and not self._live.paused:
-            self.look_back.value = 0.0
+        if self._looks_back and not self._live.paused:
+            self.look_back.value, self._looks_back = 0.0, False
         if index % PLOT_INTERVAL_FRAMES == 0:
             self._status.content = status
             self.update_plots()
             self.update_buttons()
+        if index % WATCH_INTERVAL_FRAMES == 0:
             self._watch_checkpoints()
 
     def update_buttons(self) -> None:
@@ -171,6 +176,10 @@ class Panel:
         for box, value in ((self._ghosts, self._live.ghosts), (self._follow, self._live.follow)):
             if box.value != value:
                 box.value = value
+        for name, slider in self._sliders.items():
+            value = min(max(self._live.goals.values[name], slider.min), slider.max)
+            if abs(slider.value - value) > 1e-6:
+                slider.value = value
 
     def update_plots(self) -> None:
         """Draw the last seconds."""
@@ -186,18 +195,23 @@ class Panel:
     def _watch_checkpoints(self) -> None:
         if self._checkpoints is None:
             return
+        said = self._checkpoints.follow() if self._watch.value else None
         names = list(self._checkpoints.names())
         if names != list(self._chosen.options):
             self._chosen.options = tuple(names)
-        if self._watch.value and names and names[-1] != self._checkpoints.current:
-            self._load(names[-1])
+        self._tell(said)
 
     def _load(self, name: str) -> None:
         assert self._checkpoints is not None
         try:
             self._checkpoints.load(name)
-            self._policy_status.content = f"Acting: {name}"
-        except (UserError, OSError) as error:  # the training may just have removed it
-            self._policy_status.content = f"{name}: {error}"
+            self._tell(f"Acting: {name}")
+        except (UserError, OSError) as error:  # it may just have been removed
+            self._tell(f"{name}: {error}")
+
+    def _tell(self, said: Optional[str]) -> None:
+        assert self._checkpoints is not None
+        if said is not None:
+            self._policy_status.content = said
         if self._chosen.value != self._checkpoints.current:
             self._chosen.value = self._checkpoints.current

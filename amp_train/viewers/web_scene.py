@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.errors import MissingPackageError
 from amp_train.viewers.marker import SOLIDS, MarkerPose
-from amp_train.viewers.scene import import_mujoco
+from amp_train.viewers.model import import_mujoco, picture_model
 
 GHOST_OPACITY, GHOST_RGB = 0.35, (110, 110, 130)
 _FLOOR_RGB, _MARKER_RGB = (205, 207, 210), (217, 38, 38)
@@ -54,7 +54,8 @@ class WebScene:
             shadow_opacity=0.25,
         )
         self.parts = [self._part(*shape, with_ghosts) for shape in _body_meshes(spec)]
-        self._markers: List[Any] = []
+        self._goals: List[Any] = []
+        self._goal_kinds: List[str] = []
         self._solids: Dict[int, Any] = {}
         self.follow = True
 
@@ -103,10 +104,15 @@ class WebScene:
                 part.ghosts.visible = visible
 
     def show_markers(self, markers: List[MarkerPose]) -> None:
-        """Show a task's goals and objects, and remove earlier goals."""
-        for handle in self._markers:
-            handle.remove()
-        self._markers = [self._marker(k, m) for k, m in enumerate(markers) if m.kind not in SOLIDS]
+        """Show a task's goals and objects, and no goals of before."""
+        goals = [marker for marker in markers if marker.kind not in SOLIDS]
+        if [marker.kind for marker in goals] != self._goal_kinds:
+            for handle in self._goals:
+                handle.remove()
+            self._goals = [self._goal(k, marker) for k, marker in enumerate(goals)]
+            self._goal_kinds = [marker.kind for marker in goals]
+        for handle, marker in zip(self._goals, goals):
+            handle.points = _goal_points(marker)
         for k, marker in enumerate(m for m in markers if m.kind in SOLIDS):
             self._show_solid(k, marker)
 
@@ -128,20 +134,15 @@ class WebScene:
         self._solids[number].batched_positions = np.nan_to_num(marker.pos)
         self._solids[number].batched_wxyzs = wxyz
 
-    def _marker(self, number: int, marker: MarkerPose) -> Any:
-        name, scene = "/world/goals/{}".format(number), self._server.scene
+    def _goal(self, number: int, marker: MarkerPose) -> Any:
+        name, scene, points = "/world/goals/{}".format(number), self._server.scene, _goal_points(marker)
         if marker.kind == "ball":
-            return scene.add_point_cloud(name, marker.pos, np.array(_MARKER_RGB), point_size=0.24, point_shape="circle")
-        if marker.kind == "flag":
-            pole = np.stack((marker.pos, marker.pos + (0.0, 0.0, 1.0)), axis=1)
-            cloth = np.stack((pole[:, 1], pole[:, 1] + (0.3, 0.0, -0.1)), axis=1)
-            lines = np.concatenate((pole, cloth))
-            return scene.add_line_segments(name, lines, colors=_MARKER_RGB, thickness=0.03)
-        direction = np.zeros_like(marker.pos) if marker.direction is None else marker.direction
-        arrows = np.stack((marker.pos, marker.pos + direction), axis=1)
-        if marker.kind == "bone":
-            return scene.add_line_segments(name, arrows, colors=_MARKER_RGB, thickness=0.03)
-        return scene.add_arrows(name, arrows, colors=_MARKER_RGB, shaft_radius=0.02, head_radius=0.05, head_length=0.12)
+            return scene.add_point_cloud(
+                name, points, np.array(_MARKER_RGB), point_size=0.24, point_shape="circle", precision="float32"
+            )
+        if marker.kind in ("flag", "bone"):
+            return scene.add_line_segments(name, points, colors=_MARKER_RGB, thickness=0.03)
+        return scene.add_arrows(name, points, colors=_MARKER_RGB, shaft_radius=0.02, head_radius=0.05, head_length=0.12)
 
     def _poses(self, state: CharacterState) -> Tuple[np.ndarray, np.ndarray]:
         """Place the bodies: positions (N, num_bodies, 3) m and rotations (N, num_bodies, 4) wxyz."""
@@ -150,6 +151,18 @@ class WebScene:
         pos = torch.where(finite.cpu()[:, None, None], pos, torch.zeros_like(pos))
         wxyz = torch.nan_to_num(rotations.xyzw_to_wxyz(rot))
         return pos.contiguous().float().numpy(), wxyz.contiguous().float().numpy()
+
+
+def _goal_points(marker: MarkerPose) -> np.ndarray:
+    """Return the places (N, 3) of balls, or the two ends (M, 2, 3) of the lines of flags and arrows."""
+    if marker.kind == "ball":
+        return marker.pos
+    if marker.kind == "flag":
+        pole = np.stack((marker.pos, marker.pos + (0.0, 0.0, 1.0)), axis=1)
+        cloth = np.stack((pole[:, 1], pole[:, 1] + (0.3, 0.0, -0.1)), axis=1)
+        return np.concatenate((pole, cloth)).astype(np.float32)
+    direction = np.zeros_like(marker.pos) if marker.direction is None else marker.direction
+    return np.stack((marker.pos, marker.pos + direction), axis=1)
 
 
 def _solid_mesh(marker: MarkerPose) -> Any:
@@ -162,19 +175,27 @@ def _solid_mesh(marker: MarkerPose) -> Any:
     return creation.box(extents=[2.0 * half for half in marker.size])
 
 
+def why_no_pages() -> Optional[str]:
+    """Return in one sentence what is missing here for pages and the web viewer, or None."""
+    try:
+        import mjviser.conversions  # noqa: F401
+        import viser  # noqa: F401
+    except ImportError:
+        return "it needs packages: pip install 'amp_train[viewer]' (Python 3.10 or newer)."
+    return None
+
+
 def open_server(host: str, port: int) -> Any:
     """Start viser, quietly.
 
     Raises:
         MissingPackageError: viser or mjviser is not installed.
     """
-    try:
-        import mjviser.conversions  # noqa: F401
-        import viser
-    except ImportError as error:
-        raise MissingPackageError(
-            "Pages and the web viewer need packages: pip install 'amp_train[viewer]' (Python 3.10 or newer)."
-        ) from error
+    reason = why_no_pages()
+    if reason is not None:
+        raise MissingPackageError(f"A page for the browser cannot be made: {reason}")
+    import viser
+
     with contextlib.redirect_stdout(io.StringIO()):  # it draws a box with its address
         return viser.ViserServer(host=host, port=port, verbose=False)
 
@@ -189,10 +210,10 @@ def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, in
     """List the coloured pieces of the bodies: body, a name, a mesh in the body's frame, and its colour."""
     from mjviser.conversions import merge_geoms
 
-    model = import_mujoco().MjModel.from_xml_path(spec.mjcf_path)
+    model = picture_model(spec)
     shapes: List[Tuple[int, str, Any, Tuple[int, int, int]]] = []
     for body, body_name in enumerate(spec.body_names):
-        geoms = [g for g in range(model.ngeom) if model.geom_bodyid[g] == body + 1 and _rgba(model, g)[3] > 0]
+        geoms = [g for g in range(model.ngeom) if model.geom_bodyid[g] == body + 1 and _is_shown(model, g)]
         for colour in sorted({tuple(_rgba(model, g)) for g in geoms}):
             of_colour = [g for g in geoms if tuple(_rgba(model, g)) == colour]
             red, green, blue = (int(255 * part) for part in colour[:3])
@@ -206,3 +227,8 @@ def _rgba(model: Any, geom: int) -> Tuple[float, ...]:
     material = int(model.geom_matid[geom])
     values = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
     return tuple(float(value) for value in values)
+
+
+def _is_shown(model: Any, geom: int) -> bool:
+    """Whether MuJoCo's own viewer shows a geom: collision shapes beside meshes are in a group that it leaves out."""
+    return bool(_rgba(model, geom)[3] > 0 and import_mujoco().MjvOption().geomgroup[model.geom_group[geom]])

@@ -15,7 +15,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--use-gl=angle", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--window-size=1000,700", "--allow-file-access-from-files",
+    "--enable-unsafe-swiftshader", "--window-size=800,560", "--allow-file-access-from-files",
 )  # fmt: skip
 # What is no fault of a page: SwiftShader is slow, and there is no icon for a page from disk.
 HARMLESS = ("GPU stall", "favicon", "WebGL: too many", "Automatic fallback to software WebGL", "GL Driver Message")
@@ -34,7 +34,8 @@ def open_browser(folder: Path) -> Iterator[Any]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = selenium.Chrome(options=options, service=selenium.ChromeService(executable_path=driver))
-    browser.set_page_load_timeout(60)
+    browser.set_page_load_timeout(120)
+    browser.set_script_timeout(120)  # beside trainings, a page that is drawn without a GPU is slow to answer
     try:
         yield browser
     finally:
@@ -52,7 +53,7 @@ def picture_of(browser: Any) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")).astype(int)
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 120.0) -> Any:
     """Return what `condition` returns as soon as that is neither False nor None."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
@@ -67,3 +68,39 @@ def coloured(picture: np.ndarray) -> np.ndarray:
     """Mark the pixels (H, W) that are strongly orange, as the humanoid's trunk."""
     red, green, blue = picture.transpose(2, 0, 1)
     return (red > green + 30) & (green > blue + 30)
+
+
+def shown(browser: Any, pixels: int = 100) -> Any:
+    """Return the picture, if the character's orange is in it."""
+    picture = picture_of(browser)
+    return picture if coloured(picture).sum() > pixels else None
+
+
+def changed(browser: Any, before: np.ndarray) -> Any:
+    """Return the picture, if it differs from one of before by more than noise."""
+    picture = picture_of(browser)
+    return picture if (np.abs(picture - before).max(-1) > 40).sum() > 150 else None
+
+
+def press(browser: Any, label: str) -> None:
+    """Press the button with a text."""
+    buttons = [b for b in browser.find_elements("css selector", "button") if b.text.strip() == label]
+    assert buttons, f"no button {label}"
+    browser.execute_script("arguments[0].click()", buttons[0])
+
+
+def field_of(browser: Any, label: str) -> Any:
+    """Return the text field of a slider or a drop-down list."""
+    found = "//label[contains(normalize-space(.), '{}')]/ancestor::div[.//input][1]//input[not(@type='hidden')]"
+    return browser.find_elements("xpath", found.format(label))[-1]
+
+
+def enter(browser: Any, label: str, text: str) -> None:
+    """Type a value into the field beside a label, as a person does."""
+    from selenium.webdriver.common.keys import Keys
+
+    field = field_of(browser, label)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", field)
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(text)
+    field.send_keys(Keys.ENTER)

@@ -20,7 +20,9 @@ from amp_train.env import make_env
 from amp_train.runner.episodes import EpisodeCallback, StopEpisodes, run_episodes
 from amp_train.runner.live_policy import LivePolicy
 from amp_train.runner.vec_env import AMPVecEnv
-from amp_train.viewers.native import NativeViewer
+from amp_train.viewers.native import NativeViewer, why_no_window
+
+print("REASON", why_no_window())
 
 cfg = playing_config(PlayArgs(checkpoint=sys.argv[1], num_envs=2), ["num_threads=1"])
 env = make_env(cfg)
@@ -76,6 +78,7 @@ def test_the_window_shows_characters_and_ghosts_obeys_keys_and_ends_the_episodes
         pytest.skip("this screen has no OpenGL: apt-get install libgl1-mesa-dri")
     assert done.returncode == 0, done.stderr[-2000:]
     words = [line.split() for line in done.stdout.splitlines()]
+    assert ["REASON", "None"] in words
     with_ghosts, without = (int(w[1]) for w in words if w[0] == "GEOMS")
     moving = int(next(w for w in words if w[0] == "GEOMS")[2]) - 1  # all but the floor
     assert with_ghosts == 3 * moving and without == moving  # the second character, and two ghosts

@@ -1,13 +1,14 @@
 """amp-play's arguments: its own, and those that go on top of the checkpoint's configuration."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from amp_train.cli.play import PlayArgs, checkpoint_config, playing_config, split_arguments, video_path
-from amp_train.cli.showing import path_or_reason
+from amp_train.cli.showing import ShowArgs, path_or_reason, settle_viewer
 from amp_train.config import compose, resolve, stored_form
 from amp_train.errors import ConfigError, MissingPackageError
 
@@ -88,3 +89,52 @@ def test_a_machine_that_cannot_draw_says_what_to_install_and_goes_on():
 
     assert path_or_reason(lambda: Path("out.mp4")) == "out.mp4"
     assert "pip install" in path_or_reason(cannot)
+
+
+def no_display(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_display_a_window_becomes_a_page(monkeypatch, capsys):
+    pytest.importorskip("viser")
+    no_display(monkeypatch)
+    args = ShowArgs(viewer="native")
+    settle_viewer(args)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert args.viewer == "web" and "neither DISPLAY nor WAYLAND_DISPLAY" in line
+
+
+def test_a_display_that_does_not_answer_is_none(monkeypatch, capsys):
+    pytest.importorskip("glfw")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":7654")
+    args = ShowArgs(viewer="native")
+    settle_viewer(args)
+    assert args.viewer != "native" and "the display :7654 does not answer" in capsys.readouterr().out
+
+
+def test_without_the_extra_a_page_becomes_a_video_and_a_line_says_what_to_install(monkeypatch, capsys):
+    no_display(monkeypatch)
+    monkeypatch.setitem(sys.modules, "viser", None)
+    args = ShowArgs(viewer="native")
+    settle_viewer(args)
+    first, second = capsys.readouterr().out.splitlines()
+    assert args.viewer == "video" and first.startswith("No window:") and "pip install 'amp_train[viewer]'" in second
+
+
+def test_steering_by_hand_needs_somebody_to_look_on(monkeypatch, capsys):
+    no_display(monkeypatch)
+    monkeypatch.setitem(sys.modules, "viser", None)
+    with pytest.raises(ConfigError, match="control=keyboard needs"):
+        settle_viewer(ShowArgs(control="keyboard"))
+    assert "pip install 'amp_train[viewer]'" in capsys.readouterr().out
+
+
+def test_nobody_is_told_of_what_was_not_asked_for(monkeypatch, capsys):
+    no_display(monkeypatch)
+    args = ShowArgs()
+    settle_viewer(args)
+    assert args.viewer is None and capsys.readouterr().out == ""

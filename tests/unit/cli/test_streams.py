@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import os, sys
-from amp_train.cli.streams import lasting_streams
+from amp_train.streams import lasting_streams
 with lasting_streams():
     file = open("result", "w")
     for number in range(20000):

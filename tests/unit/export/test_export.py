@@ -19,7 +19,7 @@ from amp_train.env.amp_observations import frame_size
 from amp_train.errors import MissingPackageError
 from amp_train.export import export_policy
 from amp_train.export.files import ExportError
-from amp_train.export.metadata import dof_names, mjcf_with_drives, observation_layout
+from amp_train.export.metadata import mjcf_with_drives, observation_layout
 from amp_train.paths import PRETRAINED_DIR
 from amp_train.runner.policy import Policy
 from amp_train.runner.vec_env import AMPVecEnv
@@ -168,7 +168,7 @@ def test_torchscript_is_the_policy_too(walk: Walk, tmp_path: Path) -> None:
 def test_the_metadata_describe_the_character(walk: Walk, info: Dict[str, Any]) -> None:
     spec = walk.env.spec
     assert sum(size for _, size in info["observation"]) == walk.env.obs_size
-    assert info["dofs"] == dof_names(spec) and len(set(info["dofs"])) == 28
+    assert info["dofs"] == list(spec.dof_names) and len(set(info["dofs"])) == 28
     assert info["stiffness"] == pytest.approx(spec.dof_stiffness.tolist())
     assert info["decimation"] * info["physics_dt_s"] == pytest.approx(1.0 / info["control_hz"])
     assert info["motion"] == "walk" and len(info["initial_qpos"]) == 43

@@ -95,3 +95,11 @@ def test_a_heading_goes_round() -> None:
 
 def test_without_a_goal_the_arrows_do_nothing() -> None:
     assert KeyGoals({}).arrow("up") == {}
+
+
+def test_what_is_set_by_hand_is_given_once_and_within_its_range() -> None:
+    goals = KeyGoals(CONTROLS)
+    goals.set({"speed_m_s": 99.0})  # a click at the horizon is no error
+    goals.set({"heading_deg": 30.0})
+    assert goals.goals(1.0) == {"speed_m_s": 5.0, "heading_deg": 30.0}
+    assert goals.goals(2.0) == {} and goals.values == {"speed_m_s": 5.0, "heading_deg": 30.0}

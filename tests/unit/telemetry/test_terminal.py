@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from amp_train.checkpoint.store import CheckpointStore
 from amp_train.telemetry import ProgressBar, training_view
 from amp_train.telemetry.terminal import TerminalView, clock, sparkline
 
@@ -41,9 +42,9 @@ def test_a_clock_is_written_as_people_do() -> None:
 
 def test_the_view_shows_measures_health_time_left_and_the_newest_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "nn").mkdir()
-    for name, time_s in (("old.pth", 1000), ("newest.pth", 2000)):
-        (tmp_path / "nn" / name).write_bytes(b"")
-        os.utime(tmp_path / "nn" / name, (time_s, time_s))
+    for iteration, name, time_s in ((9, "old", 2000), (10, "newest", 1000)):  # the clock was set back
+        CheckpointStore(tmp_path / "nn", 2).save_policy(name, {}, iteration)
+        os.utime(tmp_path / "nn" / (name + ".pth"), (time_s, time_s))
     rows = [row(k, dtw_pose_error_m=0.5 / k if k % 2 == 0 else None) for k in range(1, 5)]
     rows.append(row(5, style_reward_mean=0.25, disc_health="saturated", disc_advice="Lower it."))
     text = shown(tmp_path, rows).split("\n")

@@ -67,9 +67,11 @@ def test_keys_steer_the_tasks_goals() -> None:
     live, given = live_of({"heading_deg": (-360.0, 360.0), "speed_m_s": (1.0, 5.0)}), []
     live.env.task.set_goal = lambda **values: given.append(values)  # type: ignore[method-assign]
     live.press("arrowleft")
+    live.do_requests()
     live.press("arrowup")
     live.do_requests()
-    assert given[0] == {"heading_deg": 15.0, "speed_m_s": 3.0}
+    live.do_requests()  # nothing was changed
+    assert len(given) == 2 and given[0] == {"heading_deg": 15.0, "speed_m_s": 3.0}
     assert given[1]["heading_deg"] == 15.0 and given[1]["speed_m_s"] > 3.0
 
 
@@ -106,5 +108,3 @@ def test_without_a_display_a_window_says_why(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     assert "DISPLAY" in str(why_no_window())
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert why_no_window() is None

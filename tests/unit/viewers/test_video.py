@@ -13,9 +13,10 @@ from amp_train.character import CharacterSpec, CharacterState, Kinematics
 from amp_train.errors import UserError
 from amp_train.viewers import Recording, View, ViewerError, render_frames, render_video, video
 from amp_train.viewers.marker import MarkerPose
+from amp_train.viewers.model import import_mujoco
 from amp_train.viewers.offscreen import OffscreenCanvas
 from amp_train.viewers.recording import one_character
-from amp_train.viewers.scene import import_mujoco, smooth_path
+from amp_train.viewers.scene import smooth_path
 from amp_train.viewers.writers import chosen_pictures
 
 SIZE = {"width": 160, "height": 120}

@@ -3,16 +3,24 @@
 import contextlib
 import os
 import sys
-from typing import Any, Iterator, TextIO
+from typing import Any, Iterator, Optional, TextIO
 
 DESCRIPTORS = (0, 1, 2)  # stdin, stdout, stderr
 
 
 class LenientStream:
-    """A stream whose reader may end: after that, output is discarded."""
+    """A stream whose reader may end, be closed, or have a full disk: after that, output is discarded."""
 
-    def __init__(self, stream: TextIO, descriptor: int) -> None:
-        self._stream, self._descriptor = stream, descriptor
+    def __init__(self, stream: Optional[TextIO], descriptor: Optional[int] = None) -> None:
+        """Take a stream.
+
+        Args:
+            stream: None: there was none when the program was started.
+            descriptor: the stream's, which is sent to nowhere after the first failure: what Python has buffered would
+                fail again when it ends. None: it belongs to somebody else.
+        """
+        self._stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115
+        self._descriptor = descriptor
 
     def write(self, text: str) -> int:
         """Write, or do nothing."""
@@ -30,7 +38,8 @@ class LenientStream:
         try:
             yield
         except OSError:
-            _to_nowhere(self._descriptor)  # the buffer would fail again at exit
+            if self._descriptor is not None:
+                _to_nowhere(self._descriptor)  # the buffer would fail again at exit
         except ValueError:  # closed
             pass
 
