@@ -185,7 +185,7 @@ def _resample(job: Job) -> int:
 
 
 def _say_error(imported: Imported) -> None:
-    """Say how far each body is from where the source has it."""
+    """Say how far the parts of the limbs are from where the source has them."""
     if imported.retargeted is not None:
         error_cm = sorted(imported.retargeted.error_cm.items(), key=lambda item: -item[1])
         print("distance to the source's joints, cm: " + ", ".join(f"{role} {cm:.1f}" for role, cm in error_cm))

@@ -17,7 +17,7 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, Kinematics
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
-from amp_train.motion.retarget.anatomy import Anatomy, anatomy_of
+from amp_train.motion.retarget.anatomy import TRUNK, Anatomy, anatomy_of
 from amp_train.motion.retarget.axes import in_our_axes, leg_length
 from amp_train.motion.retarget.ik import solve
 from amp_train.motion.retarget.roles import family_of, find_roles, read_map
@@ -61,7 +61,7 @@ class Retargeted(NamedTuple):
     Attributes:
         clip: for the character, not yet fitted to the ground.
         notes: one fact per line.
-        error_cm: role -> mean distance of the character's body from the source's scaled joint, cm.
+        error_cm: part of a limb -> mean distance of the character's body from the source's scaled joint, cm.
         source: the file's motion in our axes and metres, for showing it next to the clip.
         planted: side -> (F,) bool, the foot is planted.
         is_mirrored: the toes point backwards: the file calls left what is right.
@@ -140,7 +140,7 @@ def _errors(clip: MotionClip, goals: Goals, target: Target) -> Dict[str, float]:
     return {
         role: 100.0 * float((body_pos[:, target.bodies[role]] - points).norm(dim=-1).mean())
         for role, points in goals.points.items()
-        if role in target.bodies
+        if role in target.bodies and role not in TRUNK  # every skeleton has its spine's joints elsewhere
     }
 
 
