@@ -3,7 +3,7 @@
 import sys
 
 from amp_train.cli.arguments import one_line_errors
-from amp_train.cli.streams import lasting_streams
+from amp_train.streams import lasting_streams
 
 USAGE = """usage: amp-motion COMMAND FILE... [key=value ...]
 

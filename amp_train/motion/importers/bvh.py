@@ -127,7 +127,7 @@ def _title(words: Iterator[str], name: str) -> str:
             return " ".join(title) or "joint"
         title.append(word)
         if len(title) > _MAX_WORDS or word.upper() in ("OFFSET", "CHANNELS"):
-            raise _bad(name, f"'{printable(word)[:40]}' stands where '{{' belongs")
+            raise _bad(name, f"it has '{printable(word)[:40]}' where '{{' is expected")
     raise StopIteration
 
 

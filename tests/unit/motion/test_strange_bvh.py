@@ -94,20 +94,20 @@ def _rows(text: str, change: Callable[[str], str]) -> str:
 
 REFUSED = {
     "1e9 frames": (lambda t: t.replace("Frames: 39", "Frames: 1000000000"), "frames are allowed"),
-    "no number of frames": (lambda t: t.replace("Frames: 39", "Frames: many"), "'many' stands where a number"),
+    "no number of frames": (lambda t: t.replace("Frames: 39", "Frames: many"), "'many' where a number is expected"),
     "backwards in time": (lambda t: t.replace("Frame Time: ", "Frame Time: -"), "frames of -0.0"),
     "NaN": (lambda t: _rows(t, lambda r: r.replace(" ", " nan ", 1)), "NaN or infinity"),
     "huge angles": (lambda t: _rows(t, lambda r: "1e999 " + r), "NaN or infinity"),
-    "far away": (lambda t: _rows(t, lambda r: "1e30 " + r), "place out of range"),
-    "huge bones": (lambda t: t.replace("OFFSET 0.0 99.8 0.0", "OFFSET 0 1e300 0"), "place out of range"),
+    "far away": (lambda t: _rows(t, lambda r: "1e30 " + r), "position out of range"),
+    "huge bones": (lambda t: t.replace("OFFSET 0.0 99.8 0.0", "OFFSET 0 1e300 0"), "position out of range"),
     "deep": (lambda t: t.replace("\tEnd Site", "JOINT a\n{\nOFFSET 0 1 0\n" * 80 + "End Site", 1), "inside each"),
     "one frame": (lambda t: t.replace("Frames: 39", "Frames: 1"), "has 1 frames"),
     "no frame": (lambda t: t.replace("Frames: 39", "Frames: 0"), "declares 0 frames"),
     "no motion": (lambda t: t.partition("Frames")[0], "needs Frames:"),
-    "a name without end": (lambda t: t.replace("mixamorig:Hips\n{", "a b c d e f g h i j\n{"), "stands where '{'"),
+    "a name without end": (lambda t: t.replace("mixamorig:Hips\n{", "a b c d e f g h i j\n{"), "where '{' is expected"),
     "no names": (lambda t: "HIERARCHY\nMOTION\nFrames: 2\nFrame Time: 0.1\n", "not complete"),
     "a name of a megabyte": (lambda t: t.replace("mixamorig:Neck", "x" * 1_000_000), "larger than 256 KiB"),
-    "colours of a terminal": (lambda t: t.replace("OFFSET", "\x1b[31mOFFSET", 1), "where a joint belongs"),
+    "colours of a terminal": (lambda t: t.replace("OFFSET", "\x1b[31mOFFSET", 1), "where a joint is expected"),
 }  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def test_what_only_mujoco_expands_is_refused(
     text = Path(humanoid.mjcf_path).read_text()
     assert old in text
     (tmp_path / "in_parts.xml").write_text(text.replace(old, new))
-    (tmp_path / "more.xml").write_text("<mujoco/>")
+    (tmp_path / "more.xml").write_text("<mujoco><light/></mujoco>")
     spec = replace(load_character(str(tmp_path / "in_parts.xml")), mjcf_path=str(tmp_path / "in_parts.xml"))
     with pytest.raises(CharacterError, match=f"does not read {says} in '.*in_parts.xml'"):
         backend.scene.asset_mjcf(spec)
