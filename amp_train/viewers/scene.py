@@ -36,10 +36,12 @@ class View:
     Attributes:
         ghost: the clip `beside` the character, `over` it, or `none`.
         camera: `tracking` glides along; `fixed` shows the whole path.
+    shadows: without a GPU they take half of the time of a picture.
     """
 
     ghost: str = "beside"
     camera: str = "tracking"
+    shadows: bool = True
 
     def __post_init__(self) -> None:
         for name, given, known in (("ghost", self.ghost, GHOSTS), ("camera", self.camera, CAMERAS)):
@@ -60,6 +62,7 @@ class Scene:
         people = shown.num_characters * (2 if recording.ghosts is not None else 1)
         self._scene = mujoco.MjvScene(self.model, (people + 2) * self.model.ngeom + 1000)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = view.shadows
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
         self._characters, self._markers = _all_qpos(spec, shown.states), shown.markers
         with_ghosts = shown.ghosts is not None and view.ghost != "none"

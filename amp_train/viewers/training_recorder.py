@@ -30,7 +30,7 @@ class TrainingRecorder(Recorder):
         """
         recording: Recording = self.recording()
         indices = range(0, len(recording), EVERY)
-        pictures = list(draw(recording, View(), *self.size, True, indices))
+        pictures = list(draw(recording, View(shadows=False), *self.size, True, indices))
         fps = 1.0 / (EVERY * recording.dt_s)
         write_pictures(path, pictures, fps)
         return gif_of(pictures, fps)

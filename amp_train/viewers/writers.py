@@ -75,8 +75,10 @@ def gif_duration_ms(fps: float) -> int:
 
 
 def gif_of(pictures: Sequence[np.ndarray], fps: float) -> bytes:
-    """Return pictures as a GIF's bytes."""
-    images, buffer = [Image.fromarray(picture) for picture in pictures], io.BytesIO()
+    """Return pictures as a GIF's bytes, all with the palette of the first: one palette each takes ten times as long."""
+    colours = Image.fromarray(pictures[0]).quantize(128, method=Image.Quantize.FASTOCTREE)
+    images = [Image.fromarray(picture).quantize(palette=colours, dither=Image.Dither.NONE) for picture in pictures]
+    buffer = io.BytesIO()
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=gif_duration_ms(fps), loop=0)
     return buffer.getvalue()
 
