@@ -201,8 +201,8 @@ def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
     watch = args.watch is not None
     if args.viewer == "native":
         print("Keys: " + NativeViewer.HELP)
-        return NativeViewer(num_characters, policy, watch)
-    viewer = WebViewer(num_characters, policy, watch, args.host, args.port)
+        return NativeViewer(num_characters, policy, watch, args.ghost)
+    viewer = WebViewer(num_characters, policy, watch, args.host, args.port, args.ghost)
     print(f"Open {viewer.address} in a browser. Ctrl-C stops it.", flush=True)
     return viewer
 
@@ -222,10 +222,11 @@ def write_recording(args: ShowArgs, recording: "Recording", video: Optional[Path
     from amp_train.viewers import View, record_video
     from amp_train.viewers.page import export_page
 
+    view = View(args.ghost, args.camera)
     if video is not None:
-        print(f"video: {path_or_reason(lambda: record_video(video, recording, View(args.ghost, args.camera)))}")
+        print(f"video: {path_or_reason(lambda: record_video(video, recording, view))}")
     if args.export is not None:
-        print(f"page: {export_page(str(args.export), recording)}")
+        print(f"page: {export_page(str(args.export), recording, view)}")
 
 
 def path_or_reason(draw: Any) -> str:

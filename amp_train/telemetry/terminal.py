@@ -10,6 +10,7 @@ from amp_train.telemetry.sinks import Row, RowSink
 
 SPARK = "▁▂▃▄▅▆▇█"
 WIDTH, REFRESH_PER_S = 40, 4
+NO_TASK = ("task_reward_mean", {1.0})  # what a task without a goal gives
 RATE_ROWS = 50  # the remaining time is estimated from this many iterations
 
 
@@ -79,7 +80,7 @@ class TerminalView(RowSink):
         table.add_row(Text("iteration"), Text(f"{self._iteration}/{self._max_iterations}"), Text(self._progress()))
         for line in _LINES:
             values = self._history[line.column]
-            if values:
+            if values and (line.column, {*values}) != NO_TASK:
                 table.add_row(Text(line.title), Text(line.form.format(values[-1])), Text(sparkline(values)))
         health, advice = self._row.get("disc_health"), self._row.get("disc_advice") or ""
         if health is not None:

@@ -10,7 +10,7 @@ import torch
 from amp_train.character import CharacterState
 from amp_train.env import AmpEnv
 from amp_train.runner.episodes import EpisodeStep
-from amp_train.viewers.ghost import GhostTracker, place, pose_error_m
+from amp_train.viewers.ghost import GhostTracker, offset_m, place, pose_error_m
 from amp_train.viewers.marker import MarkerPose, marker_poses
 from amp_train.viewers.row import Row
 
@@ -38,9 +38,9 @@ class Frame:
 class Frames:
     """Turns steps into frames; several characters are shown in a row."""
 
-    def __init__(self, env: AmpEnv, num: int) -> None:
-        """Follow the first `num` environments."""
-        self.env, self.num = env, num
+    def __init__(self, env: AmpEnv, num: int, ghost: str = "over") -> None:
+        """Follow the first `num` environments; ghosts are `beside` the characters or `over` them."""
+        self.env, self.num, self._ghost, self._offset_m = env, num, ghost, (0.0, 0.0)
         self.tracker = GhostTracker(env.motion_library, env.control_dt_s)
         self.row = Row(num) if num > 1 else None
         self.history: Deque[Frame] = deque(maxlen=round(REMEMBERED_S / env.control_dt_s))
@@ -57,7 +57,10 @@ class Frames:
         if self.row is not None:
             state = self.row.place(state, restarted)
             markers = self.row.place_markers(markers)
-        frame = Frame(step.time_s, state, place(ghost, state), markers, {**self._scores(step), "pose_error_m": error_m})
+        if restarted[0] or not self.history:
+            self._offset_m = offset_m(self._ghost, state.root_rot[0])
+        ghost, scores = place(ghost, state, self._offset_m), {**self._scores(step), "pose_error_m": error_m}
+        frame = Frame(step.time_s, state, ghost, markers, scores)
         self.history.append(frame)
         return frame
 
@@ -83,7 +86,7 @@ class Frames:
         library = self.env.motion_library
         clips = torch.full((self.num,), clip, dtype=torch.long, device=library.device)
         state = library.state_at(clips, torch.full((self.num,), time_s, device=library.device))
-        return place(_on_cpu(state), on)
+        return place(_on_cpu(state), on, self._offset_m)
 
     def series(self, name: str, seconds: float) -> np.ndarray:
         """Return a score of the last seconds, oldest first; NaN where there is none."""

@@ -3,7 +3,8 @@
 A policy has its own tempo. The ghost runs at the clip's tempo, is pulled towards the character's phase in the clip, and
 restarts where the character has left it."""
 
-from typing import Any, List, NamedTuple, Optional, Sequence
+import math
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from amp_train import rotations
 from amp_train.character import CharacterState
 
+GHOSTS = ("beside", "over", "none")
+_BESIDE_M = 0.9
 _TABLE_HZ = 30.0
 _WINDOW_S = 0.2  # how far from its expected phase the ghost searches for the character's pose
 _PULL = 0.3  # of the way there in one step
@@ -114,6 +117,14 @@ def _distances(state: CharacterState, table: _Table) -> Tensor:
     pose = _heading_pose(state).to(table.poses.device)
     distance = (pose.unsqueeze(1) - table.poses.unsqueeze(0)).norm(dim=-1).mean(-1)
     return torch.nan_to_num(distance, nan=1e6)
+
+
+def offset_m(mode: str, facing: Tensor) -> Tuple[float, float]:
+    """Return where from a character its ghost is shown, x and y: `over` it, or `beside` it, on the left of where one
+    faces whose rotation is `facing` (4,). It stays there as the character turns, so that the ghost does not circle."""
+    left = float(rotations.heading(facing)) + 0.5 * math.pi
+    reach_m = _BESIDE_M if mode == "beside" else 0.0
+    return reach_m * math.cos(left), reach_m * math.sin(left)
 
 
 def place(ghost: CharacterState, state: CharacterState, offset_m: Sequence[float] = (0.0, 0.0)) -> CharacterState:

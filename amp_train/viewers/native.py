@@ -30,9 +30,16 @@ class NativeViewer(EpisodeCallback):
 
     HELP = ", ".join(f"{key} {meaning}" for key, meaning in KEYS.items())
 
-    def __init__(self, num_characters: int = 1, checkpoints: Optional[Checkpoints] = None, watch: bool = False) -> None:
-        """Show the first `num_characters` environments; with `watch`, load each new checkpoint automatically."""
-        self._num, self._checkpoints, self._watch = num_characters, checkpoints, watch
+    def __init__(
+        self,
+        num_characters: int = 1,
+        checkpoints: Optional[Checkpoints] = None,
+        watch: bool = False,
+        ghost: str = "over",
+    ) -> None:
+        """Show the first `num_characters` environments; with `watch`, load each new checkpoint automatically. Ghosts are
+        `beside` the characters, `over` them, or hidden at first (`none`)."""
+        self._num, self._checkpoints, self._watch, self._ghost = num_characters, checkpoints, watch, ghost
         self._said = ""
 
     def on_start(self, env: AmpEnv) -> None:
@@ -41,7 +48,8 @@ class NativeViewer(EpisodeCallback):
 
         self._mujoco = mujoco
         num = min(self._num, env.num_envs)
-        self.live, self.frames = Live(env), Frames(env, num)
+        self.live, self.frames = Live(env), Frames(env, num, self._ghost)
+        self.live.ghosts = self._ghost != "none"
         self.model = picture_model(env.spec, floor_height(env))
         self.data, self._other = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._option, self._perturb = mujoco.MjvOption(), mujoco.MjvPerturb()
@@ -69,7 +77,7 @@ class NativeViewer(EpisodeCallback):
         if step.index % _WATCH_INTERVAL_STEPS == 0 and self._checkpoints is not None and self._watch:
             self._said = self._checkpoints.follow() or self._said
         if step.index % _TEXT_INTERVAL_STEPS == 0:
-            self._window.set_texts((None, None, f"{frame.status}\n{self._said}", None))
+            self._window.set_texts((None, None, f"{frame.status}\n{self._said}".strip(), None))
         self._show(frame)
         self.live.wait(step.env.control_dt_s, self._window.is_running, self._window.sync)
         if not self._window.is_running():

@@ -9,13 +9,13 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, CharacterState
 from amp_train.errors import unknown_choice
 from amp_train.sim.mujoco_state import MujocoState
-from amp_train.viewers.ghost import place
+from amp_train.viewers.ghost import GHOSTS, offset_m, place
 from amp_train.viewers.marker import SOLIDS, MarkerPose
 from amp_train.viewers.model import import_mujoco, picture_model
 from amp_train.viewers.recording import Recording, in_a_row
 from amp_train.viewers.row import SPACING_M
 
-GHOSTS, CAMERAS = ("beside", "over", "none"), ("tracking", "fixed")
+CAMERAS = ("tracking", "fixed")
 _CAMERA_SMOOTHING_FRAMES = 21
 _JUMP_M = 1.0  # between two frames: nothing runs at 30 m/s
 _CAMERA_ELEVATION_DEG = -12.0
@@ -23,8 +23,7 @@ _CAMERA_ELEVATION_DEG = -12.0
 _CAMERA_AZIMUTH_DEG, _ROW_AZIMUTH_DEG = 120.0, 160.0
 _DISTANCE = {"none": 1.6, "over": 1.6, "beside": 1.85}  # in extents of the model
 _ROW_DISTANCE_PER_M = 0.75
-# Beside the character, on the far side, and nearly the colour of the floor.
-_GHOST_OFFSET_M = 0.9
+# Nearly the colour of the floor.
 GHOST_RGBA = (0.45, 0.45, 0.5, 0.45)
 _MARKER_RGBA = (0.85, 0.15, 0.15, 0.9)
 
@@ -36,7 +35,7 @@ class View:
     Attributes:
         ghost: the clip `beside` the character, `over` it, or `none`.
         camera: `tracking` glides along; `fixed` shows the whole path.
-    shadows: without a GPU they take half of the time of a picture.
+        shadows: without a GPU they take half of the time of a picture.
     """
 
     ghost: str = "beside"
@@ -66,7 +65,7 @@ class Scene:
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
         self._characters, self._markers = _all_qpos(spec, shown.states), shown.markers
         with_ghosts = shown.ghosts is not None and view.ghost != "none"
-        self._ghosts = _all_qpos(spec, _placed(shown, view.ghost)) if with_ghosts else []
+        self._ghosts = _all_qpos(spec, placed_ghosts(shown, view)) if with_ghosts else []
         self._place_camera(shown, view, with_ghosts)
 
     def __len__(self) -> int:
@@ -119,12 +118,10 @@ class Scene:
         self._mujoco.mj_camlight(self.model, self._data)
 
 
-def _placed(shown: Recording, mode: str) -> CharacterState:
-    """Place the ghosts on their characters, or to the left of the initial heading, so that none circles another."""
+def placed_ghosts(shown: Recording, view: View) -> CharacterState:
+    """Put a recording's ghosts where a view has them."""
     assert shown.ghosts is not None
-    left = float(rotations.heading(shown.states.root_rot[0, 0])) + 0.5 * np.pi
-    reach_m = _GHOST_OFFSET_M if mode == "beside" else 0.0
-    return place(shown.ghosts, shown.states, (reach_m * np.cos(left), reach_m * np.sin(left)))
+    return place(shown.ghosts, shown.states, offset_m(view.ghost, shown.states.root_rot[0, 0]))
 
 
 def add_marker(scene: Any, marker: MarkerPose, n: int) -> None:

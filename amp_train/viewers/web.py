@@ -35,6 +35,7 @@ class WebViewer(EpisodeCallback):
         watch: bool = False,
         host: str = LOOPBACK,
         port: int = PORT,
+        ghost: str = "over",
     ) -> None:
         """Open the server; if the port is taken, the next free one is used.
 
@@ -43,6 +44,7 @@ class WebViewer(EpisodeCallback):
             checkpoints: the policies to choose from.
             watch: load each new checkpoint automatically.
             host: loopback, unless others on the network may watch and steer.
+            ghost: the clip `beside` the characters, `over` them, or `none` at first.
 
         Raises:
             MissingPackageError: viser is not installed.
@@ -51,7 +53,7 @@ class WebViewer(EpisodeCallback):
         self._server.gui.configure_theme(show_share_button=False, show_logo=False)
         shown_host = "localhost" if host in ("0.0.0.0", "::", LOOPBACK) else host
         self.address = f"http://{shown_host}:{self._server.get_port()}"
-        self._num, self._checkpoints, self._watch = num_characters, checkpoints, watch
+        self._num, self._checkpoints, self._watch, self._ghost = num_characters, checkpoints, watch, ghost
         self.frames_per_s, self.work_s, self._shown_s = 0.0, 0.0, 0.0
         self._still: Any = None
         self.is_running = True
@@ -59,7 +61,8 @@ class WebViewer(EpisodeCallback):
     def on_start(self, env: AmpEnv) -> None:
         """Build scene and panel."""
         num = min(self._num, env.num_envs)
-        self.live, self.frames = Live(env), Frames(env, num)
+        self.live, self.frames = Live(env), Frames(env, num, self._ghost)
+        self.live.ghosts = self._ghost != "none"
         self.scene = WebScene(self._server, env.spec, num, with_ghosts=True, floor=floor_height(env))
         self.panel = Panel(self._server, self.live, self.frames, self._checkpoints, self._watch)
         for part in self.scene.parts:

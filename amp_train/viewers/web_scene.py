@@ -15,7 +15,8 @@ from amp_train.viewers.model import import_mujoco, picture_model
 
 GHOST_OPACITY, GHOST_RGB = 0.35, (110, 110, 130)
 _FLOOR_RGB, _MARKER_RGB = (205, 207, 210), (217, 38, 38)
-_CAMERA_FROM, _CAMERA_AT = (2.6, -3.0, 1.6), (0.0, 0.0, 0.8)
+_CAMERA_FROM, _CAMERA_AT = (1.9, -2.2, 1.3), (0.0, 0.0, 0.85)
+_FURTHER = 0.25  # of that distance for each character more
 
 
 class _Part(NamedTuple):
@@ -42,7 +43,9 @@ class WebScene:
         self._server, self._kinematics, self._num = server, Kinematics(spec), num
         self._world = server.scene.add_frame("/world", show_axes=False)
         server.scene.set_up_direction("+z")
-        server.initial_camera.position, server.initial_camera.look_at = _CAMERA_FROM, _CAMERA_AT
+        away = 1.0 + _FURTHER * (num - 1)
+        server.initial_camera.position = tuple(away * part for part in _CAMERA_FROM)
+        server.initial_camera.look_at = _CAMERA_AT
         server.scene.add_grid(
             "/world/floor",
             position=(0.0, 0.0, floor),

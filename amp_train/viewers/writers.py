@@ -75,11 +75,11 @@ def gif_duration_ms(fps: float) -> int:
 
 
 def gif_of(pictures: Sequence[np.ndarray], fps: float) -> bytes:
-    """Return pictures as a GIF's bytes, all with the palette of the first: one palette each takes ten times as long."""
+    """Return pictures as a GIF's bytes, in the colours of the first: choosing them anew takes ten times as long."""
     colours = Image.fromarray(pictures[0]).quantize(128, method=Image.Quantize.FASTOCTREE)
-    images = [Image.fromarray(picture).quantize(palette=colours, dither=Image.Dither.NONE) for picture in pictures]
+    frames = [Image.fromarray(picture).quantize(palette=colours, dither=Image.Dither.NONE) for picture in pictures]
     buffer = io.BytesIO()
-    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=gif_duration_ms(fps), loop=0)
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=gif_duration_ms(fps), loop=0)
     return buffer.getvalue()
 
 
