@@ -37,8 +37,8 @@ class NativeViewer(EpisodeCallback):
         watch: bool = False,
         ghost: str = "over",
     ) -> None:
-        """Show the first `num_characters` environments; with `watch`, load each new checkpoint automatically. Ghosts are
-        `beside` the characters, `over` them, or hidden at first (`none`)."""
+        """Show the first `num_characters` environments; with `watch`, load each new checkpoint automatically. Ghosts
+        are `beside` the characters, `over` them, or hidden at first (`none`)."""
         self._num, self._checkpoints, self._watch, self._ghost = num_characters, checkpoints, watch, ghost
         self._said = ""
 
