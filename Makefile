@@ -1,4 +1,4 @@
-# The commands of the README. The only thing needed beforehand is a Python: `make train PYTHON=python3.12` picks another one.
+# The commands of the README. Only a Python is needed: `make train PYTHON=python3.12` selects another one.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,8 +12,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 help:
 	@echo "make train [ARGS=\"motion=run\"]   train, then write a checkpoint, curves and a video"
 	@echo "make test  [ARGS=\"-k motion\"]    run the tests"
-	@echo "make test-slow                     run those that take minutes: killed trainings, a wandb that never answers"
-	@echo "make test-slurm                    run the batch scripts on a SLURM of this machine's own"
+	@echo "make test-slow                     run the slow tests: killed trainings, a wandb that never answers"
+	@echo "make test-slurm                    run the batch scripts on a local SLURM"
 	@echo "make docs                          build the documentation into build/site"
 	@echo "make setup | lint | fuzz | bench | wheel | clean"
 
@@ -43,7 +43,7 @@ test-warp: $(VENV)/.installed-dev
 	@$(INSTALL) -e ".[gpu]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m warp $(ARGS)
 
-# A SLURM of three nodes on this machine, from Debian's packages; the batch scripts and the sweep launcher on it.
+# A SLURM with three nodes on this machine, from Debian's packages, for the batch scripts and the sweep launcher.
 test-slurm: $(VENV)/.installed-dev
 	@dir=$$(mktemp -d) && trap "scripts/slurm/local_cluster.sh stop $$dir; rm -rf $$dir" EXIT && trap "exit 1" INT TERM && \
 	scripts/slurm/local_cluster.sh start $$dir && \
@@ -58,7 +58,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/test_architecture.py tests/docs
 	$(MKDOCS)
 
-# The site; a dead link is an error. Tables of keys and results are written by scripts/generate_docs.py.
+# The site; a dead link is an error. scripts/generate_docs.py writes the tables of keys and results.
 docs: $(VENV)/.installed-dev
 	$(BIN)/python scripts/generate_docs.py
 	$(MKDOCS)

@@ -25,7 +25,7 @@ class CharacterError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, broken or of another kind."""
+    """A checkpoint that is missing, broken or of the wrong kind."""
 
 
 class MissingPackageError(UserError, ImportError):
@@ -33,11 +33,11 @@ class MissingPackageError(UserError, ImportError):
 
 
 class TrainingError(AmpTrainError):
-    """A training that cannot go on as it is, while its checkpoints are good; shown as one line (exit code 3)."""
+    """A training that cannot continue, while its checkpoints are good; shown as one line (exit code 3)."""
 
 
 class SimulationError(TrainingError):
-    """Physics that diverged beyond what a reset can repair."""
+    """Physics that diverges too often for resets."""
 
 
 class UpdateError(TrainingError):
@@ -45,7 +45,7 @@ class UpdateError(TrainingError):
 
 
 class SaveError(TrainingError):
-    """Checkpoints that cannot be written any more."""
+    """Checkpoints that can no longer be written."""
 
 
 def unknown_choice(kind: str, given: str, allowed: Iterable[str]) -> ConfigError:
@@ -60,7 +60,7 @@ def unknown_choice(kind: str, given: str, allowed: Iterable[str]) -> ConfigError
 
 
 def nearest(given: str, names: Iterable[str]) -> str:
-    """Return a hint at the name most like the given one, with a space before it; nothing if none is like it.
+    """Return a hint at the name most like the given one, with a leading space; "" if none is similar.
 
     >>> nearest("sped", ["speed", "turn"])
     " Did you mean 'speed'?"

@@ -1,4 +1,4 @@
-"""Importing NVIDIA's Isaac Gym, which refuses to be imported after torch: the commands do it first of all.
+"""Importing NVIDIA's Isaac Gym before torch, which it requires: the commands do it first.
 
 No module of this project that needs torch may be imported here.
 """
@@ -12,24 +12,24 @@ from amp_train.errors import MissingPackageError
 
 PACKAGE = "isaacgym"
 WHERE_TO_GET_IT = (
-    "It is on no package index: download Isaac Gym Preview 4 from developer.nvidia.com/isaac-gym, and "
-    "`pip install -e isaacgym/python` into an environment with Python 3.8"
+    "It is not on a package index: download Isaac Gym Preview 4 from developer.nvidia.com/isaac-gym and "
+    "`pip install -e isaacgym/python` in an environment with Python 3.8"
 )
 
 _failures: List[str] = []
 
 
 def is_installed() -> bool:
-    """Return whether Isaac Gym can be found; whether it can be loaded is another matter."""
+    """Return whether Isaac Gym can be found; it may still fail to load."""
     return PACKAGE in sys.modules or importlib.util.find_spec(PACKAGE) is not None
 
 
 def import_isaacgym_first(arguments: Sequence[str]) -> None:
-    """Import Isaac Gym while torch is not there yet, if it is installed and a command may come to need it.
+    """Import Isaac Gym before torch, if it is installed and the command may need it.
 
     Args:
-        arguments: the command line; another simulator in it spares the import. A checkpoint may ask for Isaac Gym too,
-            so without `sim=` it is imported. What goes wrong is said when the simulator is built.
+        arguments: the command line; another simulator in it skips the import. A checkpoint may need Isaac Gym,
+            so without `sim=` it is imported. Errors are reported when the simulator is built.
     """
     named = [text.split("=", 1)[1] for text in arguments if text.startswith("sim=")]
     if named and not {"isaacgym", "auto"} & set(named[-1].split(",")):

@@ -1,4 +1,4 @@
-"""Where the bundled files lie: package data when installed, the checkout's top level when not."""
+"""Paths of the bundled files: package data when installed, else the checkout's top level."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fields of the configuration's dataclasses that say what a value may be; `config/validate.py` checks it."""
+"""Fields of the configuration's dataclasses with the allowed values; `config/validate.py` checks them."""
 
 from dataclasses import field
 from typing import Any, Dict, NamedTuple, Union
@@ -9,7 +9,7 @@ Number = Union[int, float]
 
 
 class Range(NamedTuple):
-    """What a number may be: from `least` to `most`, without `least` itself if `is_open`."""
+    """The allowed range of a number: from `least` to `most`, without `least` itself if `is_open`."""
 
     least: Number
     most: Number

@@ -1,8 +1,8 @@
 """Quaternion maths in torch. Quaternions are unit, xyzw, body to world; functions broadcast over leading dimensions.
 
-Results have the usual shape but lie in memory component by component (all x, then all y, ...): a batch is then worked
-through in contiguous vectors, several times as fast on a CPU as interleaved. Checked against MuJoCo's `mju_*` functions
-in `tests/reference`.
+Results have the usual shape but lie in memory component by component (all x, then all y, ...): a batch is
+processed in contiguous vectors, several times as fast on a CPU as interleaved. Checked against MuJoCo's `mju_*`
+functions in `tests/reference`.
 """
 
 from typing import Tuple
@@ -120,7 +120,7 @@ def yaw_quat(angle: Tensor) -> Tensor:
 
 
 def heading_rot_inv(q: Tensor) -> Tensor:
-    """Return the rotation that removes the yaw of q and nothing else, (..., 4)."""
+    """Return the rotation that removes only the yaw of q, (..., 4)."""
     return yaw_quat(-heading(q))
 
 

@@ -1,4 +1,4 @@
-"""The terminal may go away (a closed window, `| head -1`, a closed descriptor): the program goes on without it."""
+"""Output streams may close (a closed window, `| head -1`, a closed descriptor): the program continues without them."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ DESCRIPTORS = (0, 1, 2)  # stdin, stdout, stderr
 
 
 class LenientStream:
-    """A stream to a reader that may end, be closed, or have a full disk: the program goes on without it."""
+    """A stream whose reader may end, be closed, or have a full disk: after that, output is discarded."""
 
     def __init__(self, stream: Optional[TextIO], descriptor: Optional[int] = None) -> None:
         """Take a stream.
@@ -39,7 +39,7 @@ class LenientStream:
             yield
         except OSError:
             if self._descriptor is not None:
-                _to_nowhere(self._descriptor)
+                _to_nowhere(self._descriptor)  # the buffer would fail again at exit
         except ValueError:  # closed
             pass
 
@@ -49,10 +49,10 @@ class LenientStream:
 
 @contextlib.contextmanager
 def lasting_streams() -> Iterator[None]:
-    """Have stdin, stdout and stderr open, and let no failure to write to them end the program.
+    """Keep stdin, stdout and stderr open, and ignore failures to write to them.
 
-    A descriptor that is closed is opened to nowhere: the next file that is opened would take its number, and what is
-    printed would go into that file.
+    A closed descriptor is opened to /dev/null: otherwise the next file that is opened would take its number, and
+    receive what is printed.
     """
     for descriptor in DESCRIPTORS:
         if not _is_open(descriptor):

@@ -1,12 +1,12 @@
-"""Measure a training on a GPU, over numbers of environments and ways of multiplying matrices.
+"""Measure a training on a GPU, for several numbers of environments and precisions of matrix products.
 
   python scripts/bench_gpu.py [num_envs=4096,8192,16384] [matmul=fp32,tf32,bf16] [key=value ...]
 
 By default with recipe=isaacgymenvs and sim=mujoco_warp; further arguments are amp-train's. tf32 is what a training
-does; bf16 adds critic and discriminator in bf16. The policy's forward pass is fp32 in all. Each row is a process of
-its own, so that memory is its own and a row that does not fit is a row that says so. Prints a table in Markdown, and
+does; bf16 adds critic and discriminator in bf16. The policy's forward pass is fp32 in all. Each row runs in
+its own process with its own memory; a row that does not fit says so. Prints a table in Markdown, and
 as its last line one JSON list with, for each row:
-  physics_steps_per_s   control steps/s of Simulator.step alone, each sim.decimation steps of physics; nobody is reset,
+  physics_steps_per_s   control steps/s of Simulator.step alone, each sim.decimation steps of physics; nothing is reset,
                         so most lie on the ground
   env_steps_per_s       control steps/s of AmpEnv.step + reset_done
   train_samples_per_s   the whole training loop, median over iterations after the first three
@@ -43,7 +43,7 @@ COLUMNS = (
 
 
 def synchronized_s(function: Callable[[], object]) -> float:
-    """Return how long a function takes, what it leaves to the GPU included."""
+    """Return the time of a function, including its work on the GPU."""
     wait = torch.cuda.synchronize if torch.cuda.is_available() else (lambda: None)
     wait()
     started_s = time.perf_counter()
@@ -138,7 +138,7 @@ def bench_one(num_envs: str, matmul: str, overrides: List[str]) -> Dict[str, Any
 
 
 def bench_apart(num_envs: str, matmul: str, overrides: List[str]) -> Dict[str, Any]:
-    """Measure one row in a process of its own."""
+    """Measure one row in a separate process."""
     command = [sys.executable, __file__, "--one", num_envs, matmul, *overrides]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:

@@ -1,4 +1,4 @@
-"""Measure what training in several processes brings; `python scripts/bench_ranks.py [ranks=N] [key=value ...]`.
+"""Measure training in several processes; `python scripts/bench_ranks.py [ranks=N] [key=value ...]`.
 
 Runs `amp-train` itself, on the CPU, in turn: alone on one thread, alone on N threads with N times the environments, and
 as N processes of one thread each. The overrides go to all of them; num_envs is per process. Prints a table and, as its

@@ -1,5 +1,5 @@
-"""Check the types of sim=isaacgym against the package `isaacgym-stubs`, whose file must be mended first: two of its
-properties are called `lambda`, which is no name in Python. It knows no gymtorch; tests/typings has that."""
+"""Check the types of sim=isaacgym against the package `isaacgym-stubs`, whose file must be repaired first: two of its
+properties are called `lambda`, a keyword in Python. It lacks gymtorch, which is in tests/typings."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import List
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# What is wrong in the stubs themselves is no concern of ours.
+# Errors in the stubs themselves are ignored.
 CONFIG = """[mypy]
 ignore_missing_imports = True
 disallow_untyped_defs = True
@@ -19,7 +19,7 @@ no_implicit_optional = True
 [mypy-isaacgym.*]
 ignore_errors = True
 """
-# A file with one error, to see that the stubs are looked at.
+# A file with one error, to verify that the stubs are used.
 CANARY = "from isaacgym import gymapi\n\ngymapi.acquire_gym().simulate('no simulation')\n"
 
 
@@ -40,7 +40,7 @@ def checked_files() -> List[str]:
 
 
 def main() -> int:
-    """Run mypy; return 0 if it complains about nothing but the canary."""
+    """Run mypy; return 0 if its only error is the canary."""
     if not stub_file().is_file():
         print("isaacgym-stubs is not installed: pip install -e '.[lint]'")
         return 1
@@ -65,7 +65,7 @@ def main() -> int:
     ours = [line for line in errors if "canary.py:3: error: Argument 1" not in line]
     print("\n".join(ours) or "sim=isaacgym agrees with isaacgym-stubs")
     if len(errors) == len(ours):
-        print("but the stubs were not looked at:\n" + result.stdout)
+        print("but the stubs were not checked:\n" + result.stdout)
     return 0 if len(errors) == 1 and not ours else 1
 
 

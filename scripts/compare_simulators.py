@@ -1,11 +1,11 @@
-"""How far two simulators drift apart from one state under the same PD targets.
+"""Drift between two simulators from the same state under the same PD targets.
 
   python scripts/compare_simulators.py [sims=mujoco,mujoco_warp] [motion=walk,spinkick] [out=drift.png] [key=value ...]
 
 Worlds begin at states drawn from the clip and follow it for one second by the targets that the warm start is cloned
 from (`PdActionMap.following`), open loop. Prints, over the worlds, the median and the largest distance of the roots
-and of the most distant joint after 1/30, 1/3 and 1 s, and draws both over time. Beside it, as a measure of what
-rounding alone does: the first simulator against itself from states moved by 1e-6.
+and of the most distant joint after 1/30, 1/3 and 1 s, and draws both over time. For comparison, the effect of
+rounding alone: the first simulator against itself from states moved by 1e-6.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """Fuzz a loader guided by coverage: `python scripts/fuzz.py TARGET [seconds]`; without a target, each in turn.
 
 Needs atheris (`pip install -e ".[fuzz]"`), which drives libFuzzer: inputs that reach new branches are kept and changed
-further. It starts from valid inputs made on the fly (tests/fuzz/targets.py) and stops at the first that makes a loader
-do anything but load, or refuse with the project's own error, within 2 s; the input is left in the folder it names.
+further. It starts from valid inputs made on the fly (tests/fuzz/targets.py) and stops at the first that a loader does
+not load or refuse with the project's own error within 2 s; the input is saved in the folder that it prints.
 """
 
 import os

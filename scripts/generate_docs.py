@@ -3,8 +3,8 @@
   python scripts/generate_docs.py            rewrite every block between "begin generated" and "end generated"
   python scripts/generate_docs.py --check    exit code 1 if a block differs from what would be written
 
-`config-keys` and `task-goals` come from the schema and from the comments in the schema and in conf/*.yaml, `results`
-and `results-short` from amp_train/pretrained/results.json.
+`config-keys` and `task-goals` come from the schema and from the comments in the schema and in conf/*.yaml, `results`,
+`results-short` and `results-tasks` from amp_train/pretrained/results.json.
 """
 
 import ast
@@ -30,6 +30,8 @@ PAPER_ERROR_M = {
     "walk": "0.030", "run": "0.075", "jump": "0.083", "spinkick": "0.058", "spin": "0.047", "cartwheel": "0.067",
     "backflip": "0.150", "dance": "0.055", "crawl": "0.049", "roll": "0.088",
 }  # fmt: skip
+# Its normalised task returns (Table 1); its clips are 56 for heading and location.
+PAPER_RETURN = {"heading": "0.90", "location": "0.63", "obstacles": "0.27", "dribble": "0.78", "strike": "0.73"}
 # Where the comment of a key is looked for: the first file that has one wins, then the schema.
 COMMENTED = {
     "": ("config.yaml",),
@@ -39,13 +41,13 @@ COMMENTED = {
     "motion": (),
     "train": ("train/HumanoidAMPPPO.yaml",),
 }
-# Described on a page of their own, or filled in by the program.
+# Described on a separate page, or filled in by the program.
 LEFT_OUT = ("task.task.randomization_params", "task.goal", "train.params.seed", "train.params.torch_threads")
 FILLED_IN = (
     "full_experiment_name", "env_name", "device", "device_name", "multi_gpu", "num_actors", "train_dir",
 )  # fmt: skip
 HEADINGS = {"": "Top level", "train": "`train`: learning"}
-UNBOUNDED = 1000  # a limit beyond this only keeps slips out, and is not shown
+UNBOUNDED = 1000  # a limit beyond this only catches typos, and is not shown
 
 Row = Sequence[str]
 
@@ -245,7 +247,7 @@ def task_goals() -> str:
 
 
 def isaacgymenvs_keys() -> str:
-    """Return what becomes of each key of IsaacGymEnvs that has a rule."""
+    """Return the handling of each key of IsaacGymEnvs that has a rule."""
     rows = [(f"`{key}`", _cell(_becomes(rule))) for key, rule in isaacgymenvs.KEYS.items()]
     return markdown_table(["key", "here"], sorted(rows, key=lambda row: row[1].split(" ")[0]))
 
@@ -301,9 +303,36 @@ def results_short() -> str:
     return markdown_table(head, rows)
 
 
-def _shipped() -> List[Tuple[str, Dict[str, Any]]]:
-    """Return the imitation policies, sorted by name."""
-    return sorted(json.loads(RESULTS.read_text()).items())
+def results_tasks() -> str:
+    """Return every shipped policy of a task with a goal."""
+    head = (
+        "task", "samples (M)", "minutes", "normalised return", "with noise", "paper", "falls, noise-free",
+        "falls, noisy", "measures, noise-free", "nearest clip frame (m)", "foot slide (m/s)",
+    )  # fmt: skip
+    rows = []
+    for name, result in _shipped(goals=True):
+        trained, found = result["trained"], result["evaluation"]
+        noisy = found["noisy"]
+        rows.append((
+            name,
+            f"{trained['samples'] / 1e6:.1f}",
+            f"{trained['minutes']:.0f}",
+            f"{found['task_return']:.2f} +- {found['task_return_std']:.2f}",
+            f"{noisy['task_return']:.2f}",
+            PAPER_RETURN.get(name, "-"),
+            f"{found['fall_rate']:.0%}",
+            f"{noisy['fall_rate']:.0%}",
+            ", ".join(f"`{key}` {value:.2f}" for key, value in found["task"].items() if value is not None),
+            f"{found['nearest_frame_m']:.3f}",
+            f"{found['foot_slide_m_s']:.3f}",
+        ))  # fmt: skip
+    return markdown_table(head, rows)
+
+
+def _shipped(goals: bool = False) -> List[Tuple[str, Dict[str, Any]]]:
+    """Return the policies that imitate, or those of tasks with goals, sorted by name."""
+    results = json.loads(RESULTS.read_text())
+    return sorted((name, found) for name, found in results.items() if ("task_return" in found["evaluation"]) == goals)
 
 
 # --- pages ---
@@ -314,12 +343,13 @@ BLOCKS: Dict[str, Callable[[], str]] = {
     "isaacgymenvs-keys": isaacgymenvs_keys,
     "results": results,
     "results-short": results_short,
+    "results-tasks": results_tasks,
 }
 BLOCK = re.compile(r"(<!-- begin generated: ([\w-]+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 
 
 def with_generated_blocks(text: str) -> str:
-    """Return a page with the content of every generated block written anew."""
+    """Return a page with the content of every generated block rewritten."""
 
     def block(match: "re.Match[str]") -> str:
         return f"{match.group(1)}\n{BLOCKS[match.group(2)]()}\n\n{match.group(3)}"

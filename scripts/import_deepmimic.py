@@ -3,7 +3,7 @@
     pip install pybullet        # needed by this script only
     python scripts/import_deepmimic.py
 
-Writes one `.npz` a clip; `motions/PROVENANCE.md` says what is known of their source and licence."""
+Writes one `.npz` per clip; source and licence: `motions/PROVENANCE.md`."""
 
 import argparse
 import sys

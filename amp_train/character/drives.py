@@ -14,7 +14,7 @@ class Drives(NamedTuple):
 
     Attributes:
         stiffness, damping, effort: (nv - 6,) N m/rad, N m s/rad, N m; effort is inf where nothing limits it.
-        spring: (njnt,) N m/rad, the springs of joints that stay beside the drive.
+        spring: (njnt,) N m/rad, the springs of the joints, in addition to the drive.
     """
 
     stiffness: np.ndarray
@@ -26,7 +26,7 @@ class Drives(NamedTuple):
 def read_drives(model: Any, path: Path) -> Drives:
     """Read the drives of a compiled MuJoCo model.
 
-    A position actuator (and a velocity actuator beside it) gives its gains; its joint's damping adds to them and its
+    A position actuator (and a velocity actuator of its joint) gives the gains; the joint's damping adds to them and its
     joint's spring stays a spring. Without one, the joint's spring and damping are the gains, as Isaac Gym reads MJCF.
     Torque limits are the least of `forcerange`, `actuatorfrcrange` and, of a motor, gear times `ctrlrange`.
 
@@ -59,10 +59,10 @@ def _driven_dof(model: Any, actuator: int, path: Path, mujoco: Any) -> "tuple[in
     """Return the dof after the root's six that an actuator drives, and its gear."""
     name = model.actuator(actuator).name or str(actuator)
     if model.actuator_trntype[actuator] != mujoco.mjtTrn.mjTRN_JOINT:
-        raise CharacterError(f"Actuator '{name}' of '{path}' does not drive a joint: a character's actuators must.")
+        raise CharacterError(f"Actuator '{name}' of '{path}' does not drive a joint, as all actuators must.")
     if model.actuator_dyntype[actuator] != mujoco.mjtDyn.mjDYN_NONE:
         raise CharacterError(
-            f"Actuator '{name}' of '{path}' has dynamics of its own; give a motor or a position drive."
+            f"Actuator '{name}' of '{path}' has activation dynamics. Use a motor or a position actuator."
         )
     joint = int(model.actuator_trnid[actuator, 0])
     gear, start = model.actuator_gear[actuator], int(model.jnt_dofadr[joint]) - 6

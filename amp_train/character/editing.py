@@ -11,11 +11,11 @@ from amp_train.errors import CharacterError
 def editable_mjcf(spec: CharacterSpec) -> Any:
     """Read the file again, to be compiled with additions.
 
-    Bodies and joints have the spec's names, three hinges that stand for a spherical joint are a ball joint, there is a
-    floor, and actuators, sensors and keyframes are left out: they have been read, or are nobody's business here.
+    Bodies and joints have the spec's names, three hinges that form a spherical joint are a ball joint, there is a
+    floor, and actuators, sensors and keyframes are left out: they have been read already, or are not needed.
 
     Raises:
-        CharacterError: the file has changed, or its bodies cannot be told.
+        CharacterError: the file has changed since the character was read.
     """
     import mujoco
 

@@ -1,4 +1,4 @@
-"""The character's contact geometry, reduced to what the motion importer needs: how low a pose reaches."""
+"""The character's contact geometry, reduced to what the motion importer needs: the lowest point of a pose."""
 
 from dataclasses import dataclass
 

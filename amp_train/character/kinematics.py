@@ -121,10 +121,10 @@ class _Link(NamedTuple):
     """A frame that one joint turns.
 
     Attributes:
-        parent: link it hangs on, -1 for the root.
+        parent: its parent link, -1 for the root.
         offset: (3,) m, its origin in the parent's frame.
         offset_rot: (4,), its rotation there at zero dof_pos.
-        joint: that turns it; num_joints: none, it is welded.
+        joint: the joint that turns it; num_joints: none, it is welded.
     """
 
     parent: int

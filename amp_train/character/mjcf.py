@@ -49,7 +49,7 @@ def configured_character(cfg: Any) -> CharacterSpec:
     """Read a character as its YAML says: `CharacterConfig` in config/schema.py.
 
     Raises:
-        CharacterError: as `load_character`; a joint or body that is not there, or a value that makes no sense.
+        CharacterError: as `load_character`; an unknown joint or body, or an invalid value.
     """
     spec = _read_file(cfg.mjcf)
     if cfg.limit_ball_joints:
@@ -82,7 +82,7 @@ def _read_file(mjcf: str) -> CharacterSpec:
 
 
 class _Joint(NamedTuple):
-    """A joint of the character, which is one of MuJoCo's, or three hinges that stand for a ball.
+    """A joint of the character: one of MuJoCo's, or three hinges that form a ball joint.
 
     Attributes:
         first: MuJoCo's number of the (first) joint.
@@ -206,7 +206,7 @@ def _default_pose(model: Any, joints: Sequence[_Joint]) -> Tuple[np.ndarray, np.
 
 
 def _read_geoms(model: Any, mujoco: Any) -> ContactGeoms:
-    """Describe the colliding geoms; a kind other than sphere, capsule and box by its bounding box."""
+    """Describe the colliding geoms; kinds other than sphere, capsule and box become their bounding box."""
     geoms = np.flatnonzero((model.geom_bodyid > 0) & ((model.geom_contype > 0) | (model.geom_conaffinity > 0)))
     pos, half_size, radius = model.geom_pos[geoms].copy(), np.zeros((len(geoms), 3)), np.zeros(len(geoms))
     for k, geom in enumerate(geoms):

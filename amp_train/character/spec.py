@@ -1,4 +1,4 @@
-"""`CharacterSpec`: what a character is made of, read once from its MJCF and shared by every backend, the motion
+"""`CharacterSpec`: the structure of a character, read once from its MJCF and shared by every backend, the motion
 library and the environment. Bodies and joints are in depth-first MJCF order; the world is not a body."""
 
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from amp_train.character.geometry import ContactGeoms
 from amp_train.errors import CharacterError, unknown_choice
 
-# What can be set by joint: the YAML's name of it, its unit, and the least value that makes sense.
+# What can be set by joint: its name in the YAML, its unit, and the least allowed value.
 _ABOVE_0 = 5e-324
 _DOF_VALUES = {
     "dof_stiffness": ("stiffness", "N m/rad", 0.0),
@@ -42,7 +42,7 @@ class CharacterSpec:
         joint_body_ids: the body each joint moves; several joints of one body act one after another.
         joint_axis: (num_joints, 3) hinge axis in the child's frame; zero for a spherical joint.
         joint_pos: (num_joints, 3) m, where the joint is in the child's frame.
-        joint_spring: (num_joints,) N m/rad, a passive spring beside the drive.
+        joint_spring: (num_joints,) N m/rad, a passive spring in addition to the drive.
         dof_lower, dof_upper: (num_dofs,) rad; -pi..pi for an unlimited joint.
         dof_stiffness, dof_damping, dof_effort: (num_dofs,) PD gains N m/rad, N m s/rad, and torque limit N m.
         dof_armature: (num_dofs,) kg m^2, added inertia.
@@ -122,7 +122,7 @@ class CharacterSpec:
         """Return this character with other values of a field (num_dofs,), by joint, dof or pattern (`*_knee`).
 
         Raises:
-            CharacterError: a name that fits no joint, or a value that makes no sense.
+            CharacterError: a name that matches no joint, or an invalid value.
         """
         what, unit, least = _DOF_VALUES[field_name]
         allowed = {0.0: "at least 0", _ABOVE_0: "above 0"}.get(least, "a number of")
@@ -134,14 +134,14 @@ class CharacterSpec:
         return replace(self, **{field_name: changed})
 
     def matching_dofs(self, pattern: str) -> List[int]:
-        """Return the dofs whose joint's name, or whose own name, fits a pattern.
+        """Return the dofs whose joint's name, or whose own name, matches a pattern.
 
         Raises:
             CharacterError: there is none.
         """
         of_joint = [j for j, size in enumerate(self.joint_sizes) for _ in range(size)]
         if pattern.count("*") > MAX_STARS:
-            raise CharacterError(f"'{pattern}' has more than {MAX_STARS} stars.")
+            raise CharacterError(f"'{pattern}' contains more than {MAX_STARS} stars (*).")
         names = [(self.joint_names[j], dof_name) for j, dof_name in zip(of_joint, self.dof_names)]
         dofs = [dof for dof, both in enumerate(names) if any(fnmatchcase(name, pattern) for name in both)]
         if not dofs:
@@ -155,7 +155,7 @@ class CharacterSpec:
         x, y and z.
 
         Raises:
-            CharacterError: no such spherical joint, or no three ranges that hold the default pose.
+            CharacterError: no such spherical joint, or not three ranges that contain the default pose.
         """
         lower, upper = self.dof_lower.clone(), self.dof_upper.clone()
         balls = set(self.joint_dofs(3)[1].reshape(-1).tolist())
@@ -187,8 +187,8 @@ class CharacterSpec:
         limp = [name for name, stiffness in zip(self.dof_names, self.dof_stiffness.tolist()) if not stiffness > 0.0]
         if limp:
             raise CharacterError(
-                f"Character '{self.name}' has {self.num_dofs} dofs, and {len(limp)} of them no drive: "
-                f"{', '.join(limp[:6])}{' ...' if len(limp) > 6 else ''}. Give a position actuator in its MJCF, or "
+                f"Character '{self.name}' has {self.num_dofs} dofs, {len(limp)} of them without a drive: "
+                f"{', '.join(limp[:6])}{' ...' if len(limp) > 6 else ''}. Add position actuators to its MJCF, or set "
                 "character.stiffness and character.damping by joint."
             )
 

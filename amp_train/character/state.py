@@ -1,4 +1,4 @@
-"""`CharacterState`: the one convention for a batch of character poses and velocities that every layer passes on."""
+"""`CharacterState`: the one convention for a batch of character poses and velocities in every layer."""
 
 from dataclasses import dataclass, fields
 from typing import Callable, Dict, Optional, Union
@@ -19,7 +19,7 @@ class CharacterState:
         dof_vel: (N, num_dofs) rad/s; a 3-dof joint's angular velocity is in the child body's frame.
         joint_rot: (N, num_joints, 4) local rotation of each joint.
         body_pos: (N, num_bodies, 3) m, world.
-        body_rot: (N, num_bodies, 4) body to world, where somebody needs it.
+        body_rot: (N, num_bodies, 4) body to world, where needed.
         contact_force: (N, num_bodies, 3) N, world, net per body; only a simulator knows it.
     """
 
@@ -46,7 +46,7 @@ class CharacterState:
         return self._map(lambda tensor: tensor.clone())
 
     def tensors(self) -> Dict[str, Tensor]:
-        """Return the fields that are there, by name."""
+        """Return the fields that are set, by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> "CharacterState":

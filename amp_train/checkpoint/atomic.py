@@ -1,4 +1,4 @@
-"""Writing a file so that a crash leaves either the former one or the new one, and what to do when the disk refuses."""
+"""Writing a file so that a crash leaves either the old or the new one, and handling disk errors."""
 
 import contextlib
 import hashlib
@@ -24,7 +24,7 @@ class Digest(NamedTuple):
 
 
 class _DigestingFile:
-    """A binary file that is only written to, and knows the digest of what went through."""
+    """A binary file that is only written to, and computes the digest of what was written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._sha256, self._num_bytes = file, hashlib.sha256(), 0
@@ -49,7 +49,7 @@ class _DigestingFile:
 
 
 def write_atomically(path: Union[str, Path], write: Callable[[Any], Any]) -> Digest:
-    """Write a file beside its place, have it on disk, and only then give it its name.
+    """Write a file under a temporary name, sync it, and only then give it its name.
 
     Args:
         path: where; a file already there is replaced.
@@ -59,7 +59,7 @@ def write_atomically(path: Union[str, Path], write: Callable[[Any], Any]) -> Dig
         The digest of what was written.
 
     Raises:
-        OSError: the disk is full or may not be written; no partial file is left, and a former file is untouched.
+        OSError: the disk is full or may not be written; no partial file is left, and an existing file is untouched.
     """
     path = Path(path)
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
@@ -79,7 +79,7 @@ def write_atomically(path: Union[str, Path], write: Callable[[Any], Any]) -> Dig
 
 
 def _write_or_say_why(write: Callable[[Any], Any], file: _DigestingFile) -> None:
-    """Write; raise what the disk said, which torch.save turns into a RuntimeError about positions."""
+    """Write; raise the disk's own error, which torch.save turns into a RuntimeError about positions."""
     try:
         write(file)
     except RuntimeError as error:
@@ -89,7 +89,7 @@ def _write_or_say_why(write: Callable[[Any], Any], file: _DigestingFile) -> None
 
 
 def sync_directory(path: Union[str, Path]) -> None:
-    """Have the names in a directory on disk, where its file system can do that."""
+    """Sync a directory to disk, if its file system can do that."""
     with contextlib.suppress(OSError):  # some network file systems refuse to sync a directory
         descriptor = os.open(str(path), os.O_RDONLY)
         try:
@@ -109,7 +109,7 @@ def digest_of(path: Union[str, Path]) -> Digest:
 
 
 def remove_partial_files(folder: Union[str, Path]) -> int:
-    """Remove what a crash left half written in a folder; return how many files that were."""
+    """Remove files that a crash left half written in a folder; return their number."""
     partial = [path for path in Path(folder).glob("*" + PARTIAL_SUFFIX) if not path.is_dir()]
     for path in partial:
         path.unlink()
@@ -120,7 +120,7 @@ MAX_IN_A_ROW = 5
 
 
 def failure_of(save: Callable[[], Any]) -> Optional[str]:
-    """Save something; return None, or in a few words why the disk refused it."""
+    """Save something; return None, or in a few words why that failed."""
     try:
         save()
     except OSError as error:
@@ -130,11 +130,11 @@ def failure_of(save: Callable[[], Any]) -> Optional[str]:
 
 
 class SaveFaults:
-    """Counts the saves in a row that failed.
+    """Counts consecutive failed saves.
 
     Args:
         what: is saved, for the messages.
-        max_in_a_row: so many failures end the training; None: none do, and only the first in a row is told.
+        max_in_a_row: this many failures end the training; None: none do, and only the first in a row is logged.
     """
 
     def __init__(self, what: str, max_in_a_row: Optional[int] = MAX_IN_A_ROW) -> None:
@@ -143,7 +143,7 @@ class SaveFaults:
         self._reason = ""
 
     def note(self, failure: Optional[str]) -> None:
-        """Take the outcome of a save, as `failure_of` returns it.
+        """Count the outcome of a save, as `failure_of` returns it.
 
         Raises:
             SaveError: it was one failure too many.
@@ -158,7 +158,7 @@ class SaveFaults:
         if self._max_in_a_row is None and self._in_a_row > 1:
             return
         logger.warning(
-            "The %s could not be saved (%s). The former one is whole; the training goes on and tries again.",
+            "The %s could not be saved (%s). The previous one is intact; training continues and tries again.",
             self._what,
             failure,
         )
@@ -171,7 +171,7 @@ class SaveFaults:
         """
         if self._in_a_row:
             raise SaveError(
-                f"The {self._what} could not be saved {self._in_a_row} time(s) in a row, and what was trained since "
-                "the last good one is lost: "
-                f"{self._reason}. Make room, or make it writable, and continue from the last checkpoint."
+                f"The {self._what} could not be saved {self._in_a_row} time(s) in a row: {self._reason}. What was "
+                "trained since the last checkpoint is lost. Free space or make the folder writable, and continue from "
+                "the last checkpoint."
             )

@@ -1,4 +1,4 @@
-"""From what a user types to a checkpoint file: where it may lie, and whether it is what its manifest says."""
+"""From what a user types to a checkpoint file: where it can be, and whether it matches its manifest."""
 
 from pathlib import Path
 from typing import List, Optional, Union
@@ -6,12 +6,13 @@ from typing import List, Optional, Union
 from amp_train.checkpoint.store import MANIFEST_SUFFIX, POLICY_SUFFIX, fault_of_file, newest_valid, read_manifest
 from amp_train.errors import CheckpointError
 from amp_train.paths import PRETRAINED_DIR
+from amp_train.untrusted import printable
 
 PREFIX = "pretrained/"
 
 
 def pretrained_names() -> List[str]:
-    """Return what comes with the program, as `find_checkpoint` takes it."""
+    """Return the names of the bundled policies, as `find_checkpoint` takes them."""
     return sorted(PREFIX + path.stem for path in PRETRAINED_DIR.glob("*" + POLICY_SUFFIX))
 
 
@@ -20,10 +21,10 @@ def find_checkpoint(name: str) -> str:
 
     Args:
         name: a file's path, or `pretrained/CLIP`; `runs/NAME` and `runs/NAME/nn/NAME.pth`, as IsaacGymEnvs calls it,
-            stand for the best policy of that run, before there is one for the newest.
+            stand for the best policy of that run, or the newest if there is no best one yet.
 
     Raises:
-        CheckpointError: there is none, or it is not what its manifest says.
+        CheckpointError: there is none, or it does not match its manifest.
     """
     if name in pretrained_names() and not Path(name).exists():
         return str(PRETRAINED_DIR / (name[len(PREFIX) :] + POLICY_SUFFIX))
@@ -54,19 +55,19 @@ def _best_policy(folder: Path) -> Optional[Path]:
 def _not_found(name: str) -> str:
     there = sorted(str(path) for path in Path(name).parent.glob("*" + POLICY_SUFFIX))
     if there:
-        return f"There is no checkpoint {name}, but {', '.join(there[:5])}."
+        return f"There is no checkpoint {name}. That folder has: {printable(', '.join(there[:5]))}."
     pretrained = ", ".join(pretrained_names())
     return (
-        f"There is no checkpoint {name}. Give the path of a .pth file, such as runs/NAME/nn/NAME.pth, or one that "
-        f"comes with the program: {pretrained}."
+        f"There is no checkpoint {name}. Give the path of a .pth file, such as runs/NAME/nn/NAME.pth, or a "
+        f"bundled policy: {pretrained}."
     )
 
 
 def check_policy_file(path: Union[str, Path]) -> None:
-    """Compare a policy with its manifest, if that lies beside it: torch notices a cut, but not a flipped bit.
+    """Compare a policy with its manifest, if there is one: torch notices a truncated file, but not a flipped bit.
 
-    A training may replace both meanwhile, the manifest going before its policy: what is found is believed only if the
-    manifest is the same before and after.
+    A training may replace both meanwhile, the manifest first: a mismatch counts only if the manifest is the same before
+    and after the comparison.
 
     Raises:
         CheckpointError: they differ.
@@ -80,7 +81,7 @@ def check_policy_file(path: Union[str, Path]) -> None:
         after = _stamp(manifest)
         if after == before:
             unchecked = f", or remove {manifest} to use it unchecked" if fault.startswith("its manifest") else ""
-            raise CheckpointError(f"Checkpoint {path} is damaged: {fault}. Use another one{unchecked}.")
+            raise CheckpointError(f"Checkpoint {path} is damaged: {fault}. Use another checkpoint{unchecked}.")
         before, fault = after, _fault(path, manifest)
 
 
@@ -94,7 +95,7 @@ def _fault(path: Path, manifest: Path) -> Optional[str]:
 
 
 def _stamp(manifest: Path) -> Optional[List[int]]:
-    """Return what tells a file from the one that replaces it; None: there is none."""
+    """Return what distinguishes a file from its replacement; None: there is no file."""
     try:
         status = manifest.stat()
     except OSError:

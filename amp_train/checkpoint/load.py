@@ -1,4 +1,4 @@
-"""Read checkpoints, whoever wrote them, without ever running what they hold.
+"""Read checkpoints, whoever wrote them, without ever running code from them.
 
 rl_games loads with weights_only=False, which executes any code in the file: nothing here or elsewhere calls that.
 """
@@ -23,13 +23,14 @@ def safe_load(path: Union[str, Path], map_location: Any = "cpu") -> Dict[str, An
     """Return a checkpoint as plain containers, numbers and tensors, with torch.compile's prefixes removed.
 
     Raises:
-        CheckpointError: if the file is missing, cut short, no checkpoint, or holds objects that would execute code.
+        CheckpointError: if the file is missing, truncated, not a checkpoint, or contains objects that could run code.
     """
     checkpoint = load_plain(path, map_location)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
         raise CheckpointError(f"{path} is not a training checkpoint: it has no 'model' entry.")
     for name, value in checkpoint.items():
-        if name in _ENTRIES and value is not None and not _is_entry(value, _ENTRIES[name]):
+        may_lack = value is None and _ENTRIES.get(name) != "a whole number"
+        if name in _ENTRIES and not may_lack and not _is_entry(value, _ENTRIES[name]):
             raise CheckpointError(f"Checkpoint {path} is broken: its '{name}' is not {_ENTRIES[name]}.")
     return checkpoint
 
@@ -38,7 +39,7 @@ def load_plain(path: Union[str, Path], map_location: Any = "cpu") -> Any:
     """Return what `torch.save` wrote, if it is plain: dicts, lists, tuples, numbers, text and dense tensors.
 
     Raises:
-        CheckpointError: if the file is missing, cut short, no archive of torch, or holds anything else.
+        CheckpointError: if the file is missing, truncated, not an archive of torch, or contains anything else.
     """
     path = Path(path)
     try:
@@ -60,10 +61,10 @@ def _read(file: Any, path: Path, map_location: Any) -> Any:
     except NotAnArchiveError:
         file.seek(0)
         begins_like_one = file.read(2) == b"PK"
-        raise ValueError("is cut short: copy it again" if begins_like_one else "is not a PyTorch checkpoint") from None
+        raise ValueError("is truncated: copy it again" if begins_like_one else "is not a PyTorch checkpoint") from None
 
 
-# What of a checkpoint the program reads besides "model", and of which kind it must be where it is there.
+# Optional entries of a checkpoint, and their types.
 _ENTRIES = {
     "epoch": "a whole number", "frame": "a whole number", "last_mean_rewards": "a number", "optimizer": "a dict",
     "amp_input_mean_std": "a dict", "amp_train": "a dict",
@@ -82,13 +83,13 @@ def plain_tree(content: Any) -> Any:
     """Return a copy of nested containers without torch.compile's prefixes, its dicts plain and nothing shared.
 
     Raises:
-        ValueError: something else than plain data in it, or so much nesting that it may hold itself.
+        ValueError: something other than plain data in it, or so much nesting that it may contain itself.
     """
     return _Plain().copy(content, 0)
 
 
 class _Plain:
-    """Copies containers, counting what it has seen: a pickle can hold one list many times over, or in itself."""
+    """Copies containers, counting nodes: a pickle can contain one list many times, or inside itself."""
 
     def __init__(self) -> None:
         self._nodes = 0
@@ -96,14 +97,14 @@ class _Plain:
     def copy(self, value: Any, depth: int) -> Any:
         self._nodes += 1
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            raise ValueError("is refused: it is nested too deeply or holds too much")
+            raise ValueError("is refused: it is nested too deeply or too large")
         if isinstance(value, dict):
             return {self._key(key): self.copy(item, depth + 1) for key, item in value.items()}
         if type(value) in (list, tuple):
             return type(value)([self.copy(item, depth + 1) for item in value])
         if type(value) in _LEAVES or type(value) is Tensor:
             return value
-        raise ValueError("is refused: it holds something else than plain data and tensors")
+        raise ValueError("is refused: it contains something other than plain data and tensors")
 
     @staticmethod
     def _key(key: Any) -> Any:
@@ -118,7 +119,7 @@ def load_model_state(model: nn.Module, state: Dict[str, Any], what: str = "The c
     """Load a state dict of exactly this model's names and shapes, and of finite numbers.
 
     Raises:
-        CheckpointError: in one line, the first thing that does not fit.
+        CheckpointError: in one line, the first mismatch.
     """
     expected = model.state_dict()
     for name in sorted(set(expected) | set(state), key=str):
@@ -126,7 +127,7 @@ def load_model_state(model: nn.Module, state: Dict[str, Any], what: str = "The c
             raise CheckpointError(f"{what} does not fit this network: it lacks {name}.")
         if name not in expected:
             shown = printable(str(name))[:80]
-            raise CheckpointError(f"{what} does not fit this network: it has {shown}, which the network has not.")
+            raise CheckpointError(f"{what} does not fit this network: it has {shown}, which the network does not have.")
         _check_tensor(name, state[name], expected[name], what)
     model.load_state_dict(state)
 
@@ -137,9 +138,9 @@ def _check_tensor(name: str, given: Any, expected: Tensor, what: str) -> None:
     if expected.shape != given.shape:
         raise CheckpointError(
             f"{what} does not fit this network: {name} has shape {tuple(given.shape)},"
-            f" the network needs {tuple(expected.shape)}: other units, or another character?"
+            f" the network needs {tuple(expected.shape)}: check the network's units and the character."
         )
     if expected.is_floating_point() != given.is_floating_point():
-        raise CheckpointError(f"{what} does not fit this network: {name} holds {given.dtype}, not {expected.dtype}.")
+        raise CheckpointError(f"{what} does not fit this network: {name} has type {given.dtype}, not {expected.dtype}.")
     if given.is_floating_point() and not bool(torch.isfinite(given).all()):
-        raise CheckpointError(f"{what} is broken: {name} holds NaN or infinity.")
+        raise CheckpointError(f"{what} is broken: {name} contains NaN or infinity.")

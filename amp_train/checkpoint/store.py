@@ -1,6 +1,6 @@
-"""The checkpoints of a run: which there are, whether they are whole, how a new one is added.
+"""The checkpoints of a run: listing them, checking that they are intact, adding a new one.
 
-A checkpoint is a policy (`NAME.pth`, small, for sharing), the training state of every process beside it (`NAME.state`,
+A checkpoint is a policy (`NAME.pth`, small, for sharing), the training state of every process (`NAME.state`,
 `NAME.rank1.state`, ...) and a manifest (`NAME.json`) with the size and sha256 of each. The manifest is written last: a
 checkpoint without one does not exist. The best policy has a manifest too, but no training state.
 """
@@ -15,7 +15,7 @@ import torch
 from amp_train.checkpoint.atomic import Digest, digest_of, remove_partial_files, write_atomically
 from amp_train.checkpoint.load import load_plain
 from amp_train.errors import CheckpointError
-from amp_train.untrusted import read_regular
+from amp_train.untrusted import printable, read_regular
 
 POLICY_SUFFIX, STATE_SUFFIX, MANIFEST_SUFFIX = ".pth", ".state", ".json"
 FORMAT = 1
@@ -23,7 +23,7 @@ MAX_MANIFEST_BYTES = 1 << 20
 
 
 class Checkpoint(NamedTuple):
-    """What a manifest says."""
+    """A checkpoint, as its manifest describes it."""
 
     folder: Path
     name: str
@@ -58,7 +58,7 @@ def state_name(name: str, rank: int = 0) -> str:
 
 
 def save_file(path: Union[str, Path], content: Dict[str, Any]) -> Digest:
-    """Write tensors and plain values as one file, whole or not at all; return its digest."""
+    """Write tensors and plain values as one file, completely or not at all; return its digest."""
     return write_atomically(path, lambda file: torch.save(content, file))
 
 
@@ -66,15 +66,15 @@ class CheckpointStore:
     """Adds checkpoints to a folder and keeps the newest few."""
 
     def __init__(self, folder: Union[str, Path], keep: int) -> None:
-        """Take the folder, which may not exist yet, and how many checkpoints to keep beside the best policy."""
+        """Take the folder, which may not exist yet, and how many checkpoints to keep besides the best policy."""
         self._folder, self._keep = Path(folder), keep
 
     def begin(self, name: str) -> None:
-        """Take away the manifest of a checkpoint of this name, which is about to be replaced."""
+        """Remove the manifest of the checkpoint of this name, which is about to be replaced."""
         _unlink(self._folder / (name + MANIFEST_SUFFIX))
 
     def save_policy(self, name: str, content: Dict[str, Any], iteration: int = 0) -> None:
-        """Replace a policy that stands alone, such as the best, of so many finished iterations."""
+        """Replace a policy without a training state, such as the best, after `iteration` finished iterations."""
         self.begin(name)
         digest = save_file(self._folder / (name + POLICY_SUFFIX), content)
         self._write_manifest(name, {"iteration": iteration, "files": {name + POLICY_SUFFIX: digest}})
@@ -95,7 +95,7 @@ class CheckpointStore:
             iteration: finished iterations.
             files: digests by file name, of the policy and of the training state of every process.
             ranks: number of processes.
-            last: the training has ended, nothing but this one is needed to continue it.
+            last: the training has ended; only this checkpoint is needed to continue it.
             event_files: bytes of tensorboard's files, by name.
         """
         facts = {"iteration": iteration, "ranks": ranks, "event_files": event_files or {}}
@@ -106,7 +106,7 @@ class CheckpointStore:
             _remove(self._folder, outdated)
 
     def discard(self, name: str) -> None:
-        """Remove what was written of a checkpoint that could not be completed, as far as the disk lets it."""
+        """Remove the files of a checkpoint that could not be completed, as far as the disk allows."""
         if not (self._folder / (name + MANIFEST_SUFFIX)).exists():
             with contextlib.suppress(OSError):
                 _remove(self._folder, name)
@@ -118,9 +118,9 @@ class CheckpointStore:
 
 
 def remove_unfinished(folder: Union[str, Path]) -> None:
-    """Remove what a kill left half written or half removed: partial files, and checkpoints without a manifest.
+    """Remove what a killed process left: partial files, and checkpoints without a manifest.
 
-    Those are known by their training states, the first that is written and the last that goes."""
+    Those are recognised by their training states, which are written first and removed last."""
     remove_partial_files(folder)
     listed = {path.name[: -len(MANIFEST_SUFFIX)] for path in Path(folder).glob("*" + MANIFEST_SUFFIX)}
     for name in {_name_of_state(path) for path in Path(folder).glob("*" + STATE_SUFFIX)} - listed:
@@ -128,11 +128,13 @@ def remove_unfinished(folder: Union[str, Path]) -> None:
 
 
 def set_aside_later(folder: Union[str, Path], iteration: int, target: Union[str, Path]) -> None:
-    """Move the checkpoints after an iteration, from which the training is about to go on, whole or not, to `target`."""
+    """Move all checkpoints, complete or not, after the iteration from which training is about to continue to `target`.
+
+    Manifests go last: a kill leaves a manifest without files behind, whose remainder is moved the next time."""
     later = [checkpoint.name for checkpoint in read_manifests(folder)[0] if checkpoint.iteration > iteration]
     for name in later:
         Path(target).mkdir(exist_ok=True)
-        for path in _files_of(Path(folder), name):
+        for path in reversed(_files_of(Path(folder), name)):
             with contextlib.suppress(FileNotFoundError):
                 path.replace(Path(target) / path.name)
 
@@ -166,7 +168,7 @@ def read_manifests(folder: Union[str, Path]) -> Tuple[List[Checkpoint], List[Dam
         try:
             checkpoint = read_manifest(path)
         except CheckpointError as error:
-            damaged.append(Damaged(path.name[: -len(MANIFEST_SUFFIX)], str(error)))
+            damaged.append(Damaged(printable(path.name[: -len(MANIFEST_SUFFIX)]), str(error)))
             continue
         if checkpoint.ranks:
             found.append(checkpoint)
@@ -186,25 +188,27 @@ def read_manifest(path: Path) -> Checkpoint:
         iteration, ranks = (int(content.get(key, 0)) for key in ("iteration", "ranks"))
         event_files = {str(n): int(size) for n, size in content.get("event_files", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise CheckpointError(f"its manifest {path.name} cannot be read") from error
+        raise CheckpointError(f"its manifest {printable(path.name)} cannot be read") from error
+    if printable(name) != name:  # it is printed
+        raise CheckpointError(f"its manifest {printable(path.name)} has no plain name")
     if content.get("format") != FORMAT:
-        raise CheckpointError(f"its manifest {path.name} is of another version")
+        raise CheckpointError(f"its manifest {path.name} has an unknown version")
     if any(Path(file).name != file for file in files) or name + POLICY_SUFFIX not in files:
-        raise CheckpointError(f"its manifest {path.name} names other files")
-    if iteration < 0 or not 0 <= ranks <= len(files):
-        raise CheckpointError(f"its manifest {path.name} counts what is not there")
+        raise CheckpointError(f"its manifest {path.name} names the wrong files")
+    if iteration < 0 or not 0 <= ranks <= len(files) or min(event_files.values(), default=0) < 0:
+        raise CheckpointError(f"its manifest {path.name} has impossible counts")
     return Checkpoint(path.parent, name, iteration, ranks, files, event_files)
 
 
 def _short_int(digits: str) -> int:
-    """Read a whole number of a size that is one of a file; a million digits would take long."""
+    """Read an integer of at most the size of a file length; a million digits would take long."""
     if len(digits) > 20:
         raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
 
 
 def fault_of(checkpoint: Checkpoint) -> Optional[str]:
-    """Read every file of a checkpoint through; return what is wrong with it, None if it is whole."""
+    """Read every file of a checkpoint; return what is wrong with it, None if it is intact."""
     expected = [checkpoint.policy.name] + [state_name(checkpoint.name, rank) for rank in range(checkpoint.ranks)]
     for name in expected:
         if name not in checkpoint.files:
@@ -217,7 +221,7 @@ def fault_of(checkpoint: Checkpoint) -> Optional[str]:
 
 
 def fault_of_file(path: Path, digest: Digest) -> Optional[str]:
-    """Read a file through; return what is wrong with it, None if it is what it must be."""
+    """Read a file; return what is wrong with it, None if it is intact."""
     try:
         if path.stat().st_size != digest.num_bytes:
             return f"{path.name} has {path.stat().st_size} bytes instead of {digest.num_bytes}"
@@ -229,7 +233,7 @@ def fault_of_file(path: Path, digest: Digest) -> Optional[str]:
 
 
 def newest_valid(folder: Union[str, Path]) -> Tuple[Optional[Checkpoint], List[Damaged]]:
-    """Return the newest checkpoint that is whole, and those that were skipped on the way to it."""
+    """Return the newest intact checkpoint, and the damaged ones that were skipped."""
     found, damaged = read_manifests(folder)
     for checkpoint in found:
         fault = fault_of(checkpoint)
@@ -255,7 +259,7 @@ def _iteration_of(policy: Path) -> int:
 
 
 def load_state(path: Union[str, Path]) -> Dict[str, Any]:
-    """Load a training state, tensors on the CPU; what it holds is never run.
+    """Load a training state, tensors on the CPU; no code in it is run.
 
     Raises:
         CheckpointError: it cannot be read.

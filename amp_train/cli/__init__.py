@@ -1,1 +1,1 @@
-"""The commands. Only here does the program print; torch is imported when a command has read its arguments."""
+"""The commands. Only they print; torch is imported after a command has read its arguments."""

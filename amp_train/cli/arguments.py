@@ -1,4 +1,4 @@
-"""Reading a command line: what is wrong with it is one line on stderr and exit code 2."""
+"""Reading a command line: a mistake gives one line on stderr and exit code 2."""
 
 import contextlib
 import errno
@@ -22,13 +22,16 @@ from amp_train.resume.run_dir import check_writable
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from amp_train.streams import lasting_streams
 
-# What a disk says that cannot be written, at a moment when nothing can go on without it.
-STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+# Errors of a disk that cannot be written, where the program cannot continue without it, or of a file where a folder is
+# needed and the reverse.
+STORAGE_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP,
+)  # fmt: skip
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line for what the user can put right, a training that broke down, or Ctrl-C."""
+    """End the program with one line for a user's mistake, a failed training or Ctrl-C."""
     try:
         yield
     except (UserError, TrainingError) as error:
@@ -46,7 +49,7 @@ def one_line_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def command() -> Iterator[None]:
-    """Run a command: with streams that last, errors in one line, and IsaacGymEnvs' keys replaced in `sys.argv`."""
+    """Run a command: with streams that survive, errors in one line, and IsaacGymEnvs' keys replaced in `sys.argv`."""
     with lasting_streams(), one_line_errors():
         sys.argv[1:] = translated(sys.argv[1:])
         yield
@@ -56,10 +59,10 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
     """Compose once before Hydra does, whose own messages take several lines.
 
     Raises:
-        UserError: an unknown key or option, a value of the wrong type, or a launcher that is not to be had.
+        UserError: an unknown key or option, a value of the wrong type, or a launcher that is not available.
     """
     args = get_args_parser().parse_args(list(argv))
-    if args.help or args.hydra_help or args.info or args.shell_completion or args.config_name or args.config_path:
+    if args.help or args.hydra_help or args.shell_completion or args.config_name or args.config_path:
         return
     if args.config_dir and not Path(args.config_dir).is_dir():
         raise ConfigError(f"--config-dir {args.config_dir} is not a folder.")
@@ -72,10 +75,8 @@ def check_hydra_arguments(argv: Sequence[str]) -> None:
             check_path("train_dir", train_dir)
             check_writable(Path(train_dir))
     if is_batch:
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # leave it to us to say what went wrong
-        print(
-            "The sweep goes to SLURM, and this command waits for it. Ctrl-C ends the waiting, not the jobs.", flush=True
-        )
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # its own messages take several lines
+        print("The sweep runs on SLURM; this command waits for it. Ctrl-C stops the waiting, not the jobs.", flush=True)
 
 
 def _train_dirs(overrides: Sequence[Override]) -> List[str]:

@@ -21,27 +21,27 @@ from amp_train.errors import ConfigError
 from amp_train.isaacgym_first import import_isaacgym_first
 from amp_train.ranges import Range, above, between
 
-if TYPE_CHECKING:  # it brings torch, which Isaac Gym must be imported before: see `main`
+if TYPE_CHECKING:  # it imports torch; Isaac Gym must come first, see `main`
     from amp_train.cli.reporting import EvaluatedRun
     from amp_train.runner.evaluate import Evaluation
 
 USAGE = """usage: amp-eval checkpoint=PATH [key=value ...]
 
   checkpoint=PATH       a checkpoint of amp-train or of IsaacGymEnvs
-  episodes=32           for each seed, deterministic and with the noise of training
+  episodes=32           per seed, both deterministic and with training noise
   seeds=0,1,2
-  episode_s=20          length of an episode, s; it ends earlier with a fall
-  out=FILE.json         where the numbers go
-  report=FILE.html      everything in one page that opens offline; checkpoint=[a.pth,b.pth] compares runs in it
-  plots=DIR             where pictures of an episode go; default: plots=False
+  episode_s=20          length of an episode, s; a fall ends it earlier
+  out=FILE.json         write the numbers to this file
+  report=FILE.html      write a page that opens offline; checkpoint=[a.pth,b.pth] compares runs in it
+  plots=DIR             write pictures of an episode to this folder; default: plots=False
 
-Any other key or group goes on top of the checkpoint's configuration: motion=run, num_threads=1.
-docs/evaluation.md says how each number is defined."""
+Any other key or group overrides the checkpoint's configuration: motion=run, num_threads=1.
+Definitions of all numbers: docs/evaluation.md."""
 
 
 @dataclass
 class EvalArgs:
-    """What amp-eval itself takes."""
+    """amp-eval's own arguments."""
 
     checkpoint: Any = ""  # a path, or several
     episodes: int = between(1, MAX_ENVS, 32)
@@ -58,7 +58,7 @@ class EvalArgs:
 
 
 EVAL_KEYS = tuple(f.name for f in fields(EvalArgs))
-INSTEAD = {"seed": "seeds=", "num_envs": "episodes=, each in an environment of its own"}
+INSTEAD = {"seed": "seeds=", "num_envs": "episodes= (one environment each)"}
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def evaluate_checkpoint(argv: Sequence[str]) -> None:
-    """Evaluate one policy or several, print the tables, write what was asked for."""
+    """Evaluate one policy or several, print the tables, write the requested files."""
     from amp_train.evaluation.report import check_writable, write_json
 
     args, overrides = split_arguments(argv)
@@ -128,7 +128,7 @@ def split_arguments(argv: Sequence[str]) -> Tuple[EvalArgs, List[str]]:
 
 
 def _files(args: EvalArgs) -> List[Path]:
-    """Return what will be written, one of the pictures for all."""
+    """Return the files that will be written; one picture represents all."""
     out = [Path(str(given)) for given in (args.out, args.report) if given is not None]
     return out if args.plots in (False, None) else out + [Path(str(args.plots)) / "alignment.png"]
 
@@ -137,7 +137,7 @@ def _check(args: EvalArgs) -> None:
     for checkpoint in args.checkpoints:
         check_checkpoint_argument(replace(args, checkpoint=checkpoint))
     if not args.seeds or len(set(args.seeds)) < len(args.seeds):
-        raise ConfigError(f"seeds must be different numbers, not {args.seeds}.")
+        raise ConfigError(f"seeds must be distinct numbers, not {args.seeds}.")
     for name, given in (("out", args.out), ("plots", args.plots), ("report", args.report)):
         if given in (True, "") or (name != "plots" and given is False):
             raise ConfigError(f"{name}= needs a path.")
@@ -146,7 +146,7 @@ def _check(args: EvalArgs) -> None:
 
 
 class _Report:
-    """The numbers, and what the pictures are drawn from."""
+    """The numbers of an evaluation, and the data of its pictures."""
 
     def __init__(self, cfg: Config, args: EvalArgs, checkpoint: str, found: "Evaluation") -> None:
         from amp_train.evaluation.score import score_episodes, summarize
@@ -168,7 +168,7 @@ class _Report:
 
     @property
     def for_page(self) -> "EvaluatedRun":
-        """What a page about it is made from."""
+        """The data of a page about it."""
         from amp_train.cli.reporting import EvaluatedRun
 
         return EvaluatedRun(self._cfg, str(self._cfg.checkpoint), self.numbers, self.plot)

@@ -1,4 +1,4 @@
-"""Import of many files: worker processes, a progress bar, failures at the end, and a data set of what came out."""
+"""Import of many files: worker processes, a progress bar, a list of failures, and a data set of the result."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -24,10 +24,10 @@ class _Done(NamedTuple):
 
 
 def listed_files(given: Sequence[str]) -> List[Path]:
-    """Return the files that are meant: of a folder, all of a known ending in it and below.
+    """Return the files to import: of a folder, all in it and below with a known ending.
 
     Raises:
-        UserError: one is not there, or a folder holds none.
+        UserError: one does not exist, or a folder contains none.
     """
     files: List[Path] = []
     for name in given:
@@ -35,7 +35,7 @@ def listed_files(given: Sequence[str]) -> List[Path]:
         if path.is_dir():
             inside = sorted(f for f in path.rglob("*") if f.suffix.lower() in _SUFFIXES and f.is_file())
             if not inside:
-                raise ConfigError(f"Folder '{name}' holds no file that ends in {', '.join(_SUFFIXES)}.")
+                raise ConfigError(f"Folder '{name}' contains no file that ends in {', '.join(_SUFFIXES)}.")
             files += inside
         else:
             files.append(find_motion(name))
@@ -51,7 +51,7 @@ def import_files(
         The exit code: 1 where one failed.
     """
     if out.suffix:
-        raise ConfigError(f"Several files become a folder of clips: out={out} must be one.")
+        raise ConfigError(f"Several files are imported into a folder: out={out} must be a folder.")
     out.mkdir(parents=True, exist_ok=True)
     names = _names(files)
     jobs = [(str(file), str(out / f"{name}.npz"), character, options) for file, name in zip(files, names)]

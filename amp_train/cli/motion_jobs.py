@@ -14,10 +14,11 @@ from amp_train.cli.motion_view import view_clip
 from amp_train.config import compose
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
+from amp_train.config.resolve import LIVELY
 from amp_train.errors import ConfigError, unknown_choice
 from amp_train.motion import MotionClip, RetargetOptions, clip_facts, export_clip, find_motion, import_clip, save_clip
 from amp_train.motion.check import BAD, as_json, check_clip, table, verdict
-from amp_train.motion.facts import STRONG_ENOUGH, speed_m_s
+from amp_train.motion.facts import speed_m_s
 from amp_train.motion.importers import Imported
 from amp_train.motion.operations import concat, crop, loop, mirror, resample
 
@@ -26,7 +27,7 @@ _KEY = re.compile(r"^[a-z_]+=")
 
 @dataclass
 class MotionArgs:
-    """What amp-motion takes besides files."""
+    """amp-motion's arguments besides files."""
 
     character: str = "humanoid"
     out: Optional[str] = None
@@ -46,7 +47,7 @@ class MotionArgs:
     workers: Optional[int] = None
 
     def options(self) -> RetargetOptions:
-        """Return what is said about the files."""
+        """Return the options for reading the files."""
         return RetargetOptions(self.units, self.up, self.fps, self.map, self.max_fps, self.ik, self.smooth)
 
 
@@ -62,10 +63,10 @@ class Job:
         return import_clip(find_motion(file or self.files[0]), self.spec, options=self.args.options())
 
     def save(self, clip: MotionClip, tail: str) -> int:
-        """Write a changed clip; its name tells what was done unless out= does."""
+        """Write an edited clip, named after the edit unless out= is given."""
         path = Path(self.args.out or f"{Path(self.files[0]).stem}_{tail}.npz")
         if path.suffix != ".npz":
-            raise ConfigError(f"out={path} must end in .npz; other formats: amp-motion export.")
+            raise ConfigError(f"out={path} must end in .npz; for other formats use amp-motion export.")
         save_clip(replace(clip, name=path.stem), path)
         print(f"{path}: {clip.num_frames} frames, {clip.duration_s:.2f} s, {clip.loop}")
         return 0
@@ -75,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code.
 
     Raises:
-        UserError: an unknown command or key, no file, or what the command says.
+        UserError: an unknown command or key, no file, or an error of the command.
     """
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
@@ -118,23 +119,25 @@ def _import(job: Job) -> int:
     _say_error(imported)
     path = Path(job.args.out or f"{files[0].stem}.npz")
     if path.suffix != ".npz":
-        raise ConfigError(f"out={path} must end in .npz; other formats: amp-motion export.")
+        raise ConfigError(f"out={path} must end in .npz; for other formats use amp-motion export.")
     if path.resolve() == files[0].resolve():
-        raise ConfigError(f"out={path} would overwrite the file that is read.")
+        raise ConfigError(f"out={path} would overwrite the input file.")
     save_clip(imported.clip, path)
     clip = imported.clip
     print(f"{path}: {clip.num_frames} frames, {clip.fps:g} fps, {clip.duration_s:.2f} s, {clip.loop}")
-    findings = [f for f in check_clip(clip, job.spec, _errors(imported)) if f.advice]
+    findings = [f for f in check_clip(clip, job.spec, imported.retargeted) if f.advice]
     print("\n".join(f"{f.verdict}: {f.name} {f.value:.3g}: {f.advice}" for f in findings) or "check: ok")
     return 0
 
 
 def _check(job: Job) -> int:
     imported = job.imported()
-    findings = check_clip(imported.clip, job.spec, _errors(imported))
+    findings = check_clip(imported.clip, job.spec, imported.retargeted)
     print(f"{imported.clip.name}: {verdict(findings)}\n{table(findings)}")
+    _say_error(imported)
     if job.args.out:
-        Path(job.args.out).write_text(json.dumps(as_json(imported.clip, findings), indent=2) + "\n")
+        report = as_json(imported.clip, findings, imported.retargeted)
+        Path(job.args.out).write_text(json.dumps(report, indent=2) + "\n")
     return int(verdict(findings) == BAD)
 
 
@@ -146,15 +149,15 @@ def _info(job: Job) -> int:
     rows.append(("length", f"{clip.num_frames} frames, {clip.fps:g} fps, {clip.duration_s:.2f} s, {clip.loop}"))
     rows.append(("speed", f"{speed_m_s(clip):.2f} m/s"))
     rows.append(("root height", f"{float(clip.root_pos[:, 2].min()):.2f} to {float(clip.root_pos[:, 2].max()):.2f} m"))
-    rows.append(("motion.contact_bodies", f"[{', '.join(facts.contact_bodies)}]"))
+    rows.append(("motion.contact_bodies", f"[{', '.join(facts.named_contact_bodies)}]"))
     if facts.rise_height is not None:
-        rows.append(("motion.rise_height", f"{facts.rise_height:g}   it stays below for {facts.low_s:.1f} s at most"))
+        rows.append(("motion.rise_height", f"{facts.rise_height:g}   stays below for at most {facts.low_s:.1f} s"))
         rows.append(("motion.max_low_s", f"{facts.max_low_s:g}"))
     if facts.torque_share:
         joint = max(facts.torque_share, key=lambda name: facts.torque_share[name])
-        share = facts.torque_share[joint]
-        strong = "enough" if share <= STRONG_ENOUGH else "too weak: character=humanoid_deepmimic or torque_limits"
-        rows.append(("strength", f"{share:.0%} of the limit at {joint} ({strong})"))
+        strong = "too weak: a training raises the limits" if facts.torque_limits else "enough"
+        rows.append(("strength", f"needs {facts.torque_share[joint]:.0%} of the torque limit at {joint} ({strong})"))
+    rows.append(("train", LIVELY if facts.is_lively else str(compose().train.name)))
     print("\n".join(f"{name:24s}{value}" for name, value in rows))
     return 0
 
@@ -181,16 +184,11 @@ def _resample(job: Job) -> int:
     return job.save(resample(imported.clip, job.args.fps), f"{job.args.fps:g}fps")
 
 
-def _errors(imported: Imported) -> Optional[Dict[str, float]]:
-    return None if imported.retargeted is None else imported.retargeted.error_cm
-
-
 def _say_error(imported: Imported) -> None:
-    error = _errors(imported)
-    if error:
-        worst = max(error, key=lambda role: error[role])
-        mean = sum(error.values()) / len(error)
-        print(f"distance to the source's joints: {mean:.1f} cm, most at {worst} ({error[worst]:.1f} cm)")
+    """Say how far the parts of the limbs are from where the source has them."""
+    if imported.retargeted is not None:
+        error_cm = sorted(imported.retargeted.error_cm.items(), key=lambda item: -item[1])
+        print("distance to the source's joints, cm: " + ", ".join(f"{role} {cm:.1f}" for role, cm in error_cm))
 
 
 COMMANDS: Dict[str, Callable[[Job], int]] = {

@@ -1,4 +1,4 @@
-"""Pictures of a clip, and of the skeleton it comes from beside it."""
+"""Pictures of a clip, next to its source skeleton."""
 
 from pathlib import Path
 from typing import List
@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState
+from amp_train.cli.showing import PAGES
 from amp_train.motion import MotionLibrary
 from amp_train.motion.importers import Imported
 from amp_train.motion.retarget import Retargeted
 from amp_train.viewers import View, record_video
+from amp_train.viewers.page import export_page
 from amp_train.viewers.recording import MarkerPose, one_character
 
 _RATE_HZ = 30.0
@@ -19,10 +21,11 @@ _BESIDE_M = 1.0
 
 
 def view_clip(path: Path, imported: Imported, spec: CharacterSpec) -> Path:
-    """Draw a clip as a video or, by the name's ending, as a strip of pictures.
+    """Draw a clip as a video, a strip of pictures or a page, as the name's ending says.
 
     Raises:
-        ViewerError: a name whose ending is no format of ours.
+        ViewerError: an unsupported file ending.
+        MissingPackageError: a page, and viser is not installed.
     """
     clip = imported.clip
     library = MotionLibrary([clip], spec=spec)
@@ -31,6 +34,9 @@ def view_clip(path: Path, imported: Imported, spec: CharacterSpec) -> Path:
     recording = one_character(spec, states, 1.0 / _RATE_HZ)
     if imported.retargeted is not None:
         recording.markers = _bones(imported.retargeted, states, times)
+    if path.suffix.lower() in PAGES:
+        recording.markers = [[_together(bones)] for bones in recording.markers]
+        return export_page(path, recording)
     return record_video(path, recording, View(), with_text=False)
 
 
@@ -49,6 +55,12 @@ def _bones(done: Retargeted, states: CharacterState, times: Tensor) -> List[List
         joints[:, 2] = pos[frame, :, 2] - lowest
         shown.append([_bone(joints[source.parents[joint]], joints[joint]) for joint in children])
     return shown
+
+
+def _together(bones: List[MarkerPose]) -> MarkerPose:
+    """Make one thing of many bones: a page gets one message a picture."""
+    directions = [bone.direction for bone in bones if bone.direction is not None]
+    return MarkerPose("bone", np.concatenate([bone.pos for bone in bones]), np.concatenate(directions))
 
 
 def _bone(start: Tensor, end: Tensor) -> MarkerPose:

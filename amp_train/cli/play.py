@@ -12,12 +12,14 @@ from amp_train.cli.arguments import command
 from amp_train.cli.showing import (
     ShowArgs,
     check_show,
+    clip_recorder,
     export_policy_file,
     goal_script,
     newest_of_run,
     settle_viewer,
     show_live,
     with_newest,
+    write_clips,
     write_recording,
 )
 from amp_train.config import Config, compose, resolve, with_overrides
@@ -32,7 +34,7 @@ from amp_train.ranges import between
 from amp_train.resume.run_dir import check_writable
 from amp_train.untrusted import printable
 
-if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
+if TYPE_CHECKING:  # they import torch; Isaac Gym must come first, see `main`
     from amp_train.env import AmpEnv
     from amp_train.runner.playback import Playback
 
@@ -40,20 +42,21 @@ USAGE = """usage: amp-play checkpoint=PATH [key=value ...]
 
   checkpoint=PATH       a checkpoint of amp-train or of IsaacGymEnvs
   episodes=16           how many to play and measure
-  num_envs=             environments side by side; default: one an episode
+  num_envs=             parallel environments; default: one per episode
   deterministic=True    False: with the noise of training
   seed=                 default: the training's
   viewer=video          web: in the browser; native: in a window; none
-  video=PATH            .mp4, .gif, .webp, or .png for a strip; default: beside the checkpoint; video=False: none
-  ghost=beside          the clip in phase with the character: beside it, over it, none
+  video=PATH            .mp4, .gif, .webp, or .png for a strip; default: next to the checkpoint; video=False: none
+  ghost=beside          the clip in phase with the character: beside, over or none
   camera=tracking       or fixed
-  characters=1          how many are in the video, in a row
+  characters=1          number of characters in the video, side by side
   export=FILE           .onnx or .pt: the policy, to run without this package; .html: a page that plays the episode
-  watch=runs/NAME       show the newest checkpoint of a running training, each new one by itself
-  control=keyboard      steer the task's goals by arrow keys; or a CSV file: time_s, and the goals
-  host=127.0.0.1 port=8080    where viewer=web listens
+  record=FILE           the first episode as a clip: .npz to train on or view, .bvh, .csv, .txt, .npy, .pkl
+  watch=runs/NAME       show the newest checkpoint of a running training; new ones are loaded automatically
+  control=keyboard      steer the task's goals with the arrow keys; or a CSV file with time_s and the goals
+  host=127.0.0.1 port=8080    address of viewer=web
 
-Any other key or group goes on top of the checkpoint's configuration: motion=run, task.env.episode_length=600."""
+Any other key or group overrides the checkpoint's configuration: motion=run, task.env.episode_length=600."""
 
 
 MAX_ENVS = 4096  # side by side
@@ -61,7 +64,7 @@ MAX_ENVS = 4096  # side by side
 
 @dataclass
 class PlayArgs(ShowArgs):
-    """What amp-play itself takes."""
+    """amp-play's own arguments."""
 
     checkpoint: str = ""
     episodes: int = between(1, 10**6, 16)
@@ -86,7 +89,7 @@ def main() -> None:
 
 
 def play_checkpoint(argv: Sequence[str]) -> None:
-    """Play, print what was measured, and show or write what was asked for."""
+    """Play, print the measurements, and show or write what was requested."""
     from amp_train.env import make_env
 
     args, overrides = split_arguments(argv)
@@ -112,11 +115,13 @@ def _play_and_record(args: PlayArgs, cfg: Config, env: "AmpEnv") -> None:
     is_recorded = path is not None or args.export is not None
     num_steps = min(env.episode_length, MAX_STEPS)
     recorder = Recorder(args.characters, with_ghosts=args.ghost != "none", max_steps=num_steps)
-    callbacks = [*goal_script(args), recorder] if is_recorded else goal_script(args)
+    clips = clip_recorder(args)
+    callbacks = [*goal_script(args), *clips, *([recorder] if is_recorded else [])]
     result = play(
         cfg, env, str(cfg.checkpoint), args.episodes, args.deterministic, num_steps if is_recorded else None, callbacks
     )
     print(describe(result))
+    write_clips(args, clips, env, str(cfg.checkpoint))
     if is_recorded:
         write_recording(args, recorder.recording(), path)
 
@@ -141,19 +146,19 @@ def split_arguments(argv: Sequence[str]) -> Tuple[PlayArgs, List[str]]:
 
 
 def check_checkpoint_argument(args: Any) -> None:
-    """Check amp-play's or amp-eval's own arguments, all but those that only it has.
+    """Check the arguments that amp-play and amp-eval share.
 
     Raises:
         ConfigError: a number out of range, or no checkpoint.
     """
     if not args.checkpoint:
-        raise ConfigError("Which policy? Give checkpoint=runs/NAME/nn/NAME.pth.")
+        raise ConfigError("No policy is given. Give checkpoint=runs/NAME, or checkpoint=pretrained/walk.")
     check_path("checkpoint", args.checkpoint)
     check_fields(OmegaConf.structured(args))
 
 
 def _check_video(video: Any) -> None:
-    """Check before playing that the video will have a place, and a name that says what it is to be."""
+    """Check before playing that the video's folder can be written and its name has a known ending."""
     if video in (None, True, False):
         return
     path = Path(str(video))
@@ -186,7 +191,7 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
 def checkpoint_config(checkpoint: str, overrides: Sequence[str], composed: Optional[Config] = None) -> Config:
     """Return a checkpoint's own configuration with overrides on top.
 
-    One of IsaacGymEnvs has none; the recipe `isaacgymenvs` stands in, unless another is given.
+    A checkpoint of IsaacGymEnvs has none; the recipe `isaacgymenvs` is used unless another is given.
 
     Args:
         checkpoint: what the user typed.
@@ -201,12 +206,12 @@ def checkpoint_config(checkpoint: str, overrides: Sequence[str], composed: Optio
     is_given = any(override.key_or_group == "recipe" for override in parse_overrides(overrides))
     config = compose(list(overrides) if is_given else ["recipe=isaacgymenvs", *overrides])
     if composed is not None:
-        config.experiment = composed.experiment  # a batch job's may be none of the command line
+        config.experiment = composed.experiment  # a batch job's name may not come from the command line
     return config
 
 
 def video_path(args: PlayArgs) -> Optional[Path]:
-    """Return where the video goes: the run's directory if the checkpoint lies in one, else the present one."""
+    """Return where the video goes: the run's directory if the checkpoint is in one, else the current one."""
     if args.video is False:
         return None
     if args.video not in (None, True):
@@ -214,8 +219,8 @@ def video_path(args: PlayArgs) -> Optional[Path]:
     checkpoint = Path(args.checkpoint)
     folder = checkpoint.parent.parent if checkpoint.parent.name == "nn" else Path(".")
     path = folder / (checkpoint.stem + ".mp4")
-    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # it came with a stranger's run directory
-        raise ConfigError(f"'{path}' is not a plain file, so the video does not go there: give video=PATH.")
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # in a stranger's run directory
+        raise ConfigError(f"'{path}' is not a plain file, so the video is not written there: give video=PATH.")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Reports of trainings and evaluations: what goes into the page."""
+"""The content of reports of trainings and evaluations."""
 
 import tempfile
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ _LEFT_OUT = ("noisy", "falls_by_phase")  # shown in another way
 
 
 class EvaluatedRun(NamedTuple):
-    """A policy, its file, and what was measured of it; `plot` draws an episode's pictures into a folder."""
+    """A policy, its file, and its measurements; `plot` draws an episode's pictures into a folder."""
 
     cfg: Config
     checkpoint: str
@@ -79,7 +79,7 @@ def _entry(run: EvaluatedRun, name: str, folder: Path) -> ReportEntry:
 def _pictures(run: EvaluatedRun, folder: Path) -> Dict[str, Path]:
     try:
         return episode_pictures(run.plot(folder))
-    except UserError:  # no matplotlib: the numbers are still worth a page
+    except UserError:  # no matplotlib: a page with numbers only
         return {}
 
 
@@ -91,14 +91,14 @@ def _flat(numbers: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _names(checkpoints: Sequence[str]) -> List[str]:
-    """Name runs by their folders, or by their files where those are alike."""
+    """Name runs by their folders, or by their files where folders are equal."""
     paths = [Path(checkpoint) for checkpoint in checkpoints]
     folders = [path.parent.parent.name if path.parent.name == "nn" else path.stem for path in paths]
     return folders if len(set(folders)) == len(folders) else [str(path) for path in paths]
 
 
 def _training_command(cfg: Config) -> str:
-    """Write the command that trains alike; what else differs from the defaults is in the configuration."""
+    """Return the command of the training; other differences from the defaults are in the configuration."""
     parts = ["amp-train", f"task={cfg.task.name}", f"motion={cfg.motion.name}", f"sim={cfg.sim.name}"]
     for name in ("num_envs", "seed", "max_iterations"):
         value = OmegaConf.select(cfg, name)  # type: ignore[arg-type]

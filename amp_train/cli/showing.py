@@ -1,4 +1,4 @@
-"""What amp-play shows and writes: a video, a live viewer, a page, or the policy as a file."""
+"""amp-play's outputs: a video, a live viewer, a page, a clip, or the policy as a file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, TypeVar
 from omegaconf import OmegaConf
 
 from amp_train.config import Config
-from amp_train.config.validate import check_fields
+from amp_train.config.validate import check_fields, check_path
 from amp_train.errors import CheckpointError, ConfigError, UserError
 from amp_train.ranges import between, one_of
+from amp_train.resume.run_dir import check_writable
 
-if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before
+if TYPE_CHECKING:  # they import torch; Isaac Gym must come first
     from amp_train.env import AmpEnv
+    from amp_train.runner.clip_recorder import ClipRecorder
     from amp_train.runner.episodes import EpisodeCallback
     from amp_train.viewers import Recording
 
@@ -25,18 +27,19 @@ POLICY_FILES, PAGES = (".onnx", ".pt"), (".html", ".htm")
 
 @dataclass
 class ShowArgs:
-    """What amp-play takes about showing.
+    """amp-play's arguments about its outputs.
 
     Attributes:
         viewer: one of `VIEWERS`; None: a video.
-        video: its path; None: beside the checkpoint; False: none.
+        video: its path; None: next to the checkpoint; False: none.
         ghost: the clip `beside` the character, `over` it, or `none`.
         camera: `tracking` or `fixed`.
-        characters: how many are in the video or page.
+        characters: their number in the video or page.
         export: a path: .onnx or .pt of the policy, .html of the episode.
-        watch: a run directory, whose newest checkpoint acts, each new one in turn.
+        record: a path: the first character's episode as a clip, in any export format.
+        watch: a run directory, whose newest checkpoint acts; new ones are loaded automatically.
         control: `keyboard`, or a CSV file with goals over time.
-        host, port: of the web viewer.
+        host, port: address of the web viewer.
     """
 
     viewer: Optional[str] = one_of(*VIEWERS, default=None)
@@ -45,6 +48,7 @@ class ShowArgs:
     camera: str = one_of("tracking", "fixed", default="tracking")
     characters: int = between(1, 64, 1)
     export: Any = None
+    record: Any = None
     watch: Optional[str] = None
     control: Any = None
     host: str = "127.0.0.1"
@@ -52,12 +56,12 @@ class ShowArgs:
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody looks on while it happens."""
+        """Whether the viewer is live."""
         return self.viewer in ("web", "native")
 
     @property
     def only_exports_policy(self) -> bool:
-        """Whether nothing needs to be played."""
+        """Whether only the policy is exported, and nothing is played."""
         return self.export is not None and Path(str(self.export)).suffix.lower() in POLICY_FILES
 
 
@@ -71,6 +75,8 @@ def check_show(args: ShowArgs) -> None:
     known = POLICY_FILES + PAGES
     if args.export is not None and Path(str(args.export)).suffix.lower() not in known:
         raise ConfigError(f"export={args.export}: give a name that ends in {', '.join(known[:3])}.")
+    if args.record is not None:
+        _check_record(args)
     if args.viewer is not None:
         _check_keyboard(args)
 
@@ -80,9 +86,22 @@ def _check_keyboard(args: ShowArgs) -> None:
         raise ConfigError("control=keyboard needs viewer=web or viewer=native.")
 
 
+def _check_record(args: ShowArgs) -> None:
+    from amp_train.motion.exporters import format_of  # it imports torch
+
+    path = Path(str(args.record))
+    format_of(path)
+    if args.only_exports_policy:
+        raise ConfigError(f"record={path} needs an episode, and export={args.export} plays none: give one of the two.")
+    check_path("record", str(path))
+    if path.is_dir():
+        raise ConfigError(f"record={path} is a folder: give the path of a file.")
+    check_writable(path.parent)
+
+
 def settle_viewer(args: ShowArgs) -> None:
-    """Choose a viewer for `control=keyboard` and `watch=`, and the next best one where this machine lacks something,
-    which one line says.
+    """Choose a viewer for `control=keyboard` and `watch=`. If the machine lacks something, one line says so and the
+    next best viewer is used.
 
     Raises:
         ConfigError: only a video is left, and the goals are to be steered by hand.
@@ -95,16 +114,16 @@ def settle_viewer(args: ShowArgs) -> None:
     reason = why_no_window() if args.viewer == "native" else None
     if reason is not None:
         args.viewer = "web"
-        print(f"No window: {reason} The web viewer is the next best thing.")
+        print(f"No window: {reason} Using the web viewer instead.")
     reason = why_no_pages() if args.viewer == "web" else None
     if reason is not None:
         args.viewer = "video"
-        print(f"No web viewer: {reason} A video is the next best thing.")
+        print(f"No web viewer: {reason} Recording a video instead.")
     _check_keyboard(args)
 
 
 def with_newest(args: ShowArgs, checkpoint: str, use: Callable[[str], T]) -> T:
-    """Use a checkpoint; of a run that is watched the newest, if the training replaces that one meanwhile.
+    """Use a checkpoint; of a watched run the newest, if training replaces the given one meanwhile.
 
     Raises:
         CheckpointError: it cannot be used, and there is no newer one.
@@ -134,10 +153,28 @@ def newest_of_run(run_dir: str) -> str:
 
 
 def goal_script(args: ShowArgs) -> "List[EpisodeCallback]":
-    """Return what sets the goals over time, if there is a script."""
+    """Return the callback that sets the goals over time, if there is a script."""
     from amp_train.runner.steering import GoalScript, Steering
 
     return [] if args.control in (None, KEYBOARD) else [Steering(GoalScript(str(args.control)))]
+
+
+def clip_recorder(args: ShowArgs) -> "List[ClipRecorder]":
+    """Return what records a clip, if one is asked for."""
+    from amp_train.runner.clip_recorder import ClipRecorder
+
+    return [] if args.record is None else [ClipRecorder()]
+
+
+def write_clips(args: ShowArgs, recorders: "List[ClipRecorder]", env: "AmpEnv", checkpoint: str) -> None:
+    """Write what was recorded; print where."""
+    from amp_train.motion import export_clip
+
+    for recorder in recorders:
+        path = Path(str(args.record))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clip = recorder.clip(path.stem, f"policy {Path(checkpoint).name}, recorded by amp-play")
+        print(f"clip: {export_clip(clip, env.spec, path)} ({clip.num_frames} frames, {clip.duration_s:.2f} s)")
 
 
 def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deterministic: bool) -> None:
@@ -149,10 +186,12 @@ def show_live(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: str, deter
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
     policy = with_newest(args, checkpoint, lambda path: LivePolicy(cfg, vec_env, path))
     viewer = _live_viewer(args, env.num_envs, policy)
+    recorders = clip_recorder(args)
     try:
-        run_episodes(vec_env, policy, [*goal_script(args), viewer], deterministic=deterministic)
+        run_episodes(vec_env, policy, [*goal_script(args), *recorders, viewer], deterministic=deterministic)
     except KeyboardInterrupt:
         print("\nStopped.")
+    write_clips(args, recorders, env, checkpoint)
 
 
 def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
@@ -164,7 +203,7 @@ def _live_viewer(args: ShowArgs, num_characters: int, policy: Any) -> Any:
         print("Keys: " + NativeViewer.HELP)
         return NativeViewer(num_characters, policy, watch, args.ghost)
     viewer = WebViewer(num_characters, policy, watch, args.host, args.port, args.ghost)
-    print(f"Open {viewer.address} in a browser. Ctrl-C ends it.", flush=True)
+    print(f"Open {viewer.address} in a browser. Ctrl-C stops it.", flush=True)
     return viewer
 
 
@@ -179,7 +218,7 @@ def export_policy_file(args: ShowArgs, cfg: Config, env: "AmpEnv", checkpoint: s
 
 
 def write_recording(args: ShowArgs, recording: "Recording", video: Optional[Path]) -> None:
-    """Write what was asked for of an episode: a video, a page; print where, or why not."""
+    """Write the requested video and page of an episode; print where, or why not."""
     from amp_train.viewers import View, record_video
     from amp_train.viewers.page import export_page
 
@@ -191,8 +230,8 @@ def write_recording(args: ShowArgs, recording: "Recording", video: Optional[Path
 
 
 def path_or_reason(draw: Any) -> str:
-    """Draw something; return its path, or in one line why this machine cannot."""
+    """Draw something; return its path, or one line that says why this machine cannot."""
     try:
         return str(draw())
     except (UserError, OSError) as error:
-        return f"none. {error}"
+        return f"none: {error}"

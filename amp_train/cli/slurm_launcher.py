@@ -27,11 +27,11 @@ REFUSED = "sbatch: error: "
 
 
 class SweepJobError(TrainingError):
-    """One job of a sweep came to nothing; raised where submitit tells it to the command that waits for the sweep."""
+    """One job of a sweep failed; raised in the command that waits for the sweep."""
 
 
 def check_launcher(overrides: Sequence[Override], multirun: bool) -> bool:
-    """Return whether a command line asks for SLURM's launcher, and check that it can be had.
+    """Return whether a command line asks for SLURM's launcher, and check that it is available.
 
     Raises:
         MissingPackageError: the launcher is not installed.
@@ -42,12 +42,12 @@ def check_launcher(overrides: Sequence[Override], multirun: bool) -> bool:
         return False
     option = f"{LAUNCHER_GROUP}={chosen[-1]}"
     if importlib.util.find_spec(PLUGIN) is None:
-        raise MissingPackageError(f"{option} needs a package: pip install 'amp_train[slurm]'.")
+        raise MissingPackageError(f"{option} needs another package: pip install 'amp_train[slurm]'.")
     if not multirun:
         raise ConfigError(f"{option} launches sweeps: add -m, as in amp-train -m {option} seed=1,2,3.")
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise ConfigError(
-            f"{option} needs SLURM's commands sbatch and srun, which are not on this machine. Run it on the cluster's "
+            f"{option} needs SLURM's commands sbatch and srun, which are not installed here. Run it on the cluster's "
             "login node, or leave it out to train here, one job after another."
         )
     return True
@@ -59,7 +59,7 @@ def sweep_errors() -> Iterator[None]:
 
     Raises:
         ConfigError: SLURM refused the jobs.
-        SweepJobError: a job was cancelled, or ended without a word.
+        SweepJobError: a job was cancelled, or ended without a message.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def sweep_errors() -> Iterator[None]:
         if lines[0].startswith(REFUSED):
             refusal = lines[0][len(REFUSED) :].rstrip(".")
             raise ConfigError(f"SLURM refused the sweep: {refusal}.") from error
-        raise SweepJobError(f"A job of the sweep did not come to its end: {' '.join(lines[-2:])}") from error
+        raise SweepJobError(f"A job of the sweep did not finish: {' '.join(lines[-2:])}") from error
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def saved_before_requeue() -> Iterator[None]:
     """Inside a job of submitit, let its signal stop and save the training first; elsewhere do nothing.
 
     Raises:
-        SweepJobError: the training failed, said in a way that submitit passes on.
+        SweepJobError: the training failed; submitit passes this exception on.
     """
     if "SUBMITIT_EXECUTOR" not in os.environ:
         yield

@@ -22,7 +22,7 @@ from amp_train.cli.play import checkpoint_config, describe, play_checkpoint
 from amp_train.cli.showing import path_or_reason
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config import Config, resolve
-from amp_train.config.resolve import available_cores, name_motion_after_file
+from amp_train.config.resolve import available_cores, name_motion_after_file, suited_to_clip
 from amp_train.config.schema import GROUPS, register_schema
 from amp_train.config.validate import check_paths, check_training
 from amp_train.errors import ConfigError, UserError
@@ -32,7 +32,7 @@ from amp_train.resume.configuration import Difference, resumed_config
 from amp_train.resume.run_dir import AUTO, RunLock, check_writable, make_run_dir, resume_mode, resume_target
 from amp_train.runner.stopping import EXIT_DONE, EXIT_INTERRUPTED, EXIT_STOPPED, StopRequest
 
-if TYPE_CHECKING:  # they bring torch, which Isaac Gym must be imported before: see `main`
+if TYPE_CHECKING:  # they import torch; Isaac Gym must come first, see `main`
     from amp_train.distributed.ranks import Ranks
     from amp_train.env import AmpEnv
     from amp_train.resume.resumption import Resumption
@@ -42,7 +42,7 @@ USAGE = """usage: amp-train [group=option ...] [key=value ...] [-m]
 
 Trains a character to move like a motion clip. Examples:
   amp-train motion=run max_iterations=100      another clip, shorter
-  amp-train motion.file=mine.npz               a clip of your own
+  amp-train motion.file=mine.npz               your own clip
   amp-train resume=runs/NAME                   continue a training exactly
   amp-train checkpoint=runs/NAME               start a new training from its best policy
   amp-train -m motion=walk,run seed=1,2        every combination, one after another
@@ -56,10 +56,11 @@ SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS = 100, 30  # a whole episode of 300 step
 
 def main() -> None:
     """Run the command."""
-    # Read when torch loads: its idle threads spin for a moment, as long as an update may need them again, then sleep.
-    # By default they spin for milliseconds, on cores that physics or another program needs (docs/performance.md).
+    # Read when torch loads: idle threads spin only briefly, long enough for the next part of an update, then sleep.
+    # By default they spin for milliseconds, on cores that physics or another program needs
+    # (docs/notes/what_made_it_fast.md).
     os.environ.setdefault("GOMP_SPINCOUNT", "50000")
-    # Where several processes train together, one that is lost is a line of ours, not pages of stack frames.
+    # With several processes, a lost one gives one line of ours, not pages of stack frames.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with command():
         if {"-h", "--help"} & set(sys.argv[1:]):
@@ -92,11 +93,12 @@ def run_job(composed: DictConfig) -> None:
 
 
 def train_job(cfg: Config) -> None:
-    """Begin or resume a training, and say what is left of it: checkpoint, curves, video."""
+    """Start or resume a training, and print where its results are: checkpoint, curves, video."""
     from amp_train.runner.ranks import common_resumption, join_ranks, start_common
 
     check_paths(cfg)
     name_motion_after_file(cfg, task_overrides())
+    cfg = suited_to_clip(cfg, task_overrides())
     with ExitStack() as held:
         stop = held.enter_context(StopRequest(cfg.max_time_s))
         ranks = join_ranks(cfg, held)
@@ -122,7 +124,7 @@ def train_job(cfg: Config) -> None:
 def _train(
     cfg: Config, resumption: "Optional[Resumption]", stop: StopRequest, held: ExitStack, ranks: "Ranks"
 ) -> Tuple[Path, Optional[str]]:
-    """Train in a run directory that is locked; return it, and why the training stopped before its end, if it did."""
+    """Train in a locked run directory; return it, and why the training stopped early, if it did."""
     from amp_train.env import make_env
     from amp_train.runner.ranks import of_this_rank
     from amp_train.runner.training import train
@@ -183,7 +185,7 @@ def _samples(cfg: Config) -> int:
 
 
 def _note_other_work(cfg: Config) -> None:
-    """Say if the machine is busy already, which makes threads wait for one another."""
+    """Warn if the machine is already busy, which makes threads wait for one another."""
     cores, load = available_cores(), os.getloadavg()[0]
     if load >= cores and cast(int, cfg.num_threads) > 1:
         print(f"This machine is busy (load {load:.1f}, {cores} cores): num_threads=1 may be faster.", flush=True)
@@ -191,17 +193,17 @@ def _note_other_work(cfg: Config) -> None:
 
 def _how_to_go_on(run_dir: Path, stopped_by: str, processes: int) -> str:
     as_many, multi_gpu = (f" in {processes} processes", " multi_gpu=True") if processes > 1 else ("", "")
-    return f"Stopped by {stopped_by} and saved. Go on{as_many} with: amp-train resume={run_dir}{multi_gpu}"
+    return f"Stopped by {stopped_by} and saved. Continue{as_many} with: amp-train resume={run_dir}{multi_gpu}"
 
 
 # ---- Continuing a training
 
 
 def _look_for_resumption(cfg: Config, held: ExitStack) -> "Optional[Resumption]":
-    """Find what `cfg.resume` means, locking its run directory for as long as `held` lasts; None begins a new training.
+    """Find the checkpoint of `cfg.resume`, and lock its run directory while `held` lasts; None: a new training.
 
     Raises:
-        UserError: nothing usable is there, or another process is at work on it.
+        UserError: there is no usable checkpoint, or another process is training there.
     """
     from amp_train.resume.resumption import find_resumption
 
@@ -215,21 +217,21 @@ def _look_for_resumption(cfg: Config, held: ExitStack) -> "Optional[Resumption]"
             if resumption is not None:
                 held.enter_context(lock.pop_all())
                 return resumption
-    print(f"resume=auto: nothing to resume in {target.run_dir}, a new training begins.", flush=True)
+    print(f"resume=auto: nothing to resume in {target.run_dir}, starting a new training.", flush=True)
     return None
 
 
 def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
-    """Return the configuration to go on with, unresolved, and print what is resumed and what the command line changed.
+    """Return the configuration to continue with, unresolved; print what is resumed and what the command line changed.
 
     Raises:
-        ConfigError: a change that would make it another training.
+        ConfigError: a change that would make it a different training.
     """
     from amp_train.runner.training import SUPERSEDED
 
     name, run_dir = resumption.checkpoint.name, resumption.run_dir
     config, differences = resumed_config(resumption.config, cfg, task_overrides(), name)
-    config.checkpoint = None  # where the training began, long ago
+    config.checkpoint = None  # the policy that the training started from
     if resume_mode(cfg) != AUTO:
         config.train_dir, config.experiment = str(run_dir.parent), run_dir.name
     else:
@@ -244,16 +246,16 @@ def _with_its_configuration(cfg: Config, resumption: "Resumption") -> Config:
 
 
 def _is_done(cfg: Config, resumption: "Resumption") -> bool:
-    """Return whether a resumed training has come to its end already.
+    """Return whether a resumed training is already complete.
 
     Raises:
-        ConfigError: it has, and was asked for by name.
+        ConfigError: it is, and was given by name.
     """
     is_done = resumption.iteration >= cast(int, cfg.max_iterations)
     if is_done and resume_mode(cfg) != AUTO:
         raise ConfigError(
-            f"{resumption.run_dir} has done {resumption.iteration} iterations of {cfg.max_iterations}: give "
-            "max_iterations= a larger number to go on."
+            f"{resumption.run_dir} has done {resumption.iteration} of {cfg.max_iterations} iterations: set a larger "
+            "max_iterations= to continue."
         )
     return is_done
 
@@ -262,12 +264,12 @@ def _list_other_changes(cfg: Config, env: "AmpEnv", resumption: "Resumption") ->
     """Print which packages and files have changed since the checkpoint.
 
     Raises:
-        ConfigError: a file that the training learns from has.
+        ConfigError: a file that the training learns from has changed.
     """
     from amp_train.resume.resumption import changed_files, changed_versions, input_files
     from amp_train.runner.training import versions
 
-    _list("Other versions than before", changed_versions(resumption.versions, versions()))
+    _list("Changed versions", changed_versions(resumption.versions, versions()))
     now = input_files(cfg, env.spec)
     _list("Changed files", changed_files(resumption.input_files, now, list(cfg.resume_allow)))
 
@@ -279,11 +281,11 @@ def _list(heading: str, differences: List[Difference]) -> None:
         print(f"    {difference}")
 
 
-# ---- What is left of a training
+# ---- Results of a training
 
 
 def _report(cfg: Config, run_dir: Path) -> None:
-    """Say where the results are; what this machine cannot draw is one line, not a failure."""
+    """Print where the results are; what this machine cannot draw is one line, not a failure."""
     from amp_train.runner.training import newest_checkpoint
     from amp_train.viewers import plot_curves
 
@@ -295,16 +297,16 @@ def _report(cfg: Config, run_dir: Path) -> None:
     path = run_dir / "video.mp4"
     try:
         _final_video(cfg, checkpoint, path)
-    except (UserError, OSError) as error:  # the clip may be gone by now, or the disk full
-        print(f"  video       none. {error}")
+    except (UserError, OSError) as error:  # the clip may have been deleted, or the disk be full
+        print(f"  video       none: {error}")
     except KeyboardInterrupt:
         path.unlink(missing_ok=True)
-        print(f"  video       none, interrupted. amp-play checkpoint={checkpoint} records one.")
+        print(f"  video       none: interrupted. amp-play checkpoint={checkpoint} records one.")
         sys.exit(EXIT_INTERRUPTED)
 
 
 def _final_video(cfg: Config, checkpoint: Path, path: Path) -> None:
-    """Play the policy that is left, in episodes that are short after a short training."""
+    """Play the trained policy; episodes are short after a short training."""
     from amp_train.cli.reporting import write_training_report
     from amp_train.env import make_env
     from amp_train.runner.playback import play

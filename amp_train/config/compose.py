@@ -1,7 +1,7 @@
 """Composing the configuration from `conf/` and command-line overrides.
 
 Folders that the user names (`--config-dir`, `--config-name`, `hydra.searchpath`) are the user's own code, as everywhere
-in Hydra: their files may call functions and are not checked. Only what a checkpoint holds is (`stored.py`).
+in Hydra: their files may call functions and are not checked. Only the configuration in a checkpoint is (`stored.py`).
 """
 
 import contextlib
@@ -69,12 +69,12 @@ def with_overrides(
     composed: Optional[Config] = None,
     stored_keys: Sequence[str] = TRAINED_KEYS,
 ) -> Config:
-    """Return what a checkpoint's configuration says is trained, with overrides on top.
+    """Return the trained part of a checkpoint's configuration, with overrides applied.
 
     Args:
         stored: `stored_keys` are taken from here.
         overrides: these win.
-        composed: the overrides composed on the defaults; where and how the run takes place comes from here.
+        composed: the overrides composed on the defaults; all keys that are not stored come from here.
         stored_keys: by default task, sim, character, motion, train, num_envs, seed and max_iterations.
 
     Raises:
@@ -84,9 +84,11 @@ def with_overrides(
     composed = compose(overrides) if composed is None else composed
     keys = [o.key_or_group for o in parse_overrides(overrides) if not o.key_or_group.startswith("hydra")]
     if "recipe" in keys:
-        raise ConfigError("recipe= cannot go on top of a checkpoint's configuration. Override single keys.")
+        raise ConfigError("recipe= cannot be combined with a checkpoint's configuration. Set single keys instead.")
     with as_config_error():
         kept = checked_stored(stored, stored_keys)
+        if isinstance(kept.get("motion"), dict) and "motion.file" not in keys:  # version 0.1 took nothing from a clip
+            kept["motion"] = {"derive": [], **kept["motion"]}
         with open_dict(cast(DictConfig, composed)) as opened:  # the schema still refuses unknown keys
             if isinstance(kept.get("sim"), dict):
                 opened = cast(DictConfig, opened).copy()
@@ -99,7 +101,7 @@ def with_overrides(
 
 
 def take_limits(config: DictConfig, composed: DictConfig, given_keys: Sequence[str]) -> None:
-    """Let a limit of samples or epochs that is given hold: the number of iterations that was stored would hide it."""
+    """Apply a given limit of samples or epochs, which the stored number of iterations would hide."""
     if set(LIMITS) & set(given_keys) and composed.max_iterations is None:
         config.max_iterations = None
         for key in LIMITS:
@@ -108,7 +110,7 @@ def take_limits(config: DictConfig, composed: DictConfig, given_keys: Sequence[s
 
 @contextlib.contextmanager
 def _hydra(config_dir: Optional[str]) -> Iterator[List[str]]:
-    """Open Hydra on `conf/`, also inside a job that Hydra runs; gives the overrides that add a further folder."""
+    """Open Hydra on `conf/`, also inside a Hydra job; yield the overrides that add a further folder."""
     register_schema()
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
@@ -119,7 +121,7 @@ def _hydra(config_dir: Optional[str]) -> Iterator[List[str]]:
 
 
 def _group_options(overrides: Sequence[str]) -> Callable[[str], List[str]]:
-    """Return what gives a group's options, in the folders that `hydra.searchpath` adds too."""
+    """Return a function that lists a group's options, including those in folders of `hydra.searchpath`."""
     loader = GlobalHydra.instance().config_loader()
     search_path = [text for text in overrides if text.startswith("hydra.searchpath=")]
 
@@ -131,7 +133,7 @@ def _group_options(overrides: Sequence[str]) -> Callable[[str], List[str]]:
 
 @contextlib.contextmanager
 def as_config_error() -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise into one line; the innermost cause says it best."""
+    """Turn errors of Hydra and OmegaConf into one line, from the innermost cause."""
     try:
         yield
     except yaml.YAMLError as error:
@@ -140,7 +142,7 @@ def as_config_error() -> Iterator[None]:
         if "Unexpected type for root: NoneType" not in str(error):
             raise
         raise ConfigError(
-            "A key is given inside one that is null. Give the outer one whole: outer={a: 1, b: 2}."
+            "A key is set inside one that is null. Set the whole outer key: outer={a: 1, b: 2}."
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
         cause: BaseException = error
@@ -148,7 +150,7 @@ def as_config_error() -> Iterator[None]:
             cause = cause.__cause__
         lines = [line.strip() for line in str(cause).splitlines()]
         message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".")
-        message = message.replace("is not in struct", "is new there: put + before the argument")
+        message = message.replace("is not in struct", "is not there yet: put + before the argument")
         key = getattr(cause, "full_key", None)
         parent = getattr(cause, "parent_node", None)
         if isinstance(cause, AttributeError) and str(key).startswith("sim.") and isinstance(parent, DictConfig):

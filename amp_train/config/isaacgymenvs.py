@@ -1,10 +1,11 @@
-"""What people type who come from IsaacGymEnvs: each of their keys, and what becomes of it here.
+"""Translation of IsaacGymEnvs' command lines, and of `~` in paths, which neither the shell nor Hydra expands there.
 
-Arguments that mean the same are rewritten, those that can do nothing here are dropped with one warning line, and those
-that would change the result are refused with what to type instead.
+Arguments with an equivalent are rewritten, those that can have no effect here are dropped with one warning line, and
+those that would change the result are refused with what to type instead.
 """
 
 import logging
+import os
 import random
 import re
 from pathlib import Path
@@ -27,29 +28,29 @@ class Renamed(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """There is nothing here that it could set; `why` is said in a warning."""
+    """It has no effect here; the warning says `why`."""
 
     why: str
 
 
 class Fixed(NamedTuple):
-    """These values ask for what happens here anyway; for any other, `instead` is the advice."""
+    """These values match the behaviour here; for any other, `instead` is the advice."""
 
     values: Tuple[Any, ...]
     instead: str
 
 
 class Refused(NamedTuple):
-    """It is set from another key; `instead` is what to type."""
+    """Another key sets it; `instead` is what to type."""
 
     instead: str
 
 
-GRAVITY = "gravity is 9.81 m/s^2; with sim=mujoco another one goes into the character's MJCF file (character.mjcf=)"
+GRAVITY = "gravity is 9.81 m/s^2; with sim=mujoco the character's MJCF file can set another value (character.mjcf=)"
 Rule = Union[Renamed, Ignored, Fixed, Refused]
-FRICTION = "the friction of a contact is that of the geoms in the character's MJCF file (character.mjcf=)"
+FRICTION = "friction is set by the geoms in the character's MJCF file (character.mjcf=)"
 
-# Their key, or all keys below it ("a.b.*") -> what becomes of it. Camel-case spellings of our own keys need no entry.
+# Their key, or all keys below it ("a.b.*") -> its rule. Camel-case spellings of our own keys need no entry.
 KEYS: Dict[str, Rule] = {
     "task.env.numEnvs": Renamed("num_envs"),
     "task.env.contactBodies": Renamed("motion.contact_bodies"),
@@ -68,11 +69,11 @@ KEYS: Dict[str, Rule] = {
     "train.params.config.env_name": Refused("task=NAME"),
     "task.sim.use_gpu_pipeline": Refused("pipeline=gpu or pipeline=cpu"),
     "task.env.asset.assetFileName": Fixed(("mjcf/amp_humanoid.xml",), "character.mjcf=FILE.xml takes an MJCF file"),
-    "task.env.pdControl": Fixed((True,), "actions are targets of PD actuators; torques are not offered"),
+    "task.env.pdControl": Fixed((True,), "actions are PD targets; torque control is not supported"),
     "task.env.powerScale": Fixed((1,), "the torque limits are character.torque_limits={joint: N m}"),
     "task.env.plane.staticFriction": Fixed((1,), FRICTION),
     "task.env.plane.dynamicFriction": Fixed((1,), FRICTION),
-    "task.env.plane.restitution": Fixed((0,), "contacts are without restitution"),
+    "task.env.plane.restitution": Fixed((0,), "contacts have no restitution"),
     "task.sim.gravity": Fixed(
         ([0, 0, -9.81],),
         GRAVITY,
@@ -91,7 +92,7 @@ KEYS: Dict[str, Rule] = {
     "task.env.envSpacing": Ignored("environments do not share a scene"),
     "task.env.cameraFollow": Ignored("the camera of a video follows the character"),
     "task.env.enableDebugVis": Ignored("there are no debug drawings"),
-    "graphics_device_id": Ignored("videos are rendered off screen"),
+    "graphics_device_id": Ignored("videos are rendered offscreen"),
     "force_render": Ignored("headless= says whether there is a window"),
     "capture_video_freq": Ignored("capture_video=N records a video every N iterations"),
     "capture_video_len": Ignored("videos while training last 3 s"),
@@ -101,7 +102,7 @@ KEYS: Dict[str, Rule] = {
     "train.params.config.seq_length": Ignored("the policy is not recurrent"),
 }
 MOTION_KEYS = ("task.env.motion_file", "motion_file")
-# Their clips -> ours of the same kind.
+# Their clips -> our clips of the same kind.
 CLIPS = {f"amp_humanoid_{name}.npy": name for name in ("walk", "run", "dance", "backflip", "cartwheel")}
 HOP = "amp_humanoid_hop.npy"
 # Their rates: physics at substeps / dt = 120 Hz, a control step every controlFrequencyInv * dt = 1/30 s.
@@ -113,11 +114,12 @@ _ARGUMENT = re.compile(r"\+{0,2}([A-Za-z_][A-Za-z0-9_.]*)=(.*)", re.DOTALL)
 
 
 def translated(arguments: Sequence[str]) -> List[str]:
-    """Return a command line in which IsaacGymEnvs' keys are ours; what is not theirs stays as it is.
+    """Return a command line with IsaacGymEnvs' keys replaced by ours; other arguments are unchanged.
 
     Raises:
         ConfigError: a key whose meaning would be lost, with what to type instead.
     """
+    arguments = [_expanded(argument) for argument in arguments]
     given = {match.group(1): match.group(2) for match in map(_ARGUMENT.fullmatch, arguments) if match}
     _check_rates({key: text for key, text in given.items() if key in RATES})
     ignored: List[str] = []
@@ -125,12 +127,21 @@ def translated(arguments: Sequence[str]) -> List[str]:
     for argument in arguments:
         found += _translate(argument, given, ignored)
     if ignored:
-        _say("Without effect here: %s.", "; ".join(ignored))
+        _say("No effect here: %s.", "; ".join(ignored))
     return found
 
 
+def _expanded(argument: str) -> str:
+    """Expand a user's home at the beginning of a value."""
+    key, equals, path = argument.partition("=")
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ConfigError(f"{argument} names a user that does not exist on this machine. Give the full path.")
+    return key + equals + expanded
+
+
 def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List[str]:
-    """Return the arguments that one stands for."""
+    """Return the arguments that replace one."""
     match = _ARGUMENT.fullmatch(argument)
     if match is None:
         return [argument]
@@ -143,7 +154,7 @@ def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List
         ignored.append(f"{key} ({rule.why})")
         return []
     if isinstance(rule, Refused):
-        raise ConfigError(f"{key} is set from another key here: type {rule.instead}.")
+        raise ConfigError(f"{key} has another name here: type {rule.instead}.")
     if isinstance(rule, Fixed):
         if _value(text) in rule.values:
             return []
@@ -153,7 +164,7 @@ def _translate(argument: str, given: Dict[str, str], ignored: List[str]) -> List
 
 
 def _say(text: str, *values: Any) -> None:
-    """Warn, once for all processes that train together."""
+    """Warn, once for all processes of a training."""
     launch = launched()
     logger.log(logging.WARNING if launch is None or launch.rank == 0 else logging.DEBUG, text, *values)
 
@@ -176,12 +187,12 @@ def _value(text: str) -> Any:
 
 
 def _check_rates(given: Dict[str, str]) -> None:
-    """Accept rates that are ours anyway; say how others are typed here."""
+    """Accept the rates that are used here; for others, say what to type."""
     if not given:
         return
     values = {key: _value(given[key]) if key in given else default for key, default in RATES.items()}
     if not all(isinstance(value, (int, float)) and value > 0 for value in values.values()):
-        raise ConfigError(f"{', '.join(given)}: each needs a number above 0.")
+        raise ConfigError(f"{', '.join(given)} must be above 0.")
     every, dt, substeps = values.values()
     control_hz, decimation = 1.0 / (every * dt), every * substeps
     if abs(control_hz / 30.0 - 1.0) <= SAME_RATE and decimation == 4:
@@ -203,7 +214,7 @@ def _seed(argument: str, text: str, given: Dict[str, str]) -> List[str]:
         return [argument]
     launch = launched()
     if launch is not None and launch.world_size > 1:
-        raise ConfigError("seed=-1 (random) would differ between the processes of a training: give a number.")
+        raise ConfigError("seed=-1 (random) would differ between the processes of a training: set a number.")
     seed = random.SystemRandom().randint(0, MAX_SEED)
     _say("seed=-1 is random: seed=%d.", seed)
     return [f"seed={seed}"]
@@ -222,28 +233,33 @@ def _task(argument: str, text: str, given: Dict[str, str]) -> List[str]:
 
 
 def _motion_file(argument: str, text: str, given: Dict[str, str]) -> List[str]:
-    """Take a path as such, else the name of one of their clips as ours of that kind."""
+    """Use an existing path; translate the name of one of their clips to ours of that kind."""
     clips = [Path(part.strip("'\" ")).name for part in text.split(",")]  # several in a sweep
     if HOP in clips and not _is_file(text):
-        raise ConfigError(f"There is no file {text}, and no bundled clip that hops. Nearest: motion=jump.")
+        raise ConfigError(f"There is no file {text} and no bundled clip that hops. The nearest is motion=jump.")
     if _is_file(text) or not set(clips) <= set(CLIPS):
         return [f"motion.file={text}"]
     ours = ",".join(CLIPS[clip] for clip in clips)
     if "motion" in given:
         return [f"motion.file={ours}"]
-    _say("There is no file %s: motion=%s, bundled clips of that kind, are used.", text, ours)
+    _say("There is no file %s: using the bundled motion=%s.", text, ours)
     return [f"motion={ours}"]
+
+
+def _number(argument: str, text: str, given: Dict[str, str]) -> List[str]:
+    """Read an empty value, which is their default, as null."""
+    return [argument] if text.strip("'\" ") else [argument.partition("=")[0] + "=null"]
 
 
 def _is_file(text: str) -> bool:
     try:
         return Path(text.strip("'\"")).is_file()
-    except (OSError, ValueError):  # no possible name of a file; said where it is read
+    except (OSError, ValueError):  # an impossible file name; reported where it is read
         return False
 
 
 def _capture_video(argument: str, text: str, given: Dict[str, str]) -> List[str]:
-    """Take their yes or no for the video at the end; a number is ours, iterations between videos while training."""
+    """Read True and False as `video`; a number is our key, iterations between videos during training."""
     return [f"video={text}"] if isinstance(_value(text), bool) else [argument]
 
 
@@ -253,4 +269,5 @@ _SPECIAL: Dict[str, Callable[[str, str, Dict[str, str]], List[str]]] = {
     "capture_video": _capture_video,
     "task": _task,
     "seed": _seed,
+    **dict.fromkeys(("num_envs", "max_iterations", "sigma"), _number),
 }

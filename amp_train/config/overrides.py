@@ -1,4 +1,4 @@
-"""Command-line overrides, checked before Hydra composes them, so that a slip gets one line and the right name."""
+"""Command-line overrides, checked before Hydra composes them, so that a typo gives one line and the right name."""
 
 import difflib
 import functools
@@ -37,7 +37,7 @@ def _parse(text: str) -> Override:
 
 
 def check_overrides(overrides: Sequence[Override], group_options: Callable[[str], List[str]]) -> None:
-    """Check that every override names a key of the schema or an option of a group; Hydra's own are left to Hydra.
+    """Check that every override names a key of the schema or an option of a group; Hydra checks its own keys.
 
     Args:
         overrides: parsed arguments.
@@ -53,7 +53,7 @@ def check_overrides(overrides: Sequence[Override], group_options: Callable[[str]
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
             continue
         if override.is_delete():
-            raise ConfigError(f"'~{key}' would delete a key that is needed. Give it another value instead.")
+            raise ConfigError(f"'~{key}' would delete a key that is needed. Set another value instead.")
         options = group_options(key)
         if options:
             _check_options(key, override, options)
@@ -82,10 +82,10 @@ def _schema() -> DictConfig:
 
 
 def _fill_goal(schema: DictConfig, overrides: Sequence[Override]) -> None:
-    """Give `task.goal` the keys of all tasks, those of a `task_file` of the user's own too."""
+    """Give `task.goal` the keys of all tasks, including those of the user's `task_file`."""
     files = [o.value() for o in overrides if o.key_or_group == "task_file"]
     if files or any(o.key_or_group.startswith(GOAL + ".") for o in overrides):
-        from amp_train.env.tasks import load_task_file, setting_names  # brings torch, which Isaac Gym must come before
+        from amp_train.env.tasks import load_task_file, setting_names  # imports torch; Isaac Gym must come first
 
         for file in files:
             if file is not None:
@@ -146,7 +146,7 @@ def _all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _nearest_key(keys: List[str], key: str) -> Optional[str]:
-    """Return the key most like `key`: a slip in its last part, else the same last part elsewhere."""
+    """Return the key most like `key`: a typo in its last part, else the same last part elsewhere."""
     parent, _, last = key.rpartition(".")
     by_last_part = {k.rpartition(".")[2]: k for k in reversed(keys)}
     siblings = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == parent}

@@ -23,18 +23,19 @@ SAMPLES_PER_CORE = 4096  # of a rollout
 SAMPLES_PER_WARM_START_STEP = 25  # at least; a training of a few iterations begins at once
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 AGENT = "train.params.config"
+LIVELY = "HumanoidAMPCPU"  # the preset for lively clips
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
-# torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
+# torch, and modules that import it, are imported inside functions: Isaac Gym must be imported before it.
 
 
 def resolve(cfg: Config, overrides: Optional[Sequence[str]] = None) -> Config:
-    """Return the configuration with every "fit it to the machine" replaced by a value, and the values checked.
+    """Return the configuration with values for all keys that are fitted to the machine, and the values checked.
 
     Args:
         cfg: composed.
         overrides: the command line. Sizes of minibatches that are not on it fit themselves to the rollout, a warm start
-            to the length of the training, and a clip's file names the motion. None: all stays as it is.
+            to the length of the training, and a clip's file names the motion. None: nothing is fitted.
 
     Raises:
         ConfigError: a value out of range, or a device that does not exist.
@@ -70,11 +71,38 @@ def resolve(cfg: Config, overrides: Optional[Sequence[str]] = None) -> Config:
 
 
 def name_motion_after_file(cfg: Config, overrides: Sequence[str]) -> None:
-    """Call the motion what its file is called if the command line gives a file, but no name for it."""
+    """Name the motion after its file if the command line gives a file but no name."""
     keys = _keys(overrides)
     if "motion.file" in keys and "motion.name" not in keys:
         name = printable(Path(cfg.motion.file).stem).strip()[:MAX_NAME]
         cfg.motion.name = name or cfg.motion.name
+
+
+def suited_to_clip(cfg: Config, overrides: Sequence[str]) -> Config:
+    """Return the configuration with the hyperparameters for lively clips, if `motion.file` needs more strength than the
+    character has and the command line chooses no preset.
+
+    Least squares follows a gait more closely, cross-entropy learns lively clips sooner
+    (docs/notes/discriminator_loss.md).
+
+    Raises:
+        UserError: the clip or the character cannot be used.
+    """
+    keys = _keys(overrides)
+    if "motion.file" not in keys or keys & {"motion", "task", "train", "recipe"} or cfg.checkpoint:
+        return cfg
+    from amp_train.character import configured_character
+    from amp_train.config.compose import compose
+    from amp_train.motion import clip_facts, load_motion
+
+    spec = configured_character(cfg.character)
+    if not clip_facts(load_motion(cfg.motion.file, spec).clips, spec).is_lively:
+        return cfg
+    cfg = cast(Config, cast(DictConfig, cfg).copy())
+    given = [text for text in overrides if text.lstrip("+").startswith("train.")]
+    cfg.train = compose([f"train={LIVELY}", *given]).train
+    logger.warning("%s is a lively clip: train=%s, unless you choose another.", cfg.motion.file, LIVELY)
+    return cfg
 
 
 def _keys(overrides: Sequence[str]) -> Set[str]:
@@ -82,7 +110,7 @@ def _keys(overrides: Sequence[str]) -> Set[str]:
 
 
 def _fit_minibatches(cfg: Config, overrides: Sequence[str], level: int) -> None:
-    """Fit minibatch sizes that are not on the command line to the rollout of another number of environments."""
+    """Fit minibatch sizes that are not on the command line to the size of the rollout."""
     keys = _keys(overrides)
     agent = cfg.train.params.config
     batch, changed = cast(int, cfg.num_envs) * agent.horizon_length, []
@@ -93,7 +121,7 @@ def _fit_minibatches(cfg: Config, overrides: Sequence[str], level: int) -> None:
         agent.amp_minibatch_size = agent.minibatch_size
         changed.append(f"amp_minibatch_size={agent.amp_minibatch_size}")
     if changed:
-        logger.log(level, "Fitted to rollouts of %d samples: %s.", batch, ", ".join(changed))
+        logger.log(level, "Minibatches fitted to rollouts of %d samples: %s.", batch, ", ".join(changed))
 
 
 def nearest_divisor(number: int, wanted: int) -> int:
@@ -107,7 +135,7 @@ def nearest_divisor(number: int, wanted: int) -> int:
 
 
 def set_up_playing(config: RandomizationConfig, is_asked_for: bool) -> None:
-    """Switch randomisation off for playing and measuring; if it is asked for, take it as it is after all schedules."""
+    """Switch randomisation off for playing and measuring; if it is requested, use it as it is after all schedules."""
     from amp_train.env.randomization import parameters_of
 
     config.randomize = config.randomize and is_asked_for
@@ -128,7 +156,7 @@ def available_cores(quota_file: Path = CGROUP_QUOTA) -> int:
 
 
 def cores_of_this_process(launch: Optional[Launch] = None, quota_file: Path = CGROUP_QUOTA) -> int:
-    """Return how many cores this process may use for itself, beside others of the same training on its machine."""
+    """Return this process's share of the cores, given the other processes of the training on its machine."""
     cores = available_cores(quota_file)
     if launch is None:
         return cores
@@ -138,7 +166,7 @@ def cores_of_this_process(launch: Optional[Launch] = None, quota_file: Path = CG
 
 
 def auto_num_envs(cores: int, horizon_length: int, minibatch_size: int) -> int:
-    """Return a power of two that gives rollouts near 4096 samples a core, or as many more as make whole minibatches.
+    """Return a power of two that gives rollouts near 4096 samples a core, or more where whole minibatches need it.
 
     >>> auto_num_envs(2, 8, 1024), auto_num_envs(2, 16, 1024), auto_num_envs(2, 16, 32768), auto_num_envs(64, 8, 1024)
     (1024, 512, 2048, 4096)
@@ -167,27 +195,27 @@ def _iterations(cfg: Config, world_size: int) -> int:
         frames_an_iteration = world_size * cast(int, cfg.num_envs) * agent.horizon_length
         limits.append(math.ceil(agent.max_frames / frames_an_iteration))
     if not limits:
-        raise ConfigError("This training has no end: give max_iterations=, or train.params.config.max_frames=.")
+        raise ConfigError("No training length is set: set max_iterations= or train.params.config.max_frames=.")
     return min(limits)
 
 
 def _checked_launch(cfg: Config) -> Optional[Launch]:
-    """Return how a launcher started this process for a training in several, None for a training in one."""
+    """Return how a launcher started this process of a multi-process training, None for a single process."""
     launch = launched()
     if cfg.multi_gpu and launch is None:
         raise ConfigError(
-            "multi_gpu=True trains in several processes that torchrun or srun starts: "
+            "multi_gpu=True needs several processes, started by torchrun or srun: "
             "torchrun --nproc_per_node=N -m amp_train.cli.train multi_gpu=True."
         )
     if not cfg.multi_gpu and launch is not None and launch.launcher == "torchrun" and launch.world_size > 1:
         raise ConfigError(
-            f"torchrun started {launch.world_size} processes, which would train beside each other: add multi_gpu=True."
+            f"torchrun started {launch.world_size} processes, which would train independently: add multi_gpu=True."
         )
     return launch if cfg.multi_gpu else None
 
 
 def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
-    """Give each process of a machine a GPU of its own, unless it sees one only."""
+    """Give each process of a machine its own GPU, unless it sees only one."""
     import torch
 
     is_cuda = str(name).split(":")[0] == "cuda"
@@ -195,7 +223,7 @@ def _device_of_this_rank(name: str, launch: Optional[Launch]) -> str:
 
 
 def _choose_simulator(cfg: Config, level: int) -> str:
-    """Replace sim=auto by a simulator, saying which; return the device that it runs on."""
+    """Replace sim=auto by a simulator and log which; return the device that it runs on."""
     from amp_train.sim import choice as sim_choice
 
     if cfg.sim.name == "auto":

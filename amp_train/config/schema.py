@@ -16,7 +16,7 @@ from amp_train.sim.factory import BACKENDS
 from amp_train.sim.settings import SimConfig
 
 GROUPS = ("task", "sim", "character", "motion", "train", "recipe")
-# What a checkpoint's configuration decides when it is continued or played.
+# Keys that come from the checkpoint's configuration when it is continued or played.
 TRAINED_KEYS = ("task", "sim", "character", "motion", "train", "num_envs", "seed", "max_iterations")
 LIMITS = ("train.params.config.max_epochs", "train.params.config.max_frames")
 ACTOR = "humanoid"  # IsaacGymEnvs' name for the character in `actor_params`, whichever it is
@@ -31,28 +31,28 @@ MAX_WEIGHT = 1e6  # of a term of the loss or of the reward
 
 @dataclass
 class DrawConfig:
-    """A random number, and what is done with it."""
+    """A random number, and how it is applied."""
 
     range: List[float] = between(-1e9, 1e9)  # uniform, loguniform: least and largest; gaussian: mean and deviation
     operation: str = one_of("additive", "scaling")
     distribution: str = one_of("gaussian", "uniform", "loguniform")
-    schedule: Optional[str] = one_of("linear", "constant", default=None)  # linear: grows; constant: begins late
+    schedule: Optional[str] = one_of("linear", "constant", default=None)  # linear: grows; constant: starts late
     schedule_steps: Optional[int] = between(1, MAX_STEPS, None)  # ... until, or from, this control step
 
 
 @dataclass
 class NoiseConfig(DrawConfig):
-    """Noise that is drawn anew in each control step."""
+    """Noise that is drawn in each control step."""
 
     distribution: str = one_of("gaussian", "uniform")
-    range_correlated: Optional[List[float]] = between(-1e9, 1e9, None)  # of a part that stays `frequency` steps
+    range_correlated: Optional[List[float]] = between(-1e9, 1e9, None)  # of a part kept for `frequency` steps
 
 
 @dataclass
 class ParameterConfig(DrawConfig):
     """A physical parameter, drawn when an episode begins."""
 
-    num_buckets: int = between(0, 64000, 0)  # 0: any value, else one of so many
+    num_buckets: int = between(0, 64000, 0)  # 0: any value, else one of this many
     setup_only: bool = False  # drawn once
 
 
@@ -81,7 +81,7 @@ class DofConfig:
 
 @dataclass
 class ActorConfig:
-    color: bool = False  # accepted for IsaacGymEnvs' files; pictures have colours of their own
+    color: bool = False  # accepted for IsaacGymEnvs' files, without effect
     rigid_body_properties: RigidBodyConfig = field(default_factory=RigidBodyConfig)
     rigid_shape_properties: RigidShapeConfig = field(default_factory=RigidShapeConfig)
     dof_properties: DofConfig = field(default_factory=DofConfig)
@@ -89,7 +89,7 @@ class ActorConfig:
 
 @dataclass
 class RandomizationParams:
-    frequency: int = between(1, MAX_STEPS, 1)  # an environment keeps what was drawn at least so long
+    frequency: int = between(1, MAX_STEPS, 1)  # an environment keeps its draws at least this long
     observations: Optional[NoiseConfig] = None
     actions: Optional[NoiseConfig] = None
     sim_params: SimParamsConfig = field(default_factory=SimParamsConfig)
@@ -107,7 +107,7 @@ class RandomizationConfig:
 
 @dataclass
 class EnvConfig:
-    """What an episode is."""
+    """Episodes and observations."""
 
     episode_length: int = between(1, 10**7, 300)  # control steps
     control_frequency_hz: int = between(1, 10**4, 30)
@@ -133,7 +133,7 @@ class CharacterConfig:
     """A character is an MJCF file and these keys (docs/characters.md).
 
     Values by joint are given by the joint's name, by the name of one axis of a spherical joint (`hip_x`), or by a
-    pattern with `*`; of several that fit, the last holds. What is not given is what the MJCF says.
+    pattern with `*`; if several match, the last one wins. What is not given comes from the MJCF.
     """
 
     name: str = MISSING
@@ -155,11 +155,15 @@ class CharacterConfig:
 
 @dataclass
 class AugmentConfig:
-    """Variants of the clips, in addition; off by default."""
+    """Additional variants of the clips; off by default."""
 
     mirror: bool = False  # add the clips mirrored
     arcs_deg_s: List[float] = between(-180.0, 180.0, [])  # add clips with paths bent at these rates, left positive
     tempo: List[float] = between(0.5, 2.0, [])  # add clips played this many times as fast
+
+
+# What can be read off a clip: motion.contact_bodies; motion.rise_height and max_low_s; character.torque_limits.
+DERIVED = ("contact_bodies", "low_posture", "torque_limits")
 
 
 @dataclass
@@ -171,6 +175,9 @@ class MotionConfig:
     state_init: Optional[str] = None  # as task.env.state_init; null: the task's
     rise_height: Optional[float] = above(0.0, 1e5, None)  # m; end an episode when the root stays below this ...
     max_low_s: Optional[float] = above(0.0, 1e5, None)  # ... for longer than this; both null: no limit
+    derive: List[str] = field(
+        default_factory=lambda: list(DERIVED), metadata={"choices": DERIVED}
+    )  # what is taken from the clip where it is not given (docs/your_own_clip.md)
     retime_flights: bool = False  # play leaps that were slowed down as fast as gravity requires
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -354,7 +361,7 @@ class Config:
     motion: MotionConfig = field(default_factory=MotionConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
-    task_file: Optional[str] = None  # a Python file of the user's own that registers tasks; never a checkpoint's
+    task_file: Optional[str] = None  # a Python file of your own that registers tasks; never a checkpoint's
     experiment: Optional[str] = None
     train_dir: str = "runs"
     num_envs: Optional[int] = between(1, 2**20, None)
@@ -367,8 +374,8 @@ class Config:
     video: bool = True
     eval_interval: int = between(0, 10**9, 40)  # iterations; 0: never
     capture_video: int = between(0, 10**9, 0)  # iterations between videos of the policy; 0: none
-    max_time_s: Optional[float] = above(0.0, 1e9, None)  # stop and save after so long
-    max_diverged_share: float = between(0.0, 1.0, 0.01)  # of the environment steps; with more, the training stops
+    max_time_s: Optional[float] = above(0.0, 1e9, None)  # stop and save after this time
+    max_diverged_share: float = between(0.0, 1.0, 0.01)  # of the environment steps; above it, the training stops
     sigma: Optional[float] = between(-20.0, 5.0, None)  # log standard deviation
 
     sim_device: Optional[str] = None  # null: the first GPU for a simulator that uses one, else cpu
@@ -376,7 +383,7 @@ class Config:
     pipeline: str = one_of("gpu", "cpu", default="gpu")  # where sim=isaacgym leaves the state that a GPU simulates
     num_threads: Optional[int] = between(1, 4096, None)
     multi_gpu: bool = False
-    multi_gpu_timeout_s: float = above(0.0, 1e6, 120.0)  # a rank that is silent for longer is given up
+    multi_gpu_timeout_s: float = above(0.0, 1e6, 120.0)  # a rank that is silent for longer counts as lost
     torch_deterministic: bool = False
     headless: bool = True
 
@@ -389,10 +396,10 @@ class Config:
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra: the name that `conf/config.yaml` starts from, and those that `conf/sim` does."""
+    """Register the schema with Hydra, under the names that `conf/config.yaml` and `conf/sim` use."""
     store = ConfigStore.instance()
     schema = OmegaConf.structured(Config)
-    OmegaConf.set_struct(schema.task.goal, False)  # which keys it has is the task's to say
+    OmegaConf.set_struct(schema.task.goal, False)  # the task decides which keys it has
     store.store(name="amp_train_schema", node=schema, provider="amp_train")
     for name, backend in BACKENDS.items():
         store.store(group="sim_schema", name=name, node=backend.config, provider="amp_train")

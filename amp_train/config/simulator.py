@@ -1,4 +1,4 @@
-"""The group `sim`: settings of the class that the backend's record names."""
+"""The group `sim`: each backend has its own class of settings."""
 
 from dataclasses import fields, make_dataclass
 from typing import Any, Mapping, cast
@@ -14,7 +14,7 @@ EverySim = make_dataclass("EverySim", (), bases=tuple(record.config for record i
 
 
 def sim_config(given: Mapping[str, Any]) -> DictConfig:
-    """Return settings as those of the backend that their `name` says.
+    """Return settings as an instance of their backend's class.
 
     Raises:
         ConfigError: unknown backend, or a key that it does not have.
@@ -28,7 +28,7 @@ def sim_config(given: Mapping[str, Any]) -> DictConfig:
 
 
 def stored_sim_config(stored: Mapping[str, Any]) -> DictConfig:
-    """Return a checkpoint's settings as `sim_config`; older ones hold the keys of every backend, which are left out."""
+    """Return a checkpoint's settings as `sim_config`; keys of other backends, which older ones have, are dropped."""
     strange = _keys(EverySim) - _keys(_config_class(str(stored.get("name"))))
     return sim_config({key: value for key, value in stored.items() if key not in strange})
 
@@ -39,7 +39,7 @@ def foreign_key(key: str, name: str) -> ConfigError:
     if not owners:
         return ConfigError(f"sim={name} has no key sim.{key}.")
     owner = owners[0]
-    return ConfigError(f"sim.{key} is a key of sim={owner}, not of sim={name}. Leave it out, or add sim={owner}.")
+    return ConfigError(f"sim.{key} is a key of sim={owner}, not of sim={name}. Remove it, or add sim={owner}.")
 
 
 def _config_class(name: str) -> "type[SimConfig]":

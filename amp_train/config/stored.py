@@ -1,7 +1,7 @@
-"""The configuration that a checkpoint carries, which a stranger may have written.
+"""The configuration in a checkpoint, which a stranger may have written.
 
-It is data: it reads no environment variable, calls nothing, sets none of Hydra's own keys, and does not say where files
-go; all of that is for the command line, which the user types.
+It is data only: it reads no environment variable, calls nothing, sets none of Hydra's own keys, and does not decide
+where files go; only the command line can do that.
 """
 
 import re
@@ -12,7 +12,7 @@ from amp_train.untrusted import printable
 
 WHAT = "The checkpoint's configuration"
 MAX_NODES, MAX_DEPTH, MAX_KEY = 10_000, 16, 100
-# How a run is wired to its place and its machine; a checkpoint's own wiring is not used.
+# Keys that tie a run to its folder and machine; those of a checkpoint are not used.
 WIRING = {
     "train.params": ("seed", "torch_threads", "load_checkpoint", "load_path"),
     "train.params.config": (
@@ -27,7 +27,7 @@ def checked_stored(stored: Any, keys: Sequence[str]) -> Dict[str, Any]:
     """Return the given top-level keys of a stored configuration, without its wiring.
 
     Raises:
-        ConfigError: something else than plain values and references to other keys in it.
+        ConfigError: it contains something other than plain values and references to other keys.
     """
     if not isinstance(stored, dict):
         raise ConfigError(f"{WHAT} is not a dict.")
@@ -44,7 +44,7 @@ def _check_values(content: Any) -> None:
         value, depth = todo.pop()
         count += 1
         if depth > MAX_DEPTH or count > MAX_NODES:
-            raise ConfigError(f"{WHAT} is nested too deeply or holds too much.")
+            raise ConfigError(f"{WHAT} is nested too deeply or too large.")
         if isinstance(value, dict):
             for key in value:
                 _check_key(key)
@@ -59,32 +59,32 @@ def _check_leaf(value: Any) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif not isinstance(value, (bool, int, float, type(None))) or value != value:
-        raise ConfigError(f"{WHAT} holds {value!r:.40} where a plain value belongs.")
+        raise ConfigError(f"{WHAT} contains {value!r:.40} instead of a plain value.")
     elif isinstance(value, int) and abs(value) >= 2**63:
-        raise ConfigError(f"{WHAT} holds a number of too many digits.")
+        raise ConfigError(f"{WHAT} contains a number with too many digits.")
 
 
 def _check_key(key: Any) -> None:
-    # A whole number as a key is none of ours, but what to say about it is known where the schema is.
+    # No key of ours is an integer, but the schema gives the better error for one.
     if not isinstance(key, (str, int)) or key in _NO_KEYS or len(str(key)) > MAX_KEY:
         raise ConfigError(f"{WHAT} has the key {printable(repr(key)[:80])}, which is not allowed there.")
 
 
 def _check_text(text: str) -> None:
-    """Allow one reference to another key in a text: with two, a chain of them would double at every step.
+    """Allow one reference to another key in a string: with two, a chain of them would double at every step.
 
-    Control characters are refused too: an error would carry them to the terminal.
+    Control characters are refused too: an error would print them to the terminal.
     """
     references = len(_REFERENCE.findall(text))
     if printable(text) != text or references > 1 or "${" in _REFERENCE.sub("", text):
         raise ConfigError(
-            f"{WHAT} holds {printable(repr(text)[:80])}: only plain values are allowed there, and one reference like "
-            "${num_envs}."
+            f"{WHAT} contains {printable(repr(text)[:80])}: only plain values and one reference like "
+            "${num_envs} are allowed."
         )
 
 
 def _without(tree: Any, place: List[str], names: Sequence[str]) -> Any:
-    """Return a copy of nested dicts without the keys `names` at a place, if there is such a place."""
+    """Return a copy of nested dicts without the keys `names` at a place, if that exists."""
     if not isinstance(tree, dict):
         return tree
     if not place:

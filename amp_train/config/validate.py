@@ -1,6 +1,6 @@
-"""What a configuration's values may be: the ranges and choices of the schema, names, and values that belong together.
+"""Checks of a configuration: the ranges and choices of the schema, names, and values that belong together.
 
-`check_config` needs nothing but the values; `check_training` what a training is about to use, too.
+`check_config` needs the values only; `check_training` also reads what a training is about to use.
 """
 
 import importlib.util
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 MAX_LAYERS, MAX_NAME = 16, 100
 PATHS = ("motion.file", "character.mjcf", "train_dir", "experiment", "checkpoint", "resume")
 MAX_WEIGHTS, MAX_SAMPLES = 2**27, 2**24  # of a network between its layers, of an iteration: some 30 GB
+MAX_FRAMES = 2**26  # of observation that the discriminator keeps, 500 bytes each: likewise
+LAYER = re.compile(r"a2c_network\.actor_mlp\.\d+\.weight")  # of a policy
 NAMES = ("task.name", "motion.name", "train.params.config.name")  # they become part of file names
 RANDOMIZATION = "task.task.randomization_params"
 # Null until they are fitted to the machine.
@@ -41,17 +43,24 @@ def check_config(cfg: Config) -> None:
     for key in ("train.params.network.mlp.units", "train.params.network.disc.units"):
         units = list(OmegaConf.select(tree, key))
         if len(units) > MAX_LAYERS:
-            raise ConfigError(f"{key} must be at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
+            raise ConfigError(f"{key} must have at most {MAX_LAYERS} sizes, not {str(units)[:80]}.")
         if sum(n * m for n, m in zip(units, units[1:])) > MAX_WEIGHTS:
             raise ConfigError(f"{key}={str(units)[:80]} has more than {MAX_WEIGHTS / 1e6:.0f} million weights.")
     check_paths(cfg)
-    horizon = cfg.train.params.config.horizon_length
-    if (cfg.num_envs or 1) * horizon > MAX_SAMPLES:
+    agent, steps = cfg.train.params.config, cfg.task.env.num_amp_obs_steps
+    horizon = agent.horizon_length
+    samples = (cfg.num_envs or 1) * horizon
+    if samples > MAX_SAMPLES:
         raise ConfigError(
-            f"num_envs={cfg.num_envs} times train.params.config.horizon_length={horizon} is more than the "
-            f"{MAX_SAMPLES / 1e6:.0f} million samples that an iteration may have."
+            f"num_envs={cfg.num_envs} times train.params.config.horizon_length={horizon} exceeds the "
+            f"limit of {MAX_SAMPLES / 1e6:.0f} million samples per iteration."
         )
-    check_paths(cfg)
+    rows = samples + agent.amp_replay_buffer_size + agent.amp_obs_demo_buffer_size + agent.amp_batch_size
+    if rows * steps > MAX_FRAMES:
+        raise ConfigError(
+            f"The buffers of the discriminator and an iteration have {rows:,} samples of task.env.num_amp_obs_steps="
+            f"{steps} frames, more than the {MAX_FRAMES / 1e6:.0f} million frames that fit in a memory."
+        )
     for key in NAMES:
         _check_name(key, OmegaConf.select(tree, key))
     _check_low_posture(cfg.motion)
@@ -60,10 +69,10 @@ def check_config(cfg: Config) -> None:
 
 
 def check_paths(cfg: Config) -> None:
-    """Check that every path could be one; whether there is a file is said where it is read.
+    """Check that every path is possible; whether the file exists is checked where it is read.
 
     Raises:
-        ConfigError: a name that is too long, of an unknown user, or below a folder that may not be entered.
+        ConfigError: a name that is too long, of an unknown user, or below a folder without permission.
     """
     for key in PATHS:
         path = OmegaConf.select(cast(DictConfig, cfg), key)
@@ -76,7 +85,7 @@ def check_path(key: str, path: str) -> None:
     shown = f"{key}={printable(path)[:MAX_NAME]}"
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
-        raise ConfigError(f"{shown} names a user that this machine does not know. Give the whole path.")
+        raise ConfigError(f"{shown} names a user that does not exist on this machine. Give the full path.")
     try:
         os.stat(expanded)
     except (FileNotFoundError, NotADirectoryError):
@@ -87,7 +96,7 @@ def check_path(key: str, path: str) -> None:
 
 
 def _complete(tree: DictConfig) -> DictConfig:
-    """Return a copy with a value for what is fitted to the machine; every other value and reference must exist."""
+    """Return a copy with placeholders for what is fitted to the machine; every other value and reference must exist."""
     with as_config_error():
         filled = tree.copy()
         for key, placeholder in _TO_BE_FITTED.items():
@@ -103,7 +112,7 @@ def check_fields(node: DictConfig, prefix: str = "") -> None:
     Values come before groups: `num_envs` is named in an error, not a key further down that refers to it.
 
     Raises:
-        ConfigError: a number out of its range, or a word that is none of the choices.
+        ConfigError: a number out of its range, or a word that is not among the choices.
     """
     settings = fields(cast(Any, OmegaConf.get_type(node)))
     for setting in sorted(settings, key=lambda f: isinstance(node[f.name], DictConfig)):
@@ -139,7 +148,7 @@ def _check_name(key: str, name: str) -> None:
 
 
 def _check_task(cfg: Config) -> None:
-    """Check the task's name and its own settings; a file of the user's own that registers tasks is read before."""
+    """Check the task's name and settings; the user's `task_file`, which may register tasks, is read first."""
     # Not at the top: it imports torch, which Isaac Gym must come before.
     from amp_train.env.tasks import has_goal, load_task_file, task_settings
 
@@ -148,22 +157,22 @@ def _check_task(cfg: Config) -> None:
     task_settings(cfg.task.name, cfg.task.goal)
     if cfg.train.params.config.task_reward_w == 0.0 and has_goal(cfg.task.name):
         logger.warning(
-            "task=%s has goals, but its reward counts for nothing: take train=HumanoidAMPGoal, or set "
+            "task=%s has goals, but its reward has weight 0: use train=HumanoidAMPGoal, or set "
             "train.params.config.task_reward_w and disc_reward_w.",
             cfg.task.name,
         )
 
 
 def _check_low_posture(motion: MotionConfig) -> None:
-    """Check that the two halves of the rule on staying low come together."""
+    """Check that the two keys of the low-posture timeout are set together."""
     given = {"rise_height": motion.rise_height, "max_low_s": motion.max_low_s}
     missing = [key for key, value in given.items() if value is None]
     if len(missing) == 1:
-        raise ConfigError(f"motion.rise_height and motion.max_low_s go together, but {missing[0]} is null.")
+        raise ConfigError(f"motion.rise_height and motion.max_low_s must be set together, but {missing[0]} is null.")
 
 
 def _check_randomization(params: RandomizationParams) -> None:
-    """Check the random draws, used or not."""
+    """Check the random draws, whether used or not."""
     # Not at the top: it imports torch, which Isaac Gym must come before.
     from amp_train.env.randomization import parameters_of
 
@@ -179,8 +188,8 @@ def _check_randomization(params: RandomizationParams) -> None:
         _check_draw(f"{RANDOMIZATION}.{key}", parameter)
         if parameter.setup_only and parameter.schedule is not None:
             raise ConfigError(
-                f"{RANDOMIZATION}.{key} is drawn once, at step 0 (setup_only), when its schedule still says: nothing. "
-                "Leave out setup_only or schedule."
+                f"{RANDOMIZATION}.{key} is drawn once, at step 0 (setup_only), when its schedule is still at 0. "
+                "Remove setup_only or schedule."
             )
 
 
@@ -195,22 +204,22 @@ def _check_bounds(key: str, bounds: Sequence[float], distribution: str) -> None:
         raise ConfigError(f"{key} must be two finite numbers, not {str(list(bounds))[:80]}.")
     low, high = bounds
     if distribution == "gaussian" and high < 0:
-        raise ConfigError(f"{key}: [mean, standard deviation], so the second is at least 0, not {high}.")
+        raise ConfigError(f"{key} is [mean, standard deviation]: the second must be at least 0, not {high}.")
     if distribution != "gaussian" and low > high:
-        raise ConfigError(f"{key}: [least, largest], not [{low}, {high}].")
+        raise ConfigError(f"{key} must be [least, largest], not [{low}, {high}].")
     if distribution == "loguniform" and low <= 0:
-        raise ConfigError(f"{key} must be more than 0 for loguniform, not {low}.")
+        raise ConfigError(f"{key} must be above 0 for loguniform, not {low}.")
 
 
 def check_simulator(cfg: Config) -> None:
-    """Check what a chosen simulator cannot do, and that the devices of a resolved configuration exist.
+    """Check that the chosen simulator supports the configuration, and that its devices exist.
 
     Raises:
-        ConfigError: a window where there is none, or a device that is not on this machine.
+        ConfigError: a window that the simulator does not have, or a device that does not exist.
     """
     if not cfg.headless and not backend(cfg.sim.name).has_window:
         raise ConfigError(
-            f"There is no live window for sim={cfg.sim.name}, only videos (video=True, amp-play). Leave headless=True."
+            f"sim={cfg.sim.name} has no live window, only videos (video=True, amp-play). Leave headless=True."
         )
     if not backend(cfg.sim.name).uses_gpu and cfg.sim_device != "cpu":
         raise ConfigError(f"sim={cfg.sim.name} runs on the CPU: set sim_device=cpu, not {cfg.sim_device}.")
@@ -227,14 +236,14 @@ def _check_device(key: str, name: str) -> None:
     except (RuntimeError, TypeError) as error:
         raise ConfigError(f"{key}='{name}' is not a torch device. This machine has: {', '.join(there)}.") from error
     if device.type != "cpu" and f"{device.type}:{device.index or 0}" not in there:
-        raise ConfigError(f"{key}='{name}' is not on this machine. It has: {', '.join(there)}.")
+        raise ConfigError(f"{key}='{name}' does not exist on this machine. It has: {', '.join(there)}.")
 
 
 def check_training(cfg: Config) -> None:
     """Check a resolved configuration for a training, before anything is created.
 
     Raises:
-        UserError: in one line, the first thing that is wrong.
+        UserError: in one line, the first problem.
     """
     from amp_train.learning import check_params
 
@@ -256,20 +265,19 @@ def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
     checkpoint = safe_load(path)
     missing: List[str] = sorted({"epoch", "frame"} - set(checkpoint))
     if missing:
-        raise CheckpointError(f"Checkpoint {path} cannot be continued from: it lacks {', '.join(missing)}.")
-    layers = [name for name in checkpoint["model"] if re.match(r"a2c_network\.actor_mlp\.\d+\.weight", name)]
-    its_units = [len(checkpoint["model"][name]) for name in layers]
+        raise CheckpointError(f"Training cannot continue from checkpoint {path}: it lacks {', '.join(missing)}.")
+    layers = {name: value for name, value in checkpoint["model"].items() if LAYER.match(str(name))}
+    its_units = [len(value) if getattr(value, "ndim", 0) else 0 for value in layers.values()]
     if its_units != units:
         raise CheckpointError(
-            f"Checkpoint {path} has layers of {its_units} units, this run {units}: give "
+            f"Checkpoint {path} has layers of {its_units} units, this run {units}: set "
             f"train.params.network.mlp.units={its_units} and disc.units, or for a checkpoint of IsaacGymEnvs "
             "train=HumanoidAMPPPO."
         )
     done: Optional[int] = checkpoint["epoch"]
     if isinstance(done, int) and done >= max_epochs:
         raise ConfigError(
-            f"Checkpoint {path} has done {done} iterations of {max_epochs}: give max_iterations= a larger number to "
-            "continue."
+            f"Checkpoint {path} has done {done} of {max_epochs} iterations: set a larger max_iterations= to continue."
         )
 
 

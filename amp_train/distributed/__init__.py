@@ -1,1 +1,1 @@
-"""A training in several processes: how they were started, how they meet, and how a lost one is noticed."""
+"""Training in several processes: how they were started, how they connect, and how a lost one is detected."""

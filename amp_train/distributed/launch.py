@@ -18,7 +18,7 @@ class Launch(NamedTuple):
     local_rank: int
     local_world_size: int
     launcher: str
-    own_cores: Optional[int] = None  # of this process alone; None: the machine's are shared
+    own_cores: Optional[int] = None  # reserved for this process; None: the machine's cores are shared
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Optional[Launch]:
@@ -40,7 +40,7 @@ def launched(environ: Mapping[str, str] = os.environ) -> Optional[Launch]:
 
 
 def set_rendezvous(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Say where srun's tasks meet, as torchrun does: on the first node, at a port that the job's number gives."""
+    """Set the meeting point of srun's tasks, as torchrun does: the first node, at a port derived from the job id."""
     if "MASTER_ADDR" not in environ:
         nodes = environ.get("SLURM_STEP_NODELIST") or environ.get("SLURM_JOB_NODELIST", "127.0.0.1")
         environ["MASTER_ADDR"] = first_node(nodes)

@@ -1,11 +1,11 @@
-"""Training in several processes ("ranks"), each with environments, replay and randomness of its own.
+"""Training in several processes ("ranks"), each with its own environments, replay and randomness.
 
-What must be common is made common here: gradients are averaged, statistics are taken over the rows of all ranks, and a
-decision to stop is everyone's. Parameters are then equal on all ranks at all times, because every rank makes the same
-step from the same state. `ALONE` is the single process, for which all of this is nothing.
+Shared quantities are combined here: gradients are averaged, statistics cover the rows of all ranks, and a decision to
+stop applies to all. Parameters are therefore equal on all ranks at all times, because every rank makes the same step
+from the same state. `ALONE` is the single process, for which all of this does nothing.
 
-A collective operation that fails only knows that some connection closed. The ranks therefore keep a heartbeat in the
-rendezvous' key-value store (`RankWatch`), and one that ends with an error leaves the reason there.
+A failed collective operation only knows that some connection closed. The ranks therefore keep a heartbeat in the
+rendezvous' key-value store (`RankWatch`), and a rank that ends with an error leaves the reason there.
 """
 
 import contextlib
@@ -30,23 +30,23 @@ from amp_train.errors import ConfigError, TrainingError, UserError
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_S = 120.0
-# What the first rank does alone, between two iterations: measuring, saving.
+# Time for what the first rank does alone between two iterations: measuring, saving.
 PATIENCE_S = 1800.0
 BEAT_S = 1.0
-ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is gone
-EXIT_RANK_LOST = 3  # as of every training that broke down
+ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is lost
+EXIT_RANK_LOST = 3  # as for every failed training
 _FAILED = "failed"
 
 Result = TypeVar("Result")
-_joins = itertools.count()  # a sweep meets anew for every job, in the same store
+_joins = itertools.count()  # a sweep meets again for every job, in the same store
 
 
 class RankLostError(TrainingError):
-    """Another rank ended or hangs, and this training cannot go on."""
+    """Another rank ended or hangs, and this training cannot continue."""
 
 
 class Ranks:
-    """The only process of a training; the base of `JoinedRanks`, which says what each method does with several."""
+    """The only process of a training; base class of `JoinedRanks`, and the documentation of its methods."""
 
     rank: int = 0
     world_size: int = 1
@@ -90,7 +90,7 @@ class Ranks:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
     ) -> None:
-        """Leave; with an error, the other ranks are told why."""
+        """Leave; in case of an error, tell the other ranks why."""
 
 
 ALONE = Ranks()
@@ -128,7 +128,7 @@ class JoinedRanks(Ranks):
         missing = missing_ranks(store, self.world_size, patience_s)
         if missing is not None:
             raise RankLostError(
-                f"Of {self.world_size} processes, rank {', '.join(map(str, missing))} did not come within "
+                f"Of {self.world_size} processes, rank {', '.join(map(str, missing))} did not connect within "
                 f"{patience_s:.0f} s."
             )
         dist.init_process_group(
@@ -139,7 +139,7 @@ class JoinedRanks(Ranks):
             timeout=timedelta(seconds=timeout_s),
         )
         self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=max(PATIENCE_S, timeout_s)))
-        # Later than an operation's own time-out, which ends in better order.
+        # Later than an operation's own timeout, which shuts down more cleanly.
         silence_s = timeout_s + 2.0 * ROLL_CALL_S
         self._watch = RankWatch(_store(meeting, False, timeout_s), self.rank, self.world_size, silence_s)
         self._watch.start()
@@ -215,12 +215,12 @@ class JoinedRanks(Ranks):
 
     @contextlib.contextmanager
     def _lost_are_named(self) -> Iterator[None]:
-        """Turn a broken connection or a time-out into an error that names the rank it is due to."""
+        """Turn a broken connection or a timeout into an error that names the lost rank."""
         try:
             yield
         except RuntimeError as error:
             who = self._watch.who_is_lost()
-            raise RankLostError(f"Rank {self.rank} cannot go on: {who.rstrip('.')}.") from error
+            raise RankLostError(f"Rank {self.rank} cannot continue: {who.rstrip('.')}.") from error
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
@@ -232,7 +232,7 @@ class JoinedRanks(Ranks):
             return
         if not isinstance(error, RankLostError):
             self._watch.report_failure(" ".join(f"{type(error).__name__}: {error}".split()))
-        # The connections close with the process; to take them down in order would need the others.
+        # The connections close with the process; an orderly shutdown would need the other ranks.
 
 
 def _store(meeting: int, keeps_it: bool, timeout_s: float) -> dist.Store:
@@ -256,11 +256,11 @@ def state_tensors(module: nn.Module) -> List[Tensor]:
 
 
 class RankWatch:
-    """This rank's heartbeat, and a look at the others'.
+    """This rank's heartbeat, and a check of the others'.
 
     Args:
-        store: of the rendezvous; used by a thread of its own, so it must be this object's own connection.
-        silence_s: another rank that is silent for so long ends this process, even from within an operation that waits.
+        store: of the rendezvous; a separate thread uses it, so the connection must belong to this object alone.
+        silence_s: a rank that is silent for this long ends this process, even inside a waiting operation.
     """
 
     def __init__(self, store: dist.Store, rank: int, world_size: int, silence_s: float) -> None:
@@ -273,23 +273,23 @@ class RankWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the heartbeat: from now on nobody misses this rank."""
+        """Stop the heartbeat and the checks."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def report_failure(self, reason: str) -> None:
-        """Leave the reason why this rank ends; the first one to come counts."""
+        """Store the reason why this rank ends; the first reason counts."""
         try:
             self._store.compare_set(_FAILED, "", f"rank {self._rank} ({this_process()}): {reason}")
         except RuntimeError:
-            logger.debug("The store is gone, nobody can be told.", exc_info=True)
+            logger.debug("The store does not respond; the other ranks cannot be told.", exc_info=True)
 
     def who_is_lost(self) -> str:
-        """Say which rank brought the others down, after looking for a few seconds.
+        """Return which rank ended the training, after checking for a few seconds.
 
         Returns:
-            Such as "rank 1 (node7, process 4711) is gone" or "rank 1 (node7, process 4711): ValueError ...".
+            Such as "rank 1 (node7, process 4711) does not respond" or "rank 1 (node7, process 4711): ValueError ...".
         """
         try:
             started, before = time.monotonic(), self._beats()
@@ -301,7 +301,7 @@ class RankWatch:
             silent = [rank for rank in before if rank != self._rank and before[rank] == now[rank]]
             return self._name(silent) if silent else "a connection between ranks broke, although all of them run"
         except RuntimeError:
-            return "rank 0 or its launcher is gone"
+            return "rank 0 or its launcher does not respond"
 
     def _beats(self) -> Dict[int, bytes]:
         """Return every other rank's last beat; b'' before the first."""
@@ -310,7 +310,7 @@ class RankWatch:
 
     def _name(self, ranks: List[int]) -> str:
         names = [f"rank {rank} ({self._store.get(place_key(rank)).decode()})" for rank in ranks]
-        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} gone"
+        return f"{' and '.join(names)} {'does' if len(names) == 1 else 'do'} not respond"
 
     def _run(self) -> None:
         beat, seen, since_s = 0, {}, {}  # type: ignore[var-annotated]
@@ -330,12 +330,12 @@ class RankWatch:
                 self._end(overdue)
 
     def _end(self, silent: List[int]) -> None:
-        """End this process from the outside: its main thread waits in an operation that nobody will complete."""
+        """End this process from the heartbeat's thread: the main thread waits in an operation that cannot complete."""
         try:
             what = self._name(silent)
         except RuntimeError:
-            what = "rank 0 or its launcher is gone"
-        sys.stderr.write(f"\nError: {what}, unheard of for {self._silence_s:.0f} s. Rank {self._rank} ends too.\n")
+            what = "rank 0 or its launcher does not respond"
+        sys.stderr.write(f"\nError: {what} (silent for {self._silence_s:.0f} s). Rank {self._rank} stops too.\n")
         sys.stderr.flush()
         os._exit(EXIT_RANK_LOST)
 
@@ -367,8 +367,8 @@ def missing_ranks(store: dist.Store, world_size: int, within_s: float) -> Option
 def single_threaded() -> Iterator[None]:
     """Let torch work on the calling thread only.
 
-    In a step on the CPU the tensors are small: handing them to several threads costs more than it saves, and threads
-    that wait for the next piece take cores from the physics. A whole rollout's rewards and the update are worth all.
+    In a step on the CPU the tensors are small: distributing them to several threads costs more than it saves, and
+    waiting threads take cores from the physics. The rewards of a whole rollout and the update use all threads.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""`AmpEnv`: the vectorised environment. It only orchestrates; each rule lives in its own file."""
+"""`AmpEnv`: the vectorised environment. It only orchestrates; each rule is in its own file."""
 
 import copy
 import logging
@@ -30,10 +30,10 @@ class AmpEnv:
     restarts them.
 
     Attributes:
-        task: what is to be done, with its goals.
+        task: the task with its goals.
         frame_size: numbers in an observation frame of a character.
-        obs_size: what the policy sees: a frame and the task's goal.
-        amp_obs_size: what the discriminator sees: `num_amp_obs_steps` frames.
+        obs_size: size of the policy's observation: a frame and the task's goal.
+        amp_obs_size: size of the discriminator's observation: `num_amp_obs_steps` frames.
         cause_names: what each code of `infos["fall_cause"]` means.
         task_metrics: the task's measures of success (N,) in the last control step, by name; NaN where there is none.
     """
@@ -79,7 +79,7 @@ class AmpEnv:
         self._bins, self._clip_ids = torch.zeros_like(self._progress), torch.zeros_like(self._progress)
         self._clip_start_s = torch.zeros(self.num_envs, device=device)
         self._done = torch.ones(self.num_envs, dtype=torch.bool, device=device)
-        self._going_on: Optional[Tensor] = None  # of those done, where the next episode begins where they ended
+        self._going_on: Optional[Tensor] = None  # finished episodes whose successor starts where they ended
         self._num_diverged = torch.zeros((), dtype=torch.long, device=device)
         self._divergences = DivergenceLog(spec, self.num_envs, device)
         self._meter = TaskMeter(device)
@@ -88,11 +88,11 @@ class AmpEnv:
 
     @property
     def num_diverged(self) -> int:
-        """How often a world left the finite numbers and was reset."""
+        """How often a world diverged and was reset."""
         return int(self._num_diverged)
 
     def pop_divergences(self) -> Divergences:
-        """Return what is known of diverged physics since the last call; this waits for the device."""
+        """Return the data on diverged physics since the last call; this waits for the device."""
         return self._divergences.pop()
 
     def pop_task_metrics(self) -> Dict[str, Optional[float]]:
@@ -101,12 +101,12 @@ class AmpEnv:
 
     @property
     def state(self) -> CharacterState:
-        """All characters now."""
+        """The current state of all characters."""
         return self.simulator.state()
 
     @property
     def _obs(self) -> Tensor:
-        """What the policy sees but for noise (N, obs_size); without a goal the frame itself."""
+        """The policy's observation without noise (N, obs_size); without a goal, the frame itself."""
         return torch.cat((self._frame, self._goal_obs), dim=-1) if self.task.goal_size else self._frame
 
     def reset(self) -> Tensor:
@@ -131,13 +131,13 @@ class AmpEnv:
         return self._obs if self._randomization is None else self._randomization.noisy_obs_after_reset(self._obs, begun)
 
     def _plan(self, num: int) -> Starts:
-        """Choose `num` starts from the clips, or as the task wants them."""
+        """Choose `num` starts, from the clips or by the task."""
         starts = self._resets.plan(num)
         put = self.task.put(starts.state)
         return starts if put is None else self._resets.replace(starts, *put)
 
     def _restart(self, env_ids: Tensor) -> Optional[CharacterState]:
-        """Restart the environments `env_ids` (K,); return N states of which those rows hold, None if there are none."""
+        """Restart the environments `env_ids` (K,); return N states of which those rows are valid, None without any."""
         if not len(env_ids):
             return None
         starts = self._plan(len(env_ids))
@@ -159,7 +159,7 @@ class AmpEnv:
             self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(now), self._goal_obs)
 
     def _put(self, env_ids: Tensor, starts: Starts) -> None:
-        """Begin episodes in the environments `env_ids` (K,) as K starts say."""
+        """Start episodes in the environments `env_ids` (K,) from K starts."""
         self.simulator.set_state(env_ids, starts.state)
         self._divergences.begin(env_ids, starts.state)
         self._history.fill(env_ids, starts.history)
@@ -170,8 +170,8 @@ class AmpEnv:
         self._clip_start_s = self._clip_start_s.index_copy(0, env_ids, starts.times_s)
 
     def _restart_where(self, chosen: Tensor) -> CharacterState:
-        """Restart the environments `chosen` (N,) bool; return N states of which those rows hold. All N starts are
-        planned, as nobody waits to hear how many are needed."""
+        """Restart the environments `chosen` (N,) bool; return N states of which those rows are valid. All N starts
+        are planned, because counting those needed would wait for the device."""
         starts = self._plan(self.num_envs)
         self.simulator.set_state_where(chosen, starts.state)
         self._divergences.begin_where(chosen, starts.state)
@@ -185,7 +185,7 @@ class AmpEnv:
         return starts.state
 
     def _from_ground(self, state: CharacterState) -> CharacterState:
-        """Return the characters with heights from the ground that they stand on."""
+        """Return the characters with heights measured from the ground below them."""
         ground = self.task.ground_height(state)
         if ground is None:
             return state
@@ -193,14 +193,14 @@ class AmpEnv:
         return replace(state, root_pos=state.root_pos - down, body_pos=state.body_pos - down.unsqueeze(1))
 
     def _begin_task(self, chosen: Tensor, state: Optional[CharacterState]) -> None:
-        """Begin the task's part of the episodes `chosen` (N,) bool in their rows of N states; all go on from here."""
+        """Start the task's part of the episodes `chosen` (N,) bool in their rows of N states; all continue."""
         if self.task.goal_size and state is not None:
             self.task.begin(chosen, state)
             self._goal_obs = torch.where(chosen.unsqueeze(-1), self.task.goal_obs(state), self._goal_obs)
         self._done, self._going_on = torch.zeros_like(self._done), None
 
     def _low_steps_before(self, starts: Starts) -> Tensor:
-        """Return for how many control steps (K,) long the clips have been low where episodes begin."""
+        """Return for how many control steps (K,) long the clips have been low at the start of each episode."""
         if self._clip_low_steps is None:
             return torch.zeros_like(starts.bins)
         return self._clip_low_steps.at(starts.clip_ids, starts.times_s) * starts.from_clip
@@ -211,9 +211,9 @@ class AmpEnv:
         Returns:
             obs (N, obs_size) before any reset; task reward (N,); done (N,) bool; infos with `amp_obs`
             (N, amp_obs_size), `terminate` (N,) bool (failed: the next value is zero), `time_outs` (N,) bool,
-            `fall_cause` (N,) long (0, or which of `cause_names` it failed of), and where in which clip an episode is
-            that follows the clip it began in: `clip_ids` (N,) long, `clip_times_s` (N,) s since the clip's first frame,
-            perhaps beyond its end. Of an episode that began in the default pose these two mean nothing.
+            `fall_cause` (N,) long (0, or the index in `cause_names`), and the phase of an episode that follows the clip
+            it started in: `clip_ids` (N,) long, `clip_times_s` (N,) s since the clip's first frame, possibly beyond its
+            end. For an episode that started in the default pose these two are meaningless.
         """
         if self._randomization is not None:
             action = self._randomization.noisy_action(action)
@@ -265,13 +265,13 @@ class AmpEnv:
         return self._demos.sample(n)
 
     def fetch_amp_obs_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Return what the discriminator sees (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s, as
-        `step` hands them out."""
+        """Return the AMP observations (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s, as in
+        `step`."""
         return self._demos.start_at(clip_ids, times_s)[1].flatten(1)
 
     def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
-        """Draw n observations of the clips (n, obs_size), and actions (n, num_actions) that go on along the clip: those
-        of its pose in the middle of the control step. A task's goals are such that the clip follows them."""
+        """Draw n observations of the clips (n, obs_size), and actions (n, num_actions) that follow the clip: those of
+        its pose in the middle of the control step. Goals of a task are such that the clip follows them."""
         state, later = self._demos.sample_with_next(n, 0.5 * self.control_dt_s)
         obs = self._demos.observe(state)
         if self.task.goal_size:
@@ -295,23 +295,30 @@ class AmpEnv:
         }
 
     def set_state(self, saved: Dict[str, Any]) -> None:
-        """Continue from `get_state`."""
+        """Continue from `get_state`.
+
+        Raises:
+            ValueError, RuntimeError: it is of another environment.
+        """
         self.simulator.set_full_state(saved["simulator"])
-        self._history.frames = saved["history"].to(self.device)
-        self._termination.low_steps = saved["low_steps"].to(self.device, copy=True)
+        self._history.frames = _like(saved["history"], self._history.frames)
+        self._termination.low_steps = _like(saved["low_steps"], self._termination.low_steps)
         self._generator.set_state(saved["generator"])
         if self._randomization is not None and saved["randomization"]:
             self._randomization.set_state(saved["randomization"])
         self.task.set_state(saved["task"])
-        self._going_on = None if saved["going_on"] is None else saved["going_on"].to(self.device)
+        self._going_on = None if saved["going_on"] is None else _like(saved["going_on"], self._done)
         self._meter.set_state(saved["task_metrics"])
         for name in _CARRIED:
-            setattr(self, name, saved[name].to(self.device, copy=True))
+            setattr(self, name, _like(saved[name], getattr(self, name)))
+        # The clips may be others now.
+        self._clip_ids = self._clip_ids.clamp(0, len(self.motion_library) - 1)
         rates, adaptive = saved["failure_rate"], self._resets.adaptive
         if adaptive is not None and rates is not None and len(rates) == len(adaptive.failure_rate):
-            adaptive.failure_rate = rates.to(self.device)
+            adaptive.failure_rate = _like(rates, adaptive.failure_rate)
+            self._bins = self._bins.clamp(0, len(rates) - 1)
         else:
-            self._bins = torch.zeros_like(self._bins)  # those of other clips
+            self._bins = torch.zeros_like(self._bins)  # rates of other clips
         self._divergences.begin(torch.arange(self.num_envs, device=self.device), self.simulator.state())
 
     def close(self) -> None:
@@ -320,8 +327,7 @@ class AmpEnv:
 
 
 def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Any, CharacterSpec]:
-    """Return a copy of the configuration in which a clip of one's own has set what it leaves open, and the
-    character."""
+    """Return a copy of the configuration with open keys derived from the clips, and the character."""
     cfg = copy.deepcopy(cfg)
     usual = replace(spec, contact_body_ids=spec.body_ids(cfg.character.contact_bodies))
     said = fill_in(cfg.motion, cfg.character, clips, usual)
@@ -333,12 +339,17 @@ def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) 
 
 @lru_cache(maxsize=None)
 def say_once(text: str) -> None:
-    """Log a line the first time it is said: a training makes several environments."""
+    """Log a line once: a training builds several environments."""
     _LOG.warning(text)
 
 
+def _like(saved: Tensor, now: Tensor) -> Tensor:
+    """Return a copy of a saved tensor as what it takes the place of is: on its device, of its type and shape."""
+    return saved.to(now, copy=True).reshape(now.shape)
+
+
 def _spread(state: CharacterState, env_ids: Tensor, num_envs: int) -> CharacterState:
-    """Return N states of which the rows `env_ids` (K,) are K given ones, and the others mean nothing."""
+    """Return N states of which the rows `env_ids` (K,) are K given ones; the others are meaningless."""
     rows = {name: tensor.new_zeros((num_envs, *tensor.shape[1:])) for name, tensor in state.tensors().items()}
     return CharacterState(**{name: row.index_copy(0, env_ids, getattr(state, name)) for name, row in rows.items()})
 
@@ -349,7 +360,7 @@ def make_env(cfg: Any) -> AmpEnv:
     Raises:
         UserError: an unknown name, a bad clip or character, a missing package.
     """
-    task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is told before a simulator is started
+    task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is reported before a simulator is started
     spec = configured_character(cfg.character)
     clips, weights = load_motion(cfg.motion.file, spec)
     if cfg.motion.retime_flights:

@@ -1,4 +1,4 @@
-"""Observations as IsaacGymEnvs' HumanoidAMP lays them out. The policy sees the newest frame, and beside it the task's
+"""Observations as IsaacGymEnvs' HumanoidAMP lays them out. The policy sees the newest frame and the task's
 goal; the discriminator sees the newest `num_amp_obs_steps` frames and no goal."""
 
 from functools import lru_cache
@@ -18,7 +18,7 @@ def frame_size(spec: CharacterSpec) -> int:
 
 
 def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bool) -> Tensor:
-    """Observe N characters, all but the height independent of where they stand and, if local, of where they face.
+    """Observe N characters. All but the height is independent of their place and, if local, of their heading.
 
     Layout (IsaacGymEnvs `build_amp_observations`): root height 1, root rotation 6 (tangent and normal), root
     velocity 3, root angular velocity 3 (both in the heading frame), joints in dof order (spherical: 6, hinge: its
@@ -27,7 +27,7 @@ def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bo
     Args:
         state: needs everything but body_rot and contact_force.
         spec: the character.
-        local_root_obs: whether the root rotation too is seen from the heading frame.
+        local_root_obs: whether the root rotation is in the heading frame too.
 
     Returns:
         (N, frame_size(spec)), 105 for the humanoid.
@@ -46,7 +46,7 @@ def amp_obs_frame(state: CharacterState, spec: CharacterSpec, local_root_obs: bo
 
 @lru_cache(maxsize=8)  # a sweep makes a new character for every job
 def _layout(spec: CharacterSpec, device: torch.device) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Where each observed number stands among the computed parts; key bodies, ball joints and hinge dofs."""
+    """The position of each observed number among the computed parts; key bodies, ball joints and hinge dofs."""
     balls, hinge_dofs = spec.joint_dofs(3)[0], spec.joint_dofs(1)[1].reshape(-1)
     root_size, key_size = 13, 3 * len(spec.key_body_ids)
     ball_start = root_size + key_size
@@ -68,7 +68,7 @@ def _layout(spec: CharacterSpec, device: torch.device) -> Tuple[Tensor, Tensor, 
 
 
 class AmpHistory:
-    """The last few frames of every environment: what the discriminator judges.
+    """The last few frames of every environment: the discriminator's observation.
 
     Attributes:
         frames: (N, num_steps, frame_size), newest first.
@@ -78,12 +78,12 @@ class AmpHistory:
         self.frames = torch.zeros(num_envs, num_steps, frame_size, device=device)
 
     def push(self, frame: Tensor) -> None:
-        """Put (N, frame_size) in front and drop the oldest; an `amp_obs` handed out before stays as it was."""
+        """Put (N, frame_size) in front and drop the oldest; an earlier `amp_obs` does not change."""
         self.frames = torch.cat((frame.unsqueeze(1), self.frames[:, :-1]), dim=1)
 
     def fill(self, env_ids: Tensor, frames: Tensor) -> None:
-        """Set the whole history of K environments, (K, num_steps, frame_size); an `amp_obs` handed out before stays
-        as it was."""
+        """Set the whole history of K environments, (K, num_steps, frame_size); an earlier `amp_obs` does not
+        change."""
         self.frames = self.frames.index_copy(0, env_ids, frames)
 
     def fill_where(self, chosen: Tensor, frames: Tensor) -> None:

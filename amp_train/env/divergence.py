@@ -1,6 +1,6 @@
-"""What is known of worlds whose physics left the finite numbers: how many, and the first of them in full.
+"""Worlds whose physics diverged: their number, and the full data of the first ones.
 
-All of it stays on the device while the environment steps; `pop` is the one place that waits for it.
+All of it stays on the device while the environment steps; only `pop` waits for it.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ FIELDS = ("root_pos", "root_rot", "root_vel", "root_ang_vel", "dof_pos", "dof_ve
 
 
 class Divergences(NamedTuple):
-    """What happened since the last reading.
+    """Divergences since the last reading.
 
     Attributes:
         num_diverged: worlds that diverged.
@@ -46,7 +46,7 @@ class DivergenceLog:
         self._before = torch.zeros(num_envs, size, device=device)
         self._rank = torch.arange(num_envs, 0, -1, device=device)
         self._slots = torch.arange(KEPT, device=device)
-        # The last row takes what is not kept.
+        # The last row collects what is not kept.
         self._env_ids = torch.zeros(row, dtype=torch.long, device=device)
         self._actions = torch.zeros(row, spec.num_dofs, device=device)
         self._states = torch.zeros(row, 2, size, device=device)
@@ -54,7 +54,7 @@ class DivergenceLog:
         self._num_steps = 0
 
     def begin(self, env_ids: Tensor, state: CharacterState) -> None:
-        """Note the K states in which worlds `env_ids` (K,) begin."""
+        """Store the K initial states of worlds `env_ids` (K,)."""
         self._before.index_copy_(0, env_ids, _flat(state))
 
     def begin_where(self, chosen: Tensor, state: CharacterState) -> None:
@@ -62,7 +62,7 @@ class DivergenceLog:
         self._before = torch.where(chosen.unsqueeze(-1), _flat(state), self._before)
 
     def step(self, diverged: Tensor, action: Tensor, state: CharacterState) -> None:
-        """Note a step of all worlds: which diverged (N,) bool, the actions (N, num_actions), the states reached."""
+        """Store a step of all worlds: which diverged (N,) bool, the actions (N, num_actions), the states reached."""
         after = _flat(state)
         found, env_ids = (self._rank * diverged).topk(min(KEPT, len(diverged)))
         slots = self._slots[: len(env_ids)] + self._num_diverged
@@ -74,7 +74,7 @@ class DivergenceLog:
         self._before = after
 
     def pop(self) -> Divergences:
-        """Return what happened since the last call, and begin anew."""
+        """Return the divergences since the last call, and reset."""
         num = int(self._num_diverged)
         kept = min(num, KEPT)
         states = self._states[:kept].clone()
@@ -87,9 +87,9 @@ class DivergenceLog:
 
 
 def save_dump(path: Path, found: Divergences, spec: CharacterSpec, iteration: int) -> None:
-    """Write what was kept as an .npz file, a row a world.
+    """Write the stored worlds as an .npz file, one row each.
 
-    It holds `iteration`, `env_id`, `action`; every field of CharacterState as `before_NAME` and `after_NAME`; and
+    It contains `iteration`, `env_id`, `action`; every field of CharacterState as `before_NAME` and `after_NAME`; and
     `qpos`, `qvel` before the step in MuJoCo's layout.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Domain randomisation: noise on what the policy sees and does, and physical parameters of each environment's own.
+"""Domain randomisation: noise on observations and actions, and physical parameters per environment.
 
 The settings are those of IsaacGymEnvs' task files (config/schema.py). As there, the noise is on the policy's
-observations and not on the discriminator's, and parameters are drawn when an episode begins. Where this departs from
-IsaacGymEnvs, docs/randomization.md says so."""
+observations and not on the discriminator's, and parameters are drawn when an episode begins. Differences from
+IsaacGymEnvs are listed in docs/randomization.md."""
 
 import math
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -25,7 +25,7 @@ class Source(NamedTuple):
 
 
 def parameters_of(params: Any) -> Iterator[Tuple[str, Any]]:
-    """List the physical parameters that are to be drawn, by their keys under `task.task.randomization_params`."""
+    """List the physical parameters to draw, by their keys under `task.task.randomization_params`."""
     places: List[Tuple[str, Any]] = [("sim_params", params.sim_params)]
     for actor, config in params.actor_params.items():
         for name in ("rigid_body_properties", "rigid_shape_properties", "dof_properties"):
@@ -51,7 +51,7 @@ def sample_of(distribution: str, bounds: Sequence[float], shape: Sequence[int], 
 
 def schedule_share(setting: Any, num_steps: int) -> float:
     """Return how much of a randomisation is applied after so many control steps, 0 to 1: `linear` grows until
-    `schedule_steps`, `constant` sets in then, without a schedule it is all of it from the start."""
+    `schedule_steps`, `constant` switches on then, without a schedule it is 1 from the start."""
     if setting.schedule is None:
         return 1.0
     if setting.schedule == "linear":
@@ -67,10 +67,10 @@ def scheduled(clean: Tensor, sample: Tensor, operation: str, share: float) -> Te
 
 
 class Noise:
-    """White noise, and added to it a part that an environment keeps (IsaacGymEnvs' `range_correlated`).
+    """White noise plus a part that an environment keeps (IsaacGymEnvs' `range_correlated`).
 
     Attributes:
-        correlated: (N, size) that part.
+        correlated: (N, size) the part that is kept.
     """
 
     def __init__(self, setting: Any, num_envs: int, size: int, source: Source) -> None:
@@ -78,7 +78,7 @@ class Noise:
         self.correlated = torch.zeros(num_envs, size, device=source.device)
 
     def begin(self, due: Tensor) -> None:
-        """Draw the part that is kept anew in environments `due` (N,) bool."""
+        """Redraw the part that is kept in environments `due` (N,) bool."""
         setting = self._setting
         if setting.range_correlated is not None:
             fresh = sample_of(setting.distribution, setting.range_correlated, self.correlated.shape, self._source)
@@ -115,7 +115,7 @@ class Randomization:
 
         Args:
             settings: `task.task.randomization_params`.
-            parameters: what is drawn of the simulator's parameters.
+            parameters: those of the simulator that are drawn.
             simulator: it has them.
             sizes: of an observation and of an action.
             source: where random numbers come from.
@@ -135,18 +135,18 @@ class Randomization:
             self._middle = (0.5 * (possible["lower"] + possible["upper"])).to(source.device)
 
     def noisy_action(self, action: Tensor) -> Tensor:
-        """Return what the drives are given for actions (N, num_actions), not yet clamped; a control step begins."""
+        """Return noisy actions (N, num_actions), not yet clamped; a control step begins."""
         self._num_steps += 1
         self._age += 1
         return action if self._action_noise is None else self._action_noise(action, self._num_steps)
 
     def noisy_obs(self, obs: Tensor) -> Tensor:
-        """Return what the policy sees of obs (N, obs_size) in this control step."""
+        """Return obs (N, obs_size) with the noise of this control step."""
         self._noisy_obs = obs if self._obs_noise is None else self._obs_noise(obs, self._num_steps)
         return self._noisy_obs
 
     def begin(self, done: Tensor) -> None:
-        """Draw for the episodes that begin (N,) bool, where `frequency` steps have passed since the last time."""
+        """Draw for the episodes that begin (N,) bool, where `frequency` steps have passed since the last draw."""
         due = done & (self._age >= self._frequency)
         if not self._simulator.masked_resets and not due.any():
             return
@@ -155,7 +155,7 @@ class Randomization:
             if noise is not None:
                 noise.begin(due)
         for parameter in self._parameters:
-            # Drawn in any case: what is drawn after it must not depend on it.
+            # Drawn in any case, so that later draws do not depend on it.
             value = self._draw(parameter)
             changing = due & self._is_new if parameter.setting.setup_only else due
             self._values[parameter.name] = torch.where(changing.unsqueeze(-1), value, self._values[parameter.name])
@@ -164,7 +164,7 @@ class Randomization:
             self._simulator.set_parameters(due, self._values)
 
     def noisy_obs_after_reset(self, obs: Tensor, begun: Tensor) -> Tensor:
-        """Return what the policy sees of obs (N, obs_size): as in `noisy_obs`, but new for the episodes that began."""
+        """Return noisy obs (N, obs_size) as in `noisy_obs`, redrawn for the episodes that began."""
         if self._obs_noise is None:
             self._noisy_obs = obs
         else:
@@ -173,7 +173,7 @@ class Randomization:
         return self._noisy_obs
 
     def get_state(self) -> Dict[str, Any]:
-        """Return what a bit-identical continuation needs beside the source of randomness."""
+        """Return what a bit-identical continuation needs besides the random generator."""
         tensors = dict(self._values, age=self._age, is_new=self._is_new, noisy_obs=self._noisy_obs)
         for name, noise in (("obs", self._obs_noise), ("action", self._action_noise)):
             if noise is not None:
@@ -181,7 +181,7 @@ class Randomization:
         return dict({name: tensor.cpu().clone() for name, tensor in tensors.items()}, num_steps=self._num_steps)
 
     def set_state(self, saved: Dict[str, Any]) -> None:
-        """Continue from `get_state`; what it does not have stays undrawn until the next episodes."""
+        """Continue from `get_state`; what it lacks is not drawn until the next episodes."""
         device = self._source.device
         self._num_steps = saved["num_steps"]
         self._age, self._is_new, self._noisy_obs = (saved[n].to(device) for n in ("age", "is_new", "noisy_obs"))
@@ -222,7 +222,7 @@ def bucketed(sample: Tensor, setting: Any) -> Tensor:
 
 
 def make_randomization(cfg: Any, simulator: Simulator, obs_size: int, source: Source) -> Optional[Randomization]:
-    """Build what `task.task` asks for, None if that is nothing.
+    """Build the randomisation of `task.task`, None if it is off.
 
     Raises:
         ConfigError: a parameter that the simulator cannot change.
@@ -235,7 +235,7 @@ def make_randomization(cfg: Any, simulator: Simulator, obs_size: int, source: So
 
 
 def chosen_parameters(settings: Any, simulator: Simulator, simulator_name: str) -> List[Parameter]:
-    """List the physical parameters that settings ask for.
+    """List the physical parameters of the settings.
 
     Raises:
         ConfigError: a parameter that the simulator cannot change.
@@ -245,9 +245,9 @@ def chosen_parameters(settings: Any, simulator: Simulator, simulator_name: str) 
     refused = [key for key, name, _ in wanted if name not in possible]
     if refused:
         raise ConfigError(
-            f"sim={simulator_name} cannot randomize {', '.join(refused)}, only "
-            f"{', '.join(['observations', 'actions', *sorted(possible)])}: set the former to null under "
-            "task.task.randomization_params."
+            f"sim={simulator_name} cannot randomize {', '.join(refused)}: set these to null under "
+            "task.task.randomization_params. It can randomize "
+            f"{', '.join(['observations', 'actions', *sorted(possible)])}."
         )
     return [Parameter(name, setting, possible[name].to(simulator.device)) for _, name, setting in wanted]
 

@@ -13,9 +13,9 @@ from amp_train.motion import MotionLibrary
 
 STATE_INITS = ("Default", "Start", "Random", "Hybrid", "Adaptive")
 _BIN_S = 0.1
-_SOON_S = 1.0  # an episode that fails later failed at something else
-_EASY_SHARE = 0.2  # how likely a bin is that is never failed at, next to one that always is
-_NEWEST_SHARE = 0.05  # of one episode in what is known of a bin
+_SOON_S = 1.0  # a failure later than this has another cause
+_EASY_SHARE = 0.2  # weight of a bin without failures relative to one that always fails
+_NEWEST_SHARE = 0.05  # weight of one episode in a bin's failure rate
 
 
 class DemoSampler:
@@ -82,14 +82,14 @@ class Starts(NamedTuple):
 class FailureWeightedStarts:
     """Draws initial states by how soon they lead to a fall: failure-weighted start sampling (`state_init=Adaptive`).
 
-    Uniform starts give a leap of half a second in a clip of four a tenth of the episodes, and what comes after it
-    is reached by nobody who has not learned the leap. The failure rate of every tenth of a second of every clip is
-    followed, and starts are drawn in proportion to it, mixed with uniform ones: the adaptive sampling that BeyondMimic
-    tracks motions with (Liao et al. 2025, section III-F), by where episodes began, as AMP knows no phase of the clip.
-    Demonstrations stay uniform.
+    With uniform starts, a leap of half a second in a clip of four seconds gets a tenth of the episodes, and what
+    follows it is only reached after the leap has been learned. The failure rate of every tenth of a second of every
+    clip is tracked, and starts are drawn in proportion to it, mixed with uniform ones: the adaptive sampling of
+    BeyondMimic (Liao et al. 2025, section III-F), by the start of episodes, because AMP has no phase. Demonstrations
+    stay uniform.
 
     Attributes:
-        failure_rate: (B,) by bin, 0 to 1, a running mean; 1 where nothing is known, so that the first starts are
+        failure_rate: (B,) by bin, 0 to 1, a running mean; initially 1, so that the first starts are
             uniform.
     """
 
@@ -115,10 +115,10 @@ class FailureWeightedStarts:
         return bins, self._clip_ids[bins], self._begin_s[bins] + share * self._width_s[bins]
 
     def learn(self, bins: Tensor, progress: Tensor, terminated: Tensor) -> None:
-        """Take note of one control step of N episodes.
+        """Update the rates with one control step of N episodes.
 
         Args:
-            bins: (N,) long, where they began.
+            bins: (N,) long, where they started.
             progress: (N,) long, steps since.
             terminated: (N,) bool, failed in this step.
         """
@@ -135,8 +135,8 @@ class ResetPlanner:
     """Chooses the state and the AMP history in which each reset environment starts.
 
     `Default`: the MJCF's pose, at rest. `Start`: the clip's first frame. `Random`: any time of the clip. `Hybrid`:
-    `Random` with probability `hybrid_init_prob`, else `Default`. `Adaptive`: any time of the clip, more often one that
-    the character has soon failed from.
+    `Random` with probability `hybrid_init_prob`, else `Default`. `Adaptive`: any time of the clip, more often
+    where the character soon failed.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class ResetPlanner:
         return self._put(state, history, self._default, chosen)
 
     def _put(self, state: CharacterState, history: Tensor, other: CharacterState, chosen: Tensor) -> Tensor:
-        """Put other states, at rest, into the rows `chosen` (K,) bool; return the histories."""
+        """Set other states, at rest, in the rows `chosen` (K,) bool; return the histories."""
         for name, rest in other.tensors().items():
             if getattr(state, name) is not None:
                 mask = chosen.view((-1,) + (1,) * (rest.dim() - 1))

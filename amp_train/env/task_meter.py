@@ -1,4 +1,4 @@
-"""Means of what a task measures, summed up on the device from step to step."""
+"""Means of a task's measures, accumulated on the device."""
 
 from typing import Dict, Optional
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 class TaskMeter:
-    """Sums over all environments and steps since the last reading; NaN counts for nothing."""
+    """Sums over all environments and steps since the last reading; NaN is ignored."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._sums: Dict[str, Tensor] = {}  # (2,) sum and count by name
 
     def add(self, values: Dict[str, Tensor], diverged: Tensor) -> None:
-        """Add a control step's values (N,) by name, but for the worlds that diverged (N,) bool."""
+        """Add a control step's values (N,) by name, except for the worlds that diverged (N,) bool."""
         if not values:
             return
         rows = torch.stack(list(values.values())).double()
@@ -24,7 +24,7 @@ class TaskMeter:
             self._sums[name] = self._sums[name] + pair if name in self._sums else pair
 
     def pop(self) -> Dict[str, Optional[float]]:
-        """Return the means and begin anew; None where a name had no value."""
+        """Return the means and reset; None where a name had no value."""
         sums = {name: pair.tolist() for name, pair in self._sums.items()}
         self._sums = {name: torch.zeros_like(pair) for name, pair in self._sums.items()}
         return {name: total / count if count else None for name, (total, count) in sums.items()}

@@ -1,4 +1,4 @@
-"""When an episode has failed, and of what. A time limit is not a failure and is not decided here."""
+"""When an episode has failed, and why. A time limit is not a failure and is not decided here."""
 
 from typing import Any, Optional, Tuple
 
@@ -20,10 +20,10 @@ NOT_FAILED, DIVERGED, TASK_FAILED, STAYED_LOW = range(4)
 
 
 class FallDetector:
-    """Decides which characters have fallen, and what made it a fall.
+    """Decides which characters have fallen, and why.
 
     Attributes:
-        cause_names: by code: 0 is none, then divergence, the task's own, the low-posture timeout, each body that sank
+        cause_names: by code: 0 is none, then divergence, the task, the low-posture timeout, each body that sank
             and each that touched.
     """
 
@@ -43,14 +43,14 @@ class FallDetector:
             spec: `contact_body_ids` may touch the ground.
             termination_height: m; an episode ends when a forbidden body feels a contact while a forbidden body is
                 lower than this (IsaacGymEnvs `compute_humanoid_reset`).
-            min_trunk_height: (num_bodies,) m; an episode also ends when a body sinks below its figure; 0 switches a
+            min_trunk_height: (num_bodies,) m; an episode also ends when a body sinks below its height; 0 switches a
                 body off.
             device: where states live.
-            rise_height: m, which the clip's root rises above again and again.
+            rise_height: m, a height that the clip's root regularly exceeds.
             max_low_steps: low-posture timeout: an episode also ends when the root has been lower than `rise_height` for
-                more control steps than this on end. To lie where the clip rolls, or to stand where it leaps, is safer
-                than to follow it, and the style reward alone does not forbid it.
-            task_failure: what it means that the task has failed.
+                more consecutive control steps than this. Lying where the clip rolls, or standing where it leaps, is
+                safer than following it, and the style reward alone does not prevent that.
+            task_failure: name of the task's failure.
         """
         self._rise_height, self._max_low_steps = rise_height, max_low_steps
         forbidden = [b for b in range(spec.num_bodies) if b not in spec.contact_body_ids]
@@ -64,7 +64,7 @@ class FallDetector:
         self.cause_names: Tuple[str, ...] = ("", "diverged", task_failure, "stayed low", *sank, *touched)
 
     def low_steps(self, state: CharacterState, so_far: Tensor) -> Tensor:
-        """Return for how many control steps on end (N,) long the characters have been low, this one included."""
+        """Return for how many consecutive control steps (N,) long the characters have been low, including this one."""
         return (so_far + 1) * (state.root_pos[:, 2] < self._rise_height)
 
     def fall_cause(self, state: CharacterState, progress: Tensor, low_steps: Tensor) -> Tensor:
@@ -95,11 +95,11 @@ class FallDetector:
 
 
 class Termination:
-    """Joins what may end an episode: diverged physics, the task, and, if early termination is on, a fall.
+    """Combines the reasons to end an episode: diverged physics, the task, and, with early termination, a fall.
 
     Attributes:
         cause_names: by code; 0 is none.
-        low_steps: (N,) long, for how many control steps on end each character has been low.
+        low_steps: (N,) long, for how many consecutive control steps each character has been low.
     """
 
     def __init__(self, falls: FallDetector, early: bool, num_envs: int, device: torch.device) -> None:
@@ -108,7 +108,7 @@ class Termination:
         self.low_steps = torch.zeros(num_envs, dtype=torch.long, device=device)
 
     def cause(self, state: CharacterState, progress: Tensor, diverged: Tensor, task: Task) -> Tensor:
-        """Return what ends each episode as a failure in this control step, (N,) long, 0 where nothing does.
+        """Return the cause of each episode's failure in this control step, (N,) long, 0 where there is none.
 
         Args:
             state: N characters.
@@ -131,12 +131,12 @@ class Termination:
 class ClipLowSteps:
     """How many control steps ago the clips' root was last above a height.
 
-    An episode that begins in the clip begins with this count: one that began with none could leave a leap out once
-    without a penalty, and a policy does not see how long ago it leapt.
+    An episode that starts in the clip starts with this count. Starting from 0, it could skip one leap without a
+    penalty, and a policy does not observe how long ago it leapt.
     """
 
     def __init__(self, library: MotionLibrary, rise_height: float, control_dt_s: float) -> None:
-        """Look through the clips; in one that wraps, the cycle before counts, else its beginning.
+        """Go through the clips; in a wrap clip the previous cycle counts too.
 
         Args:
             library: the clips.
@@ -159,9 +159,9 @@ class ClipLowSteps:
 
 
 def _counts(library: MotionLibrary, clip: int, rise_height: float, control_dt_s: float) -> Tensor:
-    last = int(float(library.durations_s[clip]) / control_dt_s) + 1  # the end itself, however it is rounded
+    last = int(float(library.durations_s[clip]) / control_dt_s) + 1  # the end itself, despite rounding
     steps = torch.arange(-last, last + 1, device=library.device)
-    parts = steps.split(_CHUNK)  # whole characters are posed
+    parts = steps.split(_CHUNK)  # in batches, because whole characters are posed
     states = (library.state_at(torch.full_like(part, clip), part * control_dt_s) for part in parts)
     height = torch.cat([state.root_pos[:, 2] for state in states])
     never = steps[0] - 1
@@ -172,7 +172,7 @@ def _counts(library: MotionLibrary, clip: int, rise_height: float, control_dt_s:
 def make_termination(
     cfg: Any, spec: CharacterSpec, library: MotionLibrary, control_dt_s: float, num_envs: int, task_failure: str
 ) -> Termination:
-    """Build the rules from the task's settings; a clip's own preset goes first."""
+    """Build the rules from the task's settings; those of the motion preset win."""
     env, motion, device = cfg.task.env, cfg.motion, library.device
     height = env.termination_height if motion.termination_height is None else motion.termination_height
     min_height = torch.zeros(spec.num_bodies)
@@ -186,10 +186,10 @@ def make_termination(
 
 
 def make_clip_low_steps(cfg: Any, library: MotionLibrary, control_dt_s: float) -> Optional[ClipLowSteps]:
-    """Look up how long the clips stay low, if there is a rule about that.
+    """Compute how long the clips stay low, if the low-posture timeout is set.
 
     Raises:
-        MotionError: a clip breaks the rule itself.
+        MotionError: a clip itself exceeds the timeout.
     """
     motion = cfg.motion
     if motion.max_low_s is None:
@@ -199,6 +199,6 @@ def make_clip_low_steps(cfg: Any, library: MotionLibrary, control_dt_s: float) -
         raise MotionError(
             f"{motion.file} stays below motion.rise_height={motion.rise_height:g} m for "
             f"{clips.longest * control_dt_s:.1f} s, and motion.max_low_s={motion.max_low_s:g} ends such episodes. "
-            "Raise motion.max_low_s, or set both to null."
+            "Raise motion.max_low_s, or set both keys to null."
         )
     return clips

@@ -1,4 +1,4 @@
-"""How good a policy is, measured on its motion."""
+"""Measures of a policy's motion."""
 
 from amp_train.evaluation.metrics import EvaluationError, dtw_path, dtw_pose_error, heading_local, pose_distances
 

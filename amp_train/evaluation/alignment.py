@@ -1,4 +1,4 @@
-"""Aligning whole episodes with a clip that repeats, on all cores."""
+"""Aligning whole episodes with a repeating clip, on all cores."""
 
 import contextlib
 import multiprocessing
@@ -13,7 +13,7 @@ from amp_train import rotations
 from amp_train.evaluation.episodes import ClipReference
 from amp_train.evaluation.metrics import dtw_path, pose_distances
 
-SERIAL_CELLS = 10_000_000  # table cells that one core warps in the time that further processes take to start
+SERIAL_CELLS = 10_000_000  # table cells that one core processes in the time that another process takes to start
 
 # Costs (T, S) of one pass of S frames, or (T, more) of as many passes as T steps can need, and S.
 Job = Tuple[np.ndarray, int]
@@ -46,7 +46,7 @@ def align(job: Job) -> Alignment:
 
 
 def align_all(jobs: Sequence[Job], workers: int = 1) -> List[Alignment]:
-    """Align many episodes, in `workers` processes where that pays."""
+    """Align many episodes, in `workers` processes where that is faster."""
     cells = sum(len(cost) * (len(cost) + period) for cost, period in jobs)
     if workers < 2 or cells < SERIAL_CELLS:
         return [align(job) for job in jobs]
@@ -60,7 +60,7 @@ def align_all(jobs: Sequence[Job], workers: int = 1) -> List[Alignment]:
 @contextlib.contextmanager
 def children_spared() -> Iterator[None]:
     """Block Ctrl-C, which reaches every process of a terminal, while processes are started: they inherit that, and
-    leave it to their parent to end them, without a traceback each."""
+    their parent ends them, without a traceback each."""
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,4 +1,4 @@
-"""What an evaluation compares: episodes of a policy, and the clips it was trained on."""
+"""The data of an evaluation: episodes of a policy, and the clips it was trained on."""
 
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
@@ -13,7 +13,7 @@ TIME_LIMIT = "time limit"
 
 @dataclass
 class Episodes:
-    """N episodes side by side, CPU tensors with time first; rows of an episode beyond its length mean nothing.
+    """N episodes side by side, CPU tensors with time first; rows of an episode beyond its length are meaningless.
 
     Attributes:
         control_dt_s: s between two rows.
@@ -26,7 +26,7 @@ class Episodes:
         power_w: (T, N) W, sum over dofs of |torque * dof_vel|.
         style_reward, disc_logit: (T, N).
         lengths: (N,) long, steps.
-        ends: N causes: TIME_LIMIT, or what made it a fall.
+        ends: N causes: TIME_LIMIT, or the cause of the fall.
         task_reward: (T, N); None for a task without a goal.
         task_metrics: measures of the task's success by name, (T, N), NaN where there is none.
         full_length: steps of an episode that reaches the time limit.
@@ -72,7 +72,7 @@ class ClipReference:
         body_pos: (S, B, 3) m, world.
         root_rot: (S, 4).
         dof_pos: (S, D) rad.
-        turn_rad: how far the clip turns about the vertical in one pass, if the next goes on from there.
+        turn_rad: how far the clip turns about the vertical in one pass, if the next one continues from there.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Where the soles are: foot slide is what the point that bears on the ground does, not what the ankle above it does."""
+"""The soles: foot slide is the speed of the point on the ground, not of the ankle above it."""
 
 from itertools import product
 from typing import List, Sequence

@@ -93,7 +93,7 @@ def dtw_path(cost: np.ndarray, free_ends: int = 0) -> np.ndarray:
     series = (list(range(cost.shape[0])), list(range(cost.shape[1])))
     psi = (0, 0, free_ends, free_ends)
     _, accumulated = dtw.warping_paths(*series, psi=psi, psi_neg=False, inner_dist=CostLookup)
-    # best_path can find the free end by itself, but goes wrong where a single column is left out.
+    # best_path can find the free end itself, but fails where a single column is left out.
     first_end = cost.shape[1] - free_ends
     end = first_end + int(np.argmin(accumulated[-1, first_end:]))
     path: List[Tuple[int, int]] = dtw.best_path(accumulated, col=end)

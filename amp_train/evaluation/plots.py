@@ -1,4 +1,4 @@
-"""Pictures of one episode beside its clip."""
+"""Pictures of one episode and its clip."""
 
 from pathlib import Path
 from typing import Any, List, Sequence, Union
@@ -42,7 +42,7 @@ def plot_episode(
         for name, figure in figures.items():
             figure.savefig(str(folder / name), dpi=100)
     except OSError as error:
-        raise EvaluationError(f"No picture can be written to {folder}: {error.strerror}.") from error
+        raise EvaluationError(f"Cannot write pictures to {folder}: {error.strerror}.") from error
     return [folder / name for name in figures]
 
 
@@ -96,7 +96,7 @@ def _joint_angles(run: Episodes, n: int, score: EpisodeScore, clip: ClipReferenc
 
 
 def _height_speed(run: Episodes, n: int, score: EpisodeScore, clip: ClipReference) -> Any:
-    """Show the root's height, beside the clip's along the alignment, and its horizontal speed."""
+    """Show the root's height and the clip's along the alignment, and the horizontal speed."""
     length, path = int(run.lengths[n]), score.heading.path
     time_s = np.arange(length) * run.control_dt_s
     figure = _figure(10, 5)

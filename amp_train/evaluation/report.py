@@ -78,7 +78,7 @@ def write_json(report: Dict[str, Any], path: Union[str, Path]) -> Path:
 
 
 def check_writable(paths: "List[Path]") -> None:
-    """Check before the work that the results will have a place.
+    """Check before the evaluation that the results can be written.
 
     Raises:
         EvaluationError: a folder where a file is to be, or a file where a folder is to be.
@@ -86,4 +86,4 @@ def check_writable(paths: "List[Path]") -> None:
     for path in paths:
         above = next((p for p in path.parents if p.exists()), None)
         if path.is_dir() or (above is not None and not above.is_dir()):
-            raise EvaluationError("{} cannot be written: give the path of a file in a folder.".format(path))
+            raise EvaluationError("{} cannot be written: it must be the path of a file, in a folder.".format(path))

@@ -12,21 +12,21 @@ from amp_train.evaluation.episodes import TIME_LIMIT, ClipReference, Episodes
 from amp_train.evaluation.feet import lowest_point_speed
 from amp_train.evaluation.metrics import heading_local, pose_distances
 
-COVERED_SHARE = 0.1  # of the steps that a frame would get if all frames got as many
+COVERED_SHARE = 0.1  # share of the steps that a frame would get if all frames got equally many
 PHASE_BINS = 8
-PHASE_BEFORE_FALL_S = 0.5  # what goes wrong goes wrong before the fall
+PHASE_BEFORE_FALL_S = 0.5  # the cause precedes the fall
 
 
 @dataclass
 class EpisodeScore:
-    """How one episode follows the clips.
+    """The score of one episode.
 
     Attributes:
         clip_id: the clip that most of its steps are nearest to, which it is aligned with.
         nearest_clip, nearest_frame: (T,) long, clip and frame in it nearest to each step, in the heading frame.
-        nearest_distance_m: (T,) m, how far away that is, mean over bodies.
+        nearest_distance_m: (T,) m, its distance, mean over bodies.
         heading: alignment in the root's heading frame.
-        world: alignment in world axes, if asked for.
+        world: alignment in world axes, if requested.
     """
 
     clip_id: int
@@ -40,13 +40,13 @@ class EpisodeScore:
 def score_episodes(
     runs: Sequence[Episodes], clips: Sequence[ClipReference], workers: int = 1, world_runs: int = 0
 ) -> List[List[EpisodeScore]]:
-    """Score every episode of every run, all alignments in one go.
+    """Score every episode of every run, with all alignments in one batch.
 
     Args:
         runs: the episodes.
-        clips: what they are to follow.
+        clips: their reference.
         workers: processes that align them.
-        world_runs: how many runs, the first ones, are aligned in world axes too, which takes as long again.
+        world_runs: how many runs, the first ones, are aligned in world axes too, which doubles the time.
     """
     scores, jobs, world_jobs = [], [], []
     for number, run in enumerate(runs):
@@ -119,7 +119,7 @@ def summarize(
 
 
 def task_success(runs: Sequence[Episodes]) -> Dict[str, Any]:
-    """Return how well the task was done, nothing for one without a goal.
+    """Return the measures of the task, nothing for one without a goal.
 
     `task_return` is the normalised return of the AMP paper (Peng et al. 2021, Table 1): the rewards of an episode,
     none after a fall, over those of an episode of full length with 1 a step. Each of the task's own measures is
@@ -172,7 +172,7 @@ def coverage(scores: Sequence[EpisodeScore], clips: Sequence[ClipReference]) -> 
 
     `clip_share` is the share of steps nearest to each clip, `clip_frames_covered` the share of each clip's frames that
     get at least a tenth of an even share of all steps. `clip_balance` is the overlap of the former with the clips'
-    weights: 1 when every clip gets its due, and the weight of one clip when all motion has collapsed to that.
+    weights: 1 when every clip gets its share, and the weight of one clip when all motion has collapsed to it.
     """
     share, covered = {}, {}
     clip_ids = np.concatenate([score.nearest_clip for score in scores])

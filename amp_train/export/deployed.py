@@ -1,4 +1,4 @@
-"""The function that an exported file computes."""
+"""The exported function."""
 
 from typing import Any, Optional
 

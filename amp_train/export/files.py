@@ -1,4 +1,4 @@
-"""Writing an exported policy, and checking before that it computes what the policy computes."""
+"""Writing an exported policy, after checking that it computes the same as the policy."""
 
 import contextlib
 import logging
@@ -24,7 +24,7 @@ CHECK_ROWS = 64
 
 
 class ExportError(UserError):
-    """A policy that cannot be exported, or not to that file."""
+    """A policy that cannot be exported, or not to this file."""
 
 
 def export_policy(path: Union[str, Path], cfg: Config, env: AmpEnv, policy: Policy) -> Path:
@@ -40,7 +40,7 @@ def export_policy(path: Union[str, Path], cfg: Config, env: AmpEnv, policy: Poli
         The path.
 
     Raises:
-        ExportError: another ending, or the file would not compute what the policy does.
+        ExportError: an unsupported ending, or an export that differs from the policy.
         MissingPackageError: ONNX is not installed.
     """
     path = Path(path)
@@ -58,7 +58,7 @@ def export_policy(path: Union[str, Path], cfg: Config, env: AmpEnv, policy: Poli
 
 @contextlib.contextmanager
 def _silent_exporter() -> Iterator[None]:
-    """Drop torch's notes: of shapes that are constant here, of torchvision, of deprecation."""
+    """Drop torch's warnings: about shapes that are constant here, torchvision, deprecation."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
@@ -78,7 +78,7 @@ def _writer_for(path: Path) -> Callable[..., Tensor]:
 def _examples(env: AmpEnv, policy: Policy, local_root_obs: bool, goal_size: int) -> Tuple[Tuple[Tensor, ...], Tensor]:
     """Draw states of the clips, disturbed; return them as the export's inputs, and the policy's PD targets."""
     library, layout = env.motion_library, MujocoState(env.spec)
-    # Not the library's generator: an export in the middle of something would change what comes after it.
+    # Not the library's generator: an export would change later draws.
     generator = torch.Generator().manual_seed(0)
     clips = torch.randint(len(library), (CHECK_ROWS,), generator=generator)
     times_s = torch.rand(CHECK_ROWS, generator=generator) * library.durations_s.cpu()[clips]
@@ -121,10 +121,10 @@ def _write_onnx(path: Path, deployed: DeployedPolicy, inputs: Tuple[Tensor, ...]
         dynamic_shapes=tuple({0: torch.export.Dim("batch")} for _ in names),
         dynamo=True,
         verbose=False,
-        optimize=False,  # a runtime does that itself, in milliseconds
+        optimize=False,  # the runtime does that itself, in milliseconds
     )
     model = program.model_proto
-    for node in model.graph.node:  # of which Python line each came, half of the file
+    for node in model.graph.node:  # the Python line of each node: half of the file
         del node.metadata_props[:]
     onnx.helper.set_model_props(model, info)
     onnx.checker.check_model(model)

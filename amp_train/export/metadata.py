@@ -1,4 +1,4 @@
-"""What somebody who runs an exported policy has to know, as strings of JSON by name."""
+"""The metadata that running an exported policy needs, as JSON strings by name."""
 
 import json
 from typing import Any, Dict, List
@@ -22,7 +22,7 @@ def metadata(cfg: Config, env: AmpEnv) -> Dict[str, str]:
         JSON by name: `observation` (name and size of each part, in order), `joints` and `dofs` (names in the order of
         the output), `stiffness`, `damping`, `torque_limit` by dof (N m/rad, N m s/rad, N m), `control_hz`,
         `physics_dt_s`, `decimation`, `initial_qpos` and `initial_qvel` (a frame of the clip), and `mjcf`: the character
-        with all of this in it, whose actuators take the output as it is. docs/viewing.md has the list.
+        with all of this in it, whose actuators take the output unchanged. docs/viewing.md has the list.
     """
     spec = env.spec
     physics_dt_s = float(env.simulator.physics_dt_s)

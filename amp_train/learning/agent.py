@@ -1,7 +1,7 @@
-"""Adversarial Motion Priors on rl_games: PPO whose reward is a discriminator's opinion.
+"""Adversarial Motion Priors on rl_games: PPO whose reward comes from a discriminator.
 
-`AMPAgent.train_epoch` is Algorithm 1 of Peng et al. 2021, step by step. What PPO and rl_games are about is in
-`rl_games_ppo.py`, what judging is about in `discriminator.py`, iteration after iteration in `training_loop.py`.
+`AMPAgent.train_epoch` is Algorithm 1 of Peng et al. 2021, step by step. PPO and rl_games are in
+`rl_games_ppo.py`, the discriminator in `discriminator.py`, the loop over iterations in `training_loop.py`.
 """
 
 import time
@@ -26,7 +26,7 @@ from amp_train.learning.settings import AmpSettings, check_batch_sizes, check_su
 from amp_train.learning.training_loop import TrainingLoop
 from amp_train.learning.warm_start import warm_start
 
-# What a minibatch holds of the rollout as it is -> rl_games' name there.
+# Rollout fields that a minibatch takes unchanged -> rl_games' name there.
 UPDATE_KEYS = {"actions": "actions", "mu": "mus", "sigma": "sigmas", "old_logp_actions": "neglogpacs"}
 
 
@@ -38,8 +38,8 @@ class AMPAgent(RLGamesPPO):
     `amp_observation_space`, and what the discriminator asks for: AMP's, `infos['amp_obs']` and `fetch_amp_obs_demo(n)`.
 
     Attributes:
-        discriminator: judges the motion, and learns to.
-        loop: iteration after iteration.
+        discriminator: scores the motion, and is trained.
+        loop: runs the iterations.
     """
 
     tensor_list: List[str]
@@ -90,11 +90,11 @@ class AMPAgent(RLGamesPPO):
 
     @property
     def stopped_by(self) -> Optional[str]:
-        """Why the training ended before its end, None if it did not."""
+        """Why the training stopped early, None if it did not."""
         return self.loop.stopped_by
 
     def update_lr(self, lr: float) -> None:
-        """Set the learning rate; a discriminator with a rate of its own keeps it."""
+        """Set the learning rate; a discriminator with its own rate keeps it."""
         super().update_lr(lr)
         if self.settings.disc_learning_rate is not None:
             self.optimizer.param_groups[1]["lr"] = self.settings.disc_learning_rate
@@ -114,7 +114,7 @@ class AMPAgent(RLGamesPPO):
         self.ranks.broadcast_(list(self.discriminator.statistics().values()))
 
     def train_epoch(self) -> EpochTimes:
-        """Make one iteration of Algorithm 1: act, judge, update policy and discriminator, remember the rollout."""
+        """Make one iteration of Algorithm 1: act, score, update policy and discriminator, store the rollout."""
         self.vec_env.set_train_info(self.frame, self)
         started_s = time.perf_counter()
         self.set_eval()
@@ -135,7 +135,7 @@ class AMPAgent(RLGamesPPO):
         return EpochTimes(batch["step_time"], played_s - started_s, updated_s - played_s)
 
     def play_steps(self) -> Dict[str, Any]:
-        """Act, judge the motion, and return the rollout with its returns, flat (N * T, ...)."""
+        """Act, score the motion, and return the rollout with its returns, flat (N * T, ...)."""
         step_s = self.act()
         task, style = self.rollout["rewards"], self.discriminator.style_reward(self.rollout["disc_obs"])
         rewards = combine_rewards(task, style, self.settings.task_reward_w, self.settings.disc_reward_w)
@@ -144,11 +144,11 @@ class AMPAgent(RLGamesPPO):
         return dict(self.flat_rollout(), step_time=step_s)
 
     def note_step(self, n: int, obs: Tensor, dones: Tensor, infos: Dict[str, Any]) -> None:
-        """Note what the discriminator will judge, and what PPO needs."""
+        """Store what the discriminator will score, and what PPO needs."""
         needed = (*self.discriminator.infos_needed, "terminate")
         if not all(name in infos for name in needed):
             lacking = " or ".join(repr(name) for name in needed)
-            raise ConfigError(f"Environment '{self.env_name}' is not for AMP: infos lack {lacking}.")
+            raise ConfigError(f"Environment '{self.env_name}' cannot be used for AMP: its infos lack {lacking}.")
         super().note_step(n, obs, dones, infos)
         self.rollout["disc_obs"][n] = self.discriminator.observe(infos)
 
@@ -192,7 +192,7 @@ class AMPAgent(RLGamesPPO):
         return scalars[0]  # averaged over the ranks, so that all move the learning rate alike
 
     def _note_epoch(self) -> None:
-        """Leave the epoch's means in `epoch_stats`; the one time that the device is waited for."""
+        """Store the epoch's means in `epoch_stats`; the only time that this waits for the device."""
         self.ranks.average_(self._reward_moments)
         names = ("style_reward_std", "style_reward_mean", "task_reward_mean")
         self.epoch_stats = self._minibatch_stats.pop_means(**dict(zip(names, self._reward_moments)))

@@ -1,4 +1,4 @@
-"""What an epoch tells of itself: means of its scalars, and whether every number is finite before anything is saved."""
+"""Diagnostics of an epoch: means of its scalars, and a check that every number is finite before anything is saved."""
 
 import logging
 from pathlib import Path
@@ -40,7 +40,7 @@ class MinibatchStats:
         return torch.stack(self._rows)
 
     def add(self, **scalars: Tensor) -> Tensor:
-        """Note one minibatch: 0-d tensors, always of the same names.
+        """Store one minibatch: 0-d tensors, always of the same names.
 
         Returns:
             The row that is kept, in the order given, for averaging over ranks in place.
@@ -50,20 +50,20 @@ class MinibatchStats:
         return self._rows[-1]
 
     def pop_means(self, **epoch_scalars: Tensor) -> Dict[str, float]:
-        """Return the means since the last call beside 0-d tensors of the whole epoch, and start anew."""
+        """Return the means since the last call, with 0-d tensors of the whole epoch, and reset."""
         scalars = torch.cat((self.rows.mean(dim=0), torch.stack(list(epoch_scalars.values()))))
         self._rows = []
         return dict(zip(self.names + tuple(epoch_scalars), scalars.tolist()))
 
 
 def check_update(agent: Any, stats: MinibatchStats) -> None:
-    """Look, once an iteration and with one wait for the device, at losses, gradients, parameters and statistics.
+    """Check losses, gradients, parameters and statistics, once an iteration and with one wait for the device.
 
-    Adam's moments stand for the gradients: one that was not finite stays in them, and one whose square is not finite
+    Adam's moments represent the gradients: what was not finite stays in them, and a value whose square is not finite
     would keep its parameter from ever moving again.
 
     Raises:
-        UpdateError: naming what was not finite first; the rollout is in a file beside the checkpoints.
+        UpdateError: naming what was not finite first; the rollout is in a file next to the checkpoints.
     """
     rows = stats.rows
     tensors = _watched(agent)
@@ -110,7 +110,7 @@ def _some(names: List[str]) -> str:
 
 
 def _dumped(agent: Any, stats: MinibatchStats, broken: List[str], path: Path) -> str:
-    """Write the rollout, every minibatch's scalars and the broken model, on the first rank; say where, or why not."""
+    """Write rollout, scalars of every minibatch and the broken model, on the first rank; return a sentence on where."""
     if agent.global_rank != 0:
         return ""
     content: Dict[str, Any] = {

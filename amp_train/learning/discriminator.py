@@ -1,8 +1,8 @@
-"""The discriminator: one object with everything that belongs to judging the policy's motion.
+"""The discriminator: one object with everything that scoring the policy's motion needs.
 
-It has what it learns from (the agent's motion, what is remembered of it, demonstrations), the statistics that normalise
-all three, loss, style reward, the names of what it logs, and what of it is saved where. The agent has one, chosen by
-`discriminator` in the training's YAML; `@register_discriminator("name")` on a subclass makes it known.
+It has its training data (the agent's motion, replay, demonstrations), the statistics that normalise all three, loss,
+style reward, the names of what it logs, and what of it is saved where. The agent has one, chosen by `discriminator` in
+the training's YAML; `@register_discriminator("name")` on a subclass registers it.
 
 AMP: Adversarial Motion Priors, Peng et al. 2021. Weights and semantics are those of IsaacGymEnvs.
 """
@@ -33,7 +33,7 @@ _DISCRIMINATORS: Dict[str, "Type[Discriminator]"] = {}
 
 
 def register_discriminator(name: str) -> Callable[[DiscriminatorClass], DiscriminatorClass]:
-    """Make a class known under the name that `train.params.config.discriminator` gives."""
+    """Register a class under the name that `train.params.config.discriminator` gives."""
 
     def register(kind: DiscriminatorClass) -> DiscriminatorClass:
         _DISCRIMINATORS[name] = kind
@@ -63,17 +63,17 @@ class DiscBatch(NamedTuple):
 
 @register_discriminator(DEFAULT_DISCRIMINATOR)
 class Discriminator:
-    """AMP's discriminator, and the base of others.
+    """AMP's discriminator, and the base class of others.
 
-    A subclass replaces what differs: `observe` (what of a step is judged), `start_training` and `begin_update` (its
-    streams), `normalize`, `batch`, `loss`, `reward_of`, and names what it needs, logs and saves in the attributes.
+    A subclass overrides what differs: `observe` (what of a step is scored), `start_training` and `begin_update` (its
+    streams), `normalize`, `batch`, `loss`, `reward_of`, and lists what it needs, logs and saves in the attributes.
 
     Attributes:
         infos_needed: what it reads of a step's infos.
         vec_env_methods: what it asks the vec env for.
         tensorboard_tags: of each scalar that `loss` returns, its key in `epoch_stats` -> its tag.
         normalizer_entry: the policy file's entry for the statistics.
-        settings_class: a dataclass of keys of its own, read from `discriminator_settings`; None: it has none.
+        settings_class: a dataclass of its own keys, read from `discriminator_settings`; None: it has none.
     """
 
     infos_needed: Tuple[str, ...] = ("amp_obs",)
@@ -99,14 +99,14 @@ class Discriminator:
         device: Union[str, torch.device],
         ranks: Ranks = ALONE,
     ) -> None:
-        """Build what judging needs; what learning needs comes with `start_training`.
+        """Build what scoring needs; `start_training` builds what learning needs.
 
         Args:
             settings: the AMP part of `params.config`.
             network: an `AMPBuilder.Network`, which has the discriminator's layers.
             amp_obs_size: of the environment's AMP observations.
             vec_env: where demonstrations come from, by `vec_env_methods`.
-            ranks: each has streams of its own; the statistics are of all ranks' rows.
+            ranks: each has its own streams; the statistics cover the rows of all ranks.
         """
         self.settings, self.own_settings = settings, self.check(settings)
         self.network, self.vec_env, self.device, self.ranks = network, vec_env, device, ranks
@@ -129,31 +129,31 @@ class Discriminator:
         """Return the shape of one row that `observe` returns, given that of an AMP observation."""
         return tuple(amp_obs_shape)
 
-    # What it judges, and what it says of it.
+    # Scoring.
 
     def observe(self, infos: Mapping[str, Any]) -> Tensor:
-        """Return what of a step is judged (N, obs_size), from the infos of all environments, before any reset."""
+        """Return the scored part of a step (N, obs_size), from the infos of all environments, before any reset."""
         return torch.as_tensor(infos["amp_obs"], device=self.device)
 
     def logit(self, disc_obs: Tensor) -> Tensor:
-        """Return the opinion (..., 1) of what was observed (..., obs_size); positive means "from the clip"."""
+        """Return the logit (..., 1) of observations (..., obs_size); positive means "from the clip"."""
         with torch.no_grad():
             logit: Tensor = self.network.eval_disc(self.normalize(disc_obs))
             return logit
 
     def reward_of(self, logit: Tensor) -> Tensor:
-        """Return what a logit is worth as a style reward, same shape."""
+        """Return the style reward of a logit, same shape."""
         return disc_objective(self.settings.disc_loss).reward(logit, self.settings.disc_reward_scale)
 
     def style_reward(self, disc_obs: Tensor) -> Tensor:
-        """Return the style reward (..., 1) of what was observed (..., obs_size)."""
+        """Return the style reward (..., 1) of observations (..., obs_size)."""
         return self.reward_of(self.logit(disc_obs))
 
     def demo_logit(self, n: int) -> Tensor:
-        """Return the opinion (n, 1) of n fresh demonstrations."""
+        """Return the logits (n, 1) of n fresh demonstrations."""
         return self.logit(self.fetch_demos(n))
 
-    # What it learns from.
+    # Training data.
 
     def start_training(self) -> None:
         """Allocate replay and demonstrations, and fill the latter."""
@@ -164,7 +164,7 @@ class Discriminator:
             self.add_demos(min(DEMO_FETCH_ROWS, demo.capacity - len(demo)))
 
     def allocate(self, name: str, rows: int) -> None:
-        """Make a buffer of so many rows, which belongs to the training state."""
+        """Make a buffer of so many rows, which is part of the training state."""
         self.buffers[name] = ReplayBuffer(rows, (self.obs_size,), self.device)
 
     def fetch_demos(self, n: int) -> Tensor:
@@ -172,7 +172,7 @@ class Discriminator:
         return torch.as_tensor(self.vec_env.fetch_amp_obs_demo(n), device=self.device)
 
     def add_demos(self, n: int) -> None:
-        """Put n fresh demonstrations in the place of the oldest."""
+        """Replace the oldest demonstrations by n fresh ones."""
         self.buffers["demo"].store(self.fetch_demos(n))
 
     def sample_demos(self, n: int) -> Tensor:
@@ -180,7 +180,7 @@ class Discriminator:
         return self.buffers["demo"].sample(n)
 
     def sample_replay(self, agent: Tensor) -> Tensor:
-        """Draw as many past rows as there are of the agent; in the first epoch there are none, and those stand in."""
+        """Draw as many past rows as there are of the agent; in the first epoch, draw those of the agent."""
         replay = self.buffers["replay"]
         return replay.sample(len(agent)) if len(replay) else agent
 
@@ -192,10 +192,10 @@ class Discriminator:
             disc_obs = disc_obs[keep]
         replay.store(disc_obs)
 
-    # How it learns.
+    # Learning.
 
     def begin_update(self, disc_obs: Tensor, rows: int) -> None:
-        """Fetch fresh demonstrations, and move the statistics, once an epoch and nowhere else.
+        """Fetch fresh demonstrations and update the statistics, once an epoch and nowhere else.
 
         Args:
             disc_obs: the rollout's (B, obs_size).
@@ -224,8 +224,8 @@ class Discriminator:
     def loss(self, batch: DiscBatch) -> Tuple[Tensor, Dict[str, Tensor]]:
         """Return the whole loss of one minibatch, and scalars to log: of each tag in `tensorboard_tags` one.
 
-        Agent and replay share one pass. The demonstrations have their own: the gradient penalty differentiates through
-        it twice, and would drag the other streams' rows along if they were part of it.
+        Agent and replay share one pass. The demonstrations have their own: the gradient penalty differentiates it
+        twice, which would cost as much for the other streams' rows if they were part of it.
         """
         settings = self.settings
         agent_logit = self.network.eval_disc(torch.cat((batch.agent, batch.replay)))
@@ -255,14 +255,14 @@ class Discriminator:
         parameters: List[nn.Parameter] = self.network.disc_parameters()
         return parameters
 
-    # What of it is saved.
+    # Saved state.
 
     def policy_file_entries(self) -> Dict[str, Dict[str, Tensor]]:
-        """Return what judging needs beside the network, by the policy file's entries."""
+        """Return what scoring needs in addition to the network, by the policy file's entries."""
         return {self.normalizer_entry: self.normalizer.state_dict()} if self.settings.normalize_amp_input else {}
 
     def load_policy_file_entries(self, policy_file: Mapping[str, Any]) -> None:
-        """Take what `policy_file_entries` gave from a whole policy file.
+        """Load what `policy_file_entries` returned from a whole policy file.
 
         Raises:
             CheckpointError: an entry does not fit.
@@ -273,7 +273,7 @@ class Discriminator:
             load_model_state(self.normalizer, policy_file[self.normalizer_entry], self.normalizer_entry)
         else:
             logger.warning(
-                "The checkpoint has no %s: the discriminator's statistics start anew.", self.normalizer_entry
+                "The checkpoint has no %s: the discriminator's statistics start from scratch.", self.normalizer_entry
             )
 
     def statistics(self) -> Dict[str, Tensor]:
@@ -282,7 +282,7 @@ class Discriminator:
         return {f"{entry}.{name}": tensor for entry in entries for name, tensor in entries[entry].items()}
 
     def state_dict(self) -> Dict[str, Any]:
-        """Return what the training state has of it; the statistics are in the policy file."""
+        """Return its part of the training state; the statistics are in the policy file."""
         return {name: buffer.state_dict() for name, buffer in self.buffers.items()}
 
     def load_state_dict(self, state: Dict[str, Any]) -> None:
@@ -295,7 +295,7 @@ def style_reward(disc_logit: Tensor, scale: float) -> Tensor:
     """Return scale * -log(max(1 - sigmoid(logit), 1e-4)), the reward of IsaacGymEnvs, same shape as the logit.
 
     From Eq. 5 of GAIL as used in AMP (Peng et al. 2021, Sec. 4.1); written as min(softplus(logit), -log 1e-4), which is
-    the same and does not lose digits where the sigmoid saturates.
+    equal and keeps its precision where the sigmoid saturates.
     """
     return scale * softplus(disc_logit).clamp(max=-math.log(MIN_NOT_DEMO_PROBABILITY))
 
@@ -324,7 +324,7 @@ def lsgan_prediction_loss(agent_logit: Tensor, demo_logit: Tensor) -> Tensor:
 
 
 class DiscObjective(NamedTuple):
-    """A discriminator loss and the style reward that belongs to it."""
+    """A discriminator loss and its style reward."""
 
     prediction_loss: Callable[[Tensor, Tensor], Tensor]
     reward: Callable[[Tensor, float], Tensor]

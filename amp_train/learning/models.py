@@ -1,4 +1,4 @@
-"""What is trained: actor, critic and discriminator in one network, rl_games' model around it, and its player.
+"""The trained networks: actor, critic and discriminator in one, rl_games' model around it, and its player.
 
 Parameter names and their order are those of IsaacGymEnvs, so that its model and optimizer states load: keep the
 discriminator registered last, as `_disc_mlp` and `_disc_logits`.
@@ -36,7 +36,7 @@ def multiplies_bf16(device: Union[str, torch.device]) -> bool:
 
 @contextlib.contextmanager
 def without_tf32() -> Iterator[None]:
-    """Multiply fp32 matrices as such within it; rl_games' Runner turns TF32, 10 bits of mantissa, on for everything."""
+    """Multiply fp32 matrices in full precision; rl_games' Runner turns TF32 (10 bits of mantissa) on for everything."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -140,7 +140,7 @@ def check_network_params(params: Dict[str, Any]) -> None:
             raise ConfigError(f"network.{kind} is not supported by AMP: actor and critic are plain MLPs. Remove it.")
     continuous = (params.get("space") or {}).get("continuous")
     if continuous is None:
-        raise ConfigError("AMP needs continuous actions: give network.space.continuous. Discrete ones are not for it.")
+        raise ConfigError("AMP needs continuous actions, not discrete ones: set network.space.continuous.")
     if not continuous.get("fixed_sigma", True) and not continuous.get("learn_sigma", True):
         raise ConfigError("learn_sigma: False needs fixed_sigma: True in network.space.continuous.")
     _check_disc_params(params.get("disc"))
@@ -148,7 +148,7 @@ def check_network_params(params: Dict[str, Any]) -> None:
 
 
 def _check_names(params: Dict[str, Any], continuous: Dict[str, Any]) -> None:
-    """Check what rl_games looks up by name, and would answer with a KeyError."""
+    """Check the names that rl_games looks up; it would raise a bare KeyError."""
     mlp = params.get("mlp") or {}
     activations = [mlp.get("activation"), continuous.get("mu_activation"), continuous.get("sigma_activation")]
     places = (mlp, params["disc"])
@@ -181,7 +181,7 @@ def _check_amp_input_shape(amp_input_shape: Optional[Sequence[int]]) -> None:
 
 
 class ModelAMPContinuous(ModelA2CContinuousLogStd):
-    """Gaussian policy and value, with the discriminator's network beside them; rl_games knows it as `continuous_amp`.
+    """Gaussian policy and value, with the discriminator's network; rl_games knows it as `continuous_amp`.
 
     `build(config)` takes rl_games' own keys plus `amp_input_shape`, the shape of what the discriminator judges.
     """
@@ -206,7 +206,7 @@ class NormalizedObs:
 
 
 class DiscriminatorAwareBuilder:
-    """Wrap rl_games' model builder, which does not hand on what the discriminator's network needs.
+    """Wrap rl_games' model builder, which does not pass on what the discriminator's network needs.
 
     Args:
         input_shape: gives the shape of what the discriminator judges; asked in `build`, when the environment is known.

@@ -1,4 +1,4 @@
-"""Running mean and variance of observations, moved only where told to."""
+"""Running mean and variance of observations, updated only on request."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from amp_train.distributed.ranks import ALONE, Ranks
 class AmpObsNormalizer(nn.Module):
     """Normalise AMP observations by statistics that only `update` changes.
 
-    All streams (agent, replay, demonstration) must be normalised alike: statistics that moved between them would tell
+    All streams (agent, replay, demonstration) must be normalised alike: statistics that changed between them would tell
     the discriminator which is which. Buffers have the names, shapes and dtypes of rl_games' RunningMeanStd, so that the
     checkpoint entry `amp_input_mean_std` of IsaacGymEnvs loads.
     """

@@ -58,7 +58,7 @@ def gaussian_kl(mu: Tensor, sigma: Tensor, other_mu: Tensor, other_sigma: Tensor
 def trust_region_loss(kl: Tensor, aim: float) -> Tensor:
     """Return the excess (nats) of an update's mean KL divergence over `TRUST_REGION` times the aim of an adaptive rate.
 
-    An adaptive rate answers after a mini epoch, and the clipped surrogate does not hold actions that have become too
+    An adaptive rate reacts after a mini epoch, and the clipped surrogate does not limit actions that have become too
     likely: one update of a crawl reached 14 (docs/results.md). Below the limit it is 0 and so is its gradient.
     """
     return (kl - TRUST_REGION * aim).clamp(min=0.0)

@@ -1,6 +1,6 @@
-"""rl_games' PPO agent as this project needs it: every repair of it and every tie to its inside is here, and only here.
+"""rl_games' PPO agent as this project needs it: all workarounds and all uses of its internals are here and only here.
 
-Nothing here knows of a discriminator. Written against rl_games 1.6.5; each repair names the defect.
+Nothing here knows of a discriminator. Written against rl_games 1.6.5; each workaround names the defect.
 """
 
 import time
@@ -35,12 +35,12 @@ class EpochTimes(NamedTuple):
 
 
 class RLGamesPPO(A2CAgent):
-    """A2CAgent that acts without waiting for the device, bootstraps exactly, resumes exactly, and reads files safely.
+    """A2CAgent that acts without waiting for the device, bootstraps and resumes exactly, and reads files safely.
 
-    A subclass makes an epoch of it, and `update`, one optimizer step on a minibatch.
+    A subclass adds the epoch and `update`, one optimizer step on a minibatch.
 
     Attributes:
-        total_time_s: time spent in iterations, of former sessions of this training too.
+        total_time_s: time spent in iterations, including earlier sessions of this training.
         stateful: parts with `state_dict` and `load_state_dict` that belong to the training state.
         epoch_stats: means over the last epoch, plain floats.
         is_restored: whether the policy came from a checkpoint.
@@ -67,7 +67,7 @@ class RLGamesPPO(A2CAgent):
         super().__init__(base_name, params)
         self.value_bootstrap = False  # rl_games' is approximate; here time limits are bootstrapped exactly, and once
         if isinstance(self.scheduler, IdentityScheduler):
-            self.schedule_type = "standard"  # 'legacy' reads KL back from the device after every minibatch, for nothing
+            self.schedule_type = "standard"  # 'legacy' would read KL back from the device after every minibatch
         if hasattr(self.algo_observer, "load_state_dict"):
             self.stateful["observer"] = self.algo_observer
 
@@ -108,16 +108,16 @@ class RLGamesPPO(A2CAgent):
         self.allocate("timed_out", (), torch.bool)
 
     def allocate(self, name: str, shape: Tuple[int, ...], dtype: torch.dtype = torch.float32) -> None:
-        """Make room in the rollout for something of each step, of this shape in each environment."""
+        """Add a field of this shape per environment and step to the rollout."""
         steps_envs = self.experience_buffer.obs_base_shape
         self.rollout[name] = torch.zeros(steps_envs + tuple(shape), dtype=dtype, device=self.ppo_device)
 
     def act(self) -> float:
         """Act for `horizon_length` steps and note them in `rollout`; return the seconds the environments took.
 
-        rl_games' own looks after every step which episodes ended, to count what they were worth. Here they are counted
-        when the rollout is over, so that a GPU is asked nothing until then, and the observer's `process_infos` gets
-        `dones` (N,) as a mask instead of indices.
+        rl_games checks after every step which episodes ended, to count their rewards. Here they are counted when the
+        rollout is over, so that nothing waits for a GPU until then, and the observer's `process_infos` gets `dones`
+        (N,) as a mask instead of indices.
         """
         step_s, games = 0.0, []
         with single_threaded():
@@ -168,7 +168,7 @@ class RLGamesPPO(A2CAgent):
         return counted
 
     def _keep_finished(self, games: Tensor) -> None:
-        """Put what the episodes that ended were worth, of rows as `_count` gives them, into rl_games' meters."""
+        """Update rl_games' meters with the episodes that ended, from rows as `_count` returns them."""
         finished = games[games[:, 0] > 0]
         self.game_rewards.update(finished[:, 1:2])
         self.game_shaped_rewards.update(finished[:, 2:3])
@@ -193,7 +193,7 @@ class RLGamesPPO(A2CAgent):
         return gae(rewards, values, next_values, done, self.gamma, self.tau)
 
     def _timeout_values(self) -> Tensor:
-        """Evaluate the states that a time limit cut off, 0 elsewhere, (T, N, 1): their episodes would have gone on."""
+        """Evaluate the states that a time limit cut off, 0 elsewhere, (T, N, 1): their episodes could continue."""
         values, timed_out = torch.zeros_like(self.rollout["values"]), self.rollout["timed_out"]
         values[timed_out] = self.get_values({"obs": self.rollout["obs_reached"][timed_out]})
         return values
@@ -217,7 +217,7 @@ class RLGamesPPO(A2CAgent):
         raise NotImplementedError
 
     def _schedule_lr(self, kl: Tensor) -> None:
-        """Ask the schedule; rl_games' own loop tells it 0 frames, and a linear rate never decays."""
+        """Call the schedule; rl_games' own loop passes 0 frames, so that a linear rate never decays."""
         self.last_lr, self.entropy_coef = self.scheduler.update(
             self.last_lr, self.entropy_coef, self.epoch_num, self.frame, kl.item()
         )
@@ -254,7 +254,7 @@ class RLGamesPPO(A2CAgent):
         Args:
             frame: before the epoch.
             played: frames of the epoch, of all ranks.
-            scalars: beside those of time, by their tags.
+            scalars: in addition to the timings, by their tags.
         """
         print_statistics(
             self.print_stats, played, times.step_s, times.play_s, times.total_s, self.epoch_num, self.max_epochs, frame,
@@ -276,7 +276,7 @@ class RLGamesPPO(A2CAgent):
         self.algo_observer.after_print_stats(frame, self.epoch_num, self.total_time_s)
 
     def save(self, fn: str) -> None:
-        """Write the policy to `fn`.pth; a crash meanwhile leaves the former file whole."""
+        """Write the policy to `fn`.pth; a crash meanwhile leaves the previous file intact."""
         save_file(fn + POLICY_SUFFIX, self.get_full_state_weights())
 
     def restore(self, fn: str, set_epoch: bool = True) -> None:
@@ -284,7 +284,7 @@ class RLGamesPPO(A2CAgent):
         self.set_full_state_weights(safe_load(fn, map_location=self.ppo_device), set_epoch)
 
     def get_full_state_weights(self) -> Dict[str, Any]:
-        """Return what a checkpoint holds: tensors and plain Python values only, so that it loads with weights_only.
+        """Return a checkpoint's content: tensors and plain Python values only, so that it loads with weights_only.
 
         With the run's own description, if the config gives one.
         """
@@ -297,16 +297,18 @@ class RLGamesPPO(A2CAgent):
         return state
 
     def set_full_state_weights(self, weights: Dict[str, Any], set_epoch: bool = True) -> None:
-        """Continue from a checkpoint's content; an adaptive learning rate goes on where it was.
+        """Continue from a checkpoint's content; an adaptive learning rate continues where it was.
 
-        A policy that comes with the program holds no optimizer: it is what a new training begins with.
+        A bundled policy has no optimizer state; it is only a starting point for a new training.
         """
         missing = {"epoch", "frame"} - set(weights)
         if missing:
-            raise CheckpointError(f"The checkpoint cannot be continued from: it lacks {', '.join(sorted(missing))}.")
+            names = ", ".join(sorted(missing))
+            raise CheckpointError(f"Training cannot continue from the checkpoint: it lacks {names}.")
         saved = weights["optimizer"] if "optimizer" in weights else self.optimizer.state_dict()
         optimizer_state = fit_optimizer_state(saved, self.optimizer, keep_saved_lr=self.is_adaptive_lr)
-        super().set_full_state_weights(dict(weights, optimizer=optimizer_state), set_epoch)
+        counters = {name: int(weights[name]) for name in ("epoch", "frame")}
+        super().set_full_state_weights(dict(weights, optimizer=optimizer_state, **counters), set_epoch)
         self.is_restored = True
         self.last_mean_rewards = float(self.last_mean_rewards)
         self.last_lr = self.optimizer.param_groups[0]["lr"]
@@ -339,13 +341,13 @@ def fit_optimizer_state(saved: Dict[str, Any], optimizer: optim.Optimizer, keep_
     Parameters are numbered through all groups in the same order, whether the discriminator has a group or not.
 
     Args:
-        keep_saved_lr: take the policy's learning rate from the saved state too (an adaptive schedule goes on).
+        keep_saved_lr: take the policy's learning rate from the saved state too (an adaptive schedule continues).
     """
     groups = optimizer.state_dict()["param_groups"]
     moments = _saved_moments(saved)
     saved_groups = saved["param_groups"]
     if sum(len(g["params"]) for g in saved_groups) != sum(len(g["params"]) for g in groups):
-        raise CheckpointError("The checkpoint's optimizer state has another number of parameters than this network.")
+        raise CheckpointError("The checkpoint's optimizer state and this network differ in their number of parameters.")
     if keep_saved_lr:
         groups[0]["lr"] = _learning_rate(saved_groups[0].get("lr"))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -357,23 +359,23 @@ def _saved_moments(saved: Any) -> Dict[Any, Any]:
     groups = saved.get("param_groups") if isinstance(saved, dict) else None
     whole = isinstance(groups, list) and all(isinstance(g, dict) and isinstance(g.get("params"), list) for g in groups)
     if not groups or not whole or not isinstance(saved.get("state"), dict):
-        raise CheckpointError("The checkpoint's optimizer state is not one of torch's.")
+        raise CheckpointError("The checkpoint's optimizer state was not written by torch.")
     return cast(Dict[Any, Any], saved["state"])
 
 
 def _fitting(moments: Any, parameters: List[nn.Parameter], index: Any) -> Dict[str, Any]:
-    """Return the moments of a parameter; a fused kernel would read beyond one that is too small."""
+    """Return the moments of a parameter; checked for size, because a fused kernel would read beyond a small one."""
     known = type(index) is int and 0 <= index < len(parameters) and isinstance(moments, dict)
     if not known or set(moments) != {"step", "exp_avg", "exp_avg_sq"}:
-        raise CheckpointError("The checkpoint's optimizer state is not one of Adam for this network.")
+        raise CheckpointError("The checkpoint's optimizer state is not an Adam state for this network.")
     for name, value in moments.items():
         if name == "step" and type(value) in (int, float):  # older versions of torch
             continue
         wanted = torch.Size() if name == "step" else parameters[index].shape
         if not isinstance(value, Tensor) or value.shape != wanted or not bool(torch.isfinite(value).all()):
             raise CheckpointError(
-                f"The checkpoint's optimizer state does not fit this network ({name} of parameter {index}): other "
-                "units?"
+                f"The checkpoint's optimizer state does not fit this network ({name} of parameter {index}): check "
+                "the network's units."
             )
     return cast(Dict[str, Any], moments)
 

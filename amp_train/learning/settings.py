@@ -1,6 +1,6 @@
-"""What AMP reads from `params.config`, checked once before anything heavy starts.
+"""What AMP reads from `params.config`, checked before anything heavy starts.
 
-The keys are those of IsaacGymEnvs; the few of our own default to its behaviour.
+The keys are those of IsaacGymEnvs; the few additional ones default to its behaviour.
 """
 
 import math
@@ -43,7 +43,7 @@ class AmpSettings:
         """Read and check the AMP keys of `params.config`.
 
         Raises:
-            ConfigError: for a missing key or a value that cannot be, in one line.
+            ConfigError: for a missing key or an impossible value, in one line.
         """
         missing = [f.name for f in _mandatory(cls) if config.get(f.name) is None]
         if missing:
@@ -65,14 +65,14 @@ class AmpSettings:
         for name in ("disc_learning_rate", "advantage_clip"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ConfigError(f"{name} must be positive, or null for none, not {value}.")
+                raise ConfigError(f"{name} must be positive, or null for no limit, not {value}.")
 
 
 def read_settings(kind: Optional[type], given: Mapping[str, Any], where: str) -> Any:
     """Return a dataclass filled from a YAML mapping; None, and no keys allowed, if there is no dataclass.
 
     Raises:
-        ConfigError: a key that it does not have, one that is missing, or a value of another type.
+        ConfigError: an unknown key, a missing one, or a value of the wrong type.
     """
     known: Dict[str, Any] = {f.name: f for f in fields(kind)} if kind is not None else {}
     for name in given:
@@ -105,7 +105,7 @@ def _convert(name: str, kind: Any, value: Any) -> Any:
 
 
 def check_batch_sizes(config: Dict[str, Any]) -> None:
-    """Check that `params.config` cuts a rollout into whole minibatches, without starting anything.
+    """Check that `params.config` divides a rollout into whole minibatches, without starting anything.
 
     Raises:
         ConfigError: with the numbers and the nearest size that works.
@@ -134,7 +134,7 @@ def _nearest_divisor(batch: int, wanted: int) -> int:
 
 
 def check_supported(config: Mapping[str, Any]) -> None:
-    """Refuse keys of rl_games that AMP cannot follow.
+    """Refuse keys of rl_games that AMP does not support.
 
     Raises:
         ConfigError: naming the first one.

@@ -1,6 +1,6 @@
-"""The training loop: iteration after iteration until there is an end, a reason to stop, or an error.
+"""The training loop: iterations until the end, a reason to stop, or an error.
 
-It takes the place of rl_games' `train()`, which forgets the best reward at a resume, counts frames on one process only,
+It replaces rl_games' `train()`, which forgets the best reward at a resume, counts frames on one process only,
 and cannot be stopped. Files and scalars have rl_games' names.
 """
 
@@ -22,11 +22,11 @@ class TrainingLoop:
     """Trains an agent and saves it. Reads from the agent's `config`, beyond rl_games' keys:
 
     `save_interval_s`, `save_max_share`, `keep_checkpoints`; `training_state`, a file to continue from, whose policy has
-    been restored; `stop_reason`, a function that returns None to go on or in a few words why to stop, asked after every
+    been restored; `stop_reason`, a function that returns None, or in a few words why to stop, asked after every
     iteration.
 
     Attributes:
-        stopped_by: why the training ended before its end, None if it did not.
+        stopped_by: why the training stopped early, None if it did not.
     """
 
     def __init__(self, agent: Any) -> None:
@@ -38,7 +38,7 @@ class TrainingLoop:
         self._save_faults, self._best_faults = SaveFaults("checkpoint"), SaveFaults("best policy", max_in_a_row=None)
 
     def run(self) -> Tuple[float, int]:
-        """Train until an end is reached or a reason to stop comes; return the best mean reward and the iterations."""
+        """Train until the end or a reason to stop; return the best mean reward and the iterations."""
         agent, config = self._agent, self._config
         stop_reason: Callable[[], Optional[str]] = config.get("stop_reason") or (lambda: None)
         agent.init_tensors()
@@ -82,7 +82,7 @@ class TrainingLoop:
         self._keep_best(bool(means))
 
     def _episode_means(self) -> Dict[str, float]:
-        """Return what the last episodes of all ranks were worth on average; nothing before the first one has ended."""
+        """Return the mean reward of the last episodes of all ranks; nothing before the first one has ended."""
         agent = self._agent
         meters = {
             "rewards": agent.game_rewards,
@@ -105,7 +105,7 @@ class TrainingLoop:
                 self._agent.writer.add_scalar(f"{name}/{axis}", mean, step)
 
     def _keep_best(self, has_games: bool) -> None:
-        """Save the policy alone if the last episodes were worth more than ever before."""
+        """Save the policy alone if the mean reward of the last episodes is a new maximum."""
         agent = self._agent
         if has_games and agent.mean_rewards > agent.last_mean_rewards and agent.epoch_num >= agent.save_best_after:
             former, agent.last_mean_rewards = agent.last_mean_rewards, agent.mean_rewards
@@ -138,25 +138,25 @@ class TrainingLoop:
         self._save_faults.note(failure)
 
     def _tried(self, save: Callable[[], None]) -> Optional[str]:
-        """Save something on the first rank; return on every rank why its disk refused it, None if it did not."""
+        """Save something on the first rank; return on every rank why that failed, None if it did not."""
         reason: Optional[str] = self._ranks.agree(failure_of(save) if self._ranks.is_first else None)
         return reason
 
     def _begin_checkpoint(self, name: str) -> Tuple[str, Dict[str, int]]:
-        """Have the metrics on disk; return the checkpoint's name, which all ranks use, and how far tensorboard is."""
+        """Flush the metrics to disk; return the checkpoint's name, which all ranks use, and tensorboard's position."""
         failure_of(lambda: self._store.begin(name))  # if that fails, so does the writing
         sync = getattr(self._agent.algo_observer, "sync", dict)
         return name, sync()
 
     def _save_state(self, name: str, files: Dict[str, Digest]) -> None:
-        """Write this rank's training state, and note its digest."""
+        """Write this rank's training state, and store its digest."""
         file = state_name(name, self._ranks.rank)
         files[file] = save_file(self._folder / file, training_state(self._agent))
 
     def _complete_checkpoint(
         self, name: str, files: Dict[str, Digest], last: bool, event_files: Dict[str, int]
     ) -> None:
-        """Write the policy beside the training states of all ranks, and make the checkpoint valid."""
+        """Write the policy next to the training states of all ranks, and make the checkpoint valid."""
         for rank in range(1, self._ranks.world_size):
             files[state_name(name, rank)] = digest_of(self._folder / state_name(name, rank))
         policy = name + POLICY_SUFFIX
@@ -168,8 +168,8 @@ class SaveSchedule:
     """Due every so many iterations and every so many seconds, whichever comes first; put off while saving is expensive.
 
     A training state can be a gigabyte, and an iteration on a GPU take a fifth of a second: a number of iterations alone
-    would either save all the time or lose an hour. When a checkpoint is due is no part of what is computed, so that the
-    clock makes no training irreproducible.
+    would either save all the time or lose an hour. When a checkpoint is due does not affect what is computed, so the
+    clock cannot make a training irreproducible.
     """
 
     def __init__(
@@ -203,5 +203,5 @@ class SaveSchedule:
         return self._owed and not too_expensive
 
     def saved(self, cost_s: float) -> None:
-        """Note that a checkpoint has just been written, or tried, in so many seconds."""
+        """Record that writing a checkpoint, successfully or not, took so many seconds."""
         self._last_end_s, self._last_cost_s, self._owed = self._clock(), cost_s, False

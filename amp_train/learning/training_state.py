@@ -1,8 +1,8 @@
-"""What the future of a training depends on beside the policy file: gathered, and put back.
+"""What the future of a training depends on besides the policy file: collected and restored.
 
 The policy file has model, optimizer, normalisers and counters. Here is the rest: random number generators, replay and
 demonstrations, the environments in the middle of their episodes, the rollout's carry-over, the schedule, the watermark.
-Continued from both, a training gives the same bits as one that was never interrupted.
+A training resumed from both gives the same bits as an uninterrupted one.
 """
 
 import random
@@ -20,7 +20,7 @@ MT19937_WORDS = 624
 
 
 def training_state(agent: Any) -> Dict[str, Any]:
-    """Return the state after a finished iteration, as tensors and plain values; tensors may be live, save them at once.
+    """Return the state after a finished iteration, as tensors and plain values; tensors may be live: save them at once.
 
     Args:
         agent: has `stateful`, a dictionary of further parts, each with `state_dict` and `load_state_dict`.
@@ -39,10 +39,10 @@ def training_state(agent: Any) -> Dict[str, Any]:
 
 
 def continue_from(agent: Any, state: Dict[str, Any]) -> None:
-    """Put back what `training_state` gave, into an agent that has the policy file's content and its tensors.
+    """Restore what `training_state` returned, in an agent that has loaded the policy file.
 
     Raises:
-        CheckpointError: it is of another training.
+        CheckpointError: it belongs to a different training.
     """
     try:
         _put_back(agent, state)
@@ -57,14 +57,14 @@ def continue_from(agent: Any, state: Dict[str, Any]) -> None:
 def _put_back(agent: Any, state: Dict[str, Any]) -> None:
     iteration = state["counters"]["iteration"]
     if iteration != agent.epoch_num:
-        raise ValueError(f"it is of iteration {iteration}, the policy of {agent.epoch_num}")
+        raise ValueError(f"it is from iteration {iteration}, the policy from {agent.epoch_num}")
     agent.frame, agent.total_time_s = int(state["counters"]["frame"]), float(state["time_s"])
     agent.last_mean_rewards, agent.mean_rewards = float(state["rewards"]["best"]), float(state["rewards"]["mean"])
     if not isinstance(agent.scheduler, IdentityScheduler):
         agent.last_lr = float(state["schedule"]["last_lr"])
         agent.entropy_coef = float(state["schedule"]["entropy_coef"])
     agent.update_lr(agent.last_lr)
-    agent.obs = agent.obs_to_tensors(state["rollout"]["obs"].to(agent.ppo_device))
+    agent.obs = agent.obs_to_tensors(_like(state["rollout"]["obs"], agent.rollout["obses"][0]))
     for name in CARRIED_OVER:
         setattr(agent, name, _like(state["rollout"][name], getattr(agent, name)))
     for name in METERS:
@@ -77,8 +77,8 @@ def _put_back(agent: Any, state: Dict[str, Any]) -> None:
 
 def _like(saved: Any, now: Any) -> Any:
     if saved.shape != now.shape:
-        raise ValueError(f"a tensor of {tuple(saved.shape)} where this training has {tuple(now.shape)}")
-    return saved.to(now.device)
+        raise ValueError(f"a tensor has shape {tuple(saved.shape)}, this training needs {tuple(now.shape)}")
+    return saved.to(now.device, copy=True)
 
 
 def _meter_state(meter: Any) -> Dict[str, Any]:
@@ -114,7 +114,7 @@ def set_random_state(state: Dict[str, Any]) -> None:
     random.setstate((python["version"], tuple(python["words"]), python["gauss_next"]))
     keys = np.array(numpy["keys"], dtype=np.uint32)
     if keys.shape != (MT19937_WORDS,) or not 0 <= numpy["position"] <= MT19937_WORDS:
-        raise ValueError("numpy's generator cannot have that state")  # it would read beyond its words
+        raise ValueError("an impossible state of numpy's generator")  # it would read beyond its words
     np.random.set_state((numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached_gaussian"]))
     torch.set_rng_state(state["torch"])
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():

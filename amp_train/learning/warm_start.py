@@ -1,7 +1,7 @@
-"""Behaviour cloning of the clips before the first rollout: a policy that begins where the motion is.
+"""Behaviour cloning of the clips before the first rollout: a policy that starts near the motion.
 
-A fresh policy asks every joint for the middle of its range and falls within a third of a second; what PPO learns at
-first is to stay up, by whatever motion. Cloned, it begins with the clip's own, and learns to balance it.
+A fresh policy drives every joint to the middle of its range and falls within a third of a second; PPO first learns to
+stay up, by whatever motion. A cloned policy starts with the clip's motion and learns to balance it.
 """
 
 from typing import Any, Callable, Tuple
@@ -13,7 +13,7 @@ from amp_train.learning.normalizers import update_running_stats
 
 ROWS, MINIBATCH = 65536, 1024
 LEARNING_RATE = 1e-3
-OBS_NOISE = 0.2  # standard deviations; beside the clip, the way back to it is cloned too
+OBS_NOISE = 0.2  # standard deviations; near the clip, the way back to it is cloned too
 
 
 def warm_start(model: Any, fetch_action_demo: Callable[[int], Tuple[Tensor, Tensor]], steps: int) -> float:

@@ -1,5 +1,5 @@
-"""More clips from the same: mirrored, bent along an arc, faster and slower. For tasks that ask for directions and
-speeds which the data has no example of."""
+"""Variants of clips: mirrored, bent along an arc, faster and slower. For tasks that need directions and speeds which
+the data lacks."""
 
 from dataclasses import replace
 from typing import Any, List, Sequence, Tuple
@@ -9,7 +9,7 @@ import torch
 from amp_train import rotations
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
-from amp_train.motion.clip import MAX_FPS, MIN_FPS, MotionClip
+from amp_train.motion.clip import MAX_FPS, MAX_NUMBERS_IN_ALL, MIN_FPS, MotionClip
 from amp_train.motion.operations import mirror
 from amp_train.motion.velocities import turn_about_z
 
@@ -30,11 +30,17 @@ def augmented(
         spec: the character.
 
     Raises:
-        MotionError: a rate or a factor out of range, or a character that cannot be mirrored.
+        MotionError: a rate or a factor out of range, a character that cannot be mirrored, or too much of it.
     """
     if not augment.mirror and not augment.arcs_deg_s and not augment.tempo:
         return tuple(clips), tuple(weights)
     _check(augment)
+    most = (1 + augment.mirror) * (1 + len(augment.arcs_deg_s) + len(augment.tempo))  # variants of a clip
+    if most * sum(clip.joint_rot.numel() for clip in clips) > MAX_NUMBERS_IN_ALL:
+        raise MotionError(
+            f"motion.augment makes up to {most} clips of each, more than the {MAX_NUMBERS_IN_ALL // 10**6} million "
+            "numbers allowed in all."
+        )
     all_clips: List[MotionClip] = []
     all_weights: List[float] = []
     for clip, weight in zip(clips, weights):
@@ -49,7 +55,7 @@ def bent(clip: MotionClip, rate_deg_s: float) -> MotionClip:
     rate = torch.deg2rad(torch.tensor(rate_deg_s, dtype=torch.float64))
     angle = rate * torch.arange(clip.num_frames, dtype=torch.float64) / clip.fps
     pos = clip.root_pos.double()
-    # A step goes in the direction in which the character is turned half-way through it.
+    # A step follows the character's heading half-way through it.
     steps = turn_about_z(pos[1:] - pos[:-1], 0.5 * (angle[1:] + angle[:-1]))
     path = torch.cat((pos[:1], pos[:1] + torch.cumsum(steps, dim=0)))
     root_rot = rotations.quat_mul(rotations.yaw_quat(angle), clip.root_rot.double())
@@ -75,7 +81,7 @@ def _variants(clip: MotionClip, augment: Any, spec: CharacterSpec) -> List[Motio
 
 
 def _turns_less(clip: MotionClip, rate_deg_s: float) -> bool:
-    """Tell whether a cycle turns by less than can be told."""
+    """Return whether a cycle's turn is too small to be meaningful."""
     return clip.loop != "wrap" or abs(rate_deg_s) * clip.duration_s * torch.pi / 180.0 < _MAX_CYCLE_TURN_RAD
 
 

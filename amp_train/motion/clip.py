@@ -1,9 +1,9 @@
-"""`MotionClip`: one mocap clip, checked once when it is built, so that nothing behind it needs to doubt it.
+"""`MotionClip`: one mocap clip, checked when it is built, so that no later code needs to check it.
 
 Frames are equally spaced; frame k is at k / fps seconds, so F frames last (F - 1) / fps. A "wrap" clip is one cycle
 whose last frame is its first pose again, moved along the ground and turned about the vertical (DeepMimic's
 convention); a "clamp" clip stops at its ends. Many published wrap clips only nearly close: `fit.close_loop` closes
-them, as was done for the bundled ones; loading does not."""
+them, as for the bundled ones; loading does not."""
 
 import math
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ LOOP_MODES = ("clamp", "wrap")
 MAX_FRAMES = 200_000
 MAX_JOINTS = 256
 MAX_NUMBERS = 2**24  # in one array: a narrow type must not grow to gigabytes of float64
+# Joint rotations of all clips: 1 GiB, 40 hours of the humanoid at 30 Hz. A data set may name one file many times.
+MAX_NUMBERS_IN_ALL = 2**28
 MIN_FPS, MAX_FPS = 1.0, 1000.0
 MAX_POSITION_M = 1.0e4
-# Text formats print quaternions with few digits: they are scaled to unit length, but a length this far off is no
-# rounding.
+# Text formats print quaternions with few digits: they are scaled to unit length, but this much is not rounding.
 _QUAT_LENGTH_TOLERANCE = 0.1
 
 
@@ -37,7 +38,7 @@ class MotionClip:
     the character by name.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         fps: frames per second.
         root_pos: (F, 3) m, world.
         root_rot: (F, 4) root body to world.
@@ -49,7 +50,7 @@ class MotionClip:
         version: of the schema (see `storage`).
 
     Raises:
-        MotionError: not finite, wrong shape or size, a quaternion that is none, an impossible frame rate.
+        MotionError: not finite, wrong shape or size, a quaternion of the wrong length, an impossible frame rate.
     """
 
     name: str
@@ -78,7 +79,7 @@ class MotionClip:
         if not 2 <= num_frames <= MAX_FRAMES:
             raise _bad(self, "it has {} frames; 2 to {} are allowed".format(num_frames, MAX_FRAMES))
         if np.abs(root_pos).max() > MAX_POSITION_M:
-            raise _bad(self, "root_pos leaves +-{:g} m; positions must be in metres".format(MAX_POSITION_M))
+            raise _bad(self, "root_pos exceeds +-{:g} m; positions must be in metres".format(MAX_POSITION_M))
         root_rot = _array(self, "root_rot", (num_frames, 4))
         joint_rot = _array(self, "joint_rot", (num_frames, len(self.joint_names), 4))
         _set(self, "root_pos", torch.tensor(root_pos, dtype=torch.float32))
@@ -113,14 +114,14 @@ def _bad(clip: MotionClip, what: str) -> MotionError:
 def _text(clip: MotionClip, field: str) -> str:
     value = getattr(clip, field)
     if not isinstance(value, str):
-        raise MotionError("Motion clip: {} must be text, it is {}.".format(field, type(value).__name__))
+        raise MotionError("Motion clip: {} must be text, not {}.".format(field, type(value).__name__))
     return printable(value)
 
 
 def _joint_names(clip: MotionClip) -> Tuple[str, ...]:
     names = clip.joint_names
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
-        raise _bad(clip, "joint_names must be a list of texts")
+        raise _bad(clip, "joint_names must be a list of strings")
     if not 1 <= len(names) <= MAX_JOINTS:
         raise _bad(clip, "it has {} joints; 1 to {} are allowed".format(len(names), MAX_JOINTS))
     if len(set(names)) != len(names):
@@ -152,7 +153,7 @@ def _array(clip: MotionClip, field: str, shape: Tuple[Any, ...]) -> np.ndarray:
         wanted = "({})".format(", ".join("frames" if n is None else str(n) for n in shape))
         raise _bad(clip, "{} has shape {}, expected {}".format(field, array.shape, wanted))
     if not np.isfinite(array).all():
-        raise _bad(clip, "{} holds NaN or infinity in frame {}".format(field, _first_frame(~np.isfinite(array))))
+        raise _bad(clip, "{} contains NaN or infinity in frame {}".format(field, _first_frame(~np.isfinite(array))))
     return array
 
 
@@ -160,7 +161,7 @@ def _unit(clip: MotionClip, field: str, rot: np.ndarray) -> Tensor:
     length = np.linalg.norm(np.clip(rot, -1e3, 1e3), axis=-1, keepdims=True)
     wrong = np.abs(length - 1.0) > _QUAT_LENGTH_TOLERANCE
     if wrong.any():
-        message = "{} holds a quaternion of length {:.3g} in frame {}; it must be 1"
+        message = "{} contains a quaternion of length {:.3g} in frame {}; it must be 1"
         raise _bad(clip, message.format(field, float(length[wrong][0]), _first_frame(wrong)))
     return torch.tensor(rot / length, dtype=torch.float32)
 

@@ -12,14 +12,13 @@ from typing import Any, List, NamedTuple, Optional, Tuple, Union
 from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion.cache import load_kept
-from amp_train.motion.clip import MotionClip
+from amp_train.motion.clip import MAX_NUMBERS_IN_ALL, MotionClip
 from amp_train.motion.storage import DATASET_SUFFIXES, find_motion
 from amp_train.untrusted import parse_plain_yaml, printable
 from amp_train.untrusted.npz import read_file
 
 _MAX_BYTES = 128 * 1024
 _MAX_CLIPS = 4096
-_MAX_NUMBERS = 2**28  # of joint rotations: 1 GiB, 40 hours of the humanoid at 30 Hz; one file may be named many times
 
 
 class MotionDataset(NamedTuple):
@@ -30,7 +29,7 @@ class MotionDataset(NamedTuple):
 
 
 def load_motion(name: Union[str, Path], spec: Optional[CharacterSpec] = None) -> MotionDataset:
-    """Load whatever a user named: a clip or a data set, by path or by the name of a bundled one."""
+    """Load a clip or a data set, by path or by the name of a bundled one."""
     path = find_motion(name)
     if path.suffix in DATASET_SUFFIXES:
         return load_dataset(path, spec)
@@ -63,10 +62,10 @@ def _load_clips(files: List[Path], spec: Optional[CharacterSpec], path: Path) ->
     for file in files:
         clips.append(load_kept(file, spec))
         total += clips[-1].joint_rot.numel()
-        if total > _MAX_NUMBERS:
+        if total > MAX_NUMBERS_IN_ALL:
             raise MotionError(
                 "Data set '{}' is larger than the {} million numbers allowed, at entry {}.".format(
-                    path, _MAX_NUMBERS // 10**6, len(clips)
+                    path, MAX_NUMBERS_IN_ALL // 10**6, len(clips)
                 )
             )
     return tuple(clips)
@@ -84,7 +83,7 @@ def _entries(content: Any, path: Path) -> List[Tuple[str, float]]:
     motions = content.get("motions") if isinstance(content, dict) else None
     if not isinstance(motions, list) or not 1 <= len(motions) <= _MAX_CLIPS or set(content) != {"motions"}:
         raise MotionError(
-            "Data set '{}' must hold one key, motions: a list of 1 to {} entries like "
+            "Data set '{}' must contain one key, motions: a list of 1 to {} entries like "
             "{{file: walk.npz, weight: 1.0}}.".format(path, _MAX_CLIPS)
         )
     return [_entry(entry, index, path) for index, entry in enumerate(motions)]
@@ -104,7 +103,7 @@ def _entry(entry: Any, index: int, path: Path) -> Tuple[str, float]:
 
 
 def _inside(dataset: Path, file: str) -> Path:
-    """Return the clip's path, links followed, if it lies in the data set's folder or below."""
+    """Return the clip's path, links followed, if it is in the data set's folder or below."""
     folder = dataset.resolve().parent
     given = Path(file)
     outside = given.is_absolute() or ".." in given.parts or "\0" in file
@@ -114,7 +113,7 @@ def _inside(dataset: Path, file: str) -> Path:
         path = None
     if path is None or folder not in path.parents:
         raise MotionError(
-            "Data set '{}': '{}' leads out of the data set's folder. Give a path relative to the YAML file, without "
+            "Data set '{}': '{}' is outside the data set's folder. Give a path relative to the YAML file, without "
             "'..' and without links to elsewhere.".format(dataset, printable(file)[:200])
         )
     return path

@@ -1,5 +1,5 @@
-"""What a clip itself tells about how to train on it: which bodies may touch the ground, how long it stays low, how
-strong the character must be. A clip of one's own needs no preset for these."""
+"""Training settings derived from a clip: bodies that may touch the ground, how long it stays low, how strong the
+character must be. Your own clip needs no preset for these."""
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -9,12 +9,11 @@ from torch import Tensor
 from amp_train.character import CharacterSpec, Kinematics
 from amp_train.motion.clip import MotionClip
 from amp_train.motion.ground import lowest_heights, lowest_of_bodies
-from amp_train.motion.storage import find_motion
+from amp_train.motion.operations import other_side
 from amp_train.motion.strength import torque_needed
 from amp_train.motion.velocities import cycle_of
-from amp_train.paths import MOTIONS_DIR
 
-_TOUCHING_M = 0.03  # a policy that follows a clip comes this much nearer to the ground than the clip
+_TOUCHING_M = 0.03  # a policy gets this much closer to the ground than the clip it follows
 _LYING = 0.6  # of the standing height: a root below it lies, sits or rolls
 _UPRIGHT = 0.75
 _LEAP, _LEAP_M, _LEAP_S = 1.06, 0.06, 0.15  # root above standing height, soles above the ground, and for how long
@@ -31,11 +30,12 @@ class ClipFacts(NamedTuple):
 
     Attributes:
         contact_bodies: bodies that touch the ground in a clip, in the character's order.
-        rise_height: m, a height of the root that the clips come above again and again; None: they never are low.
+        rise_height: m, a height that the root regularly exceeds in the clips; None: they are never low.
         low_s: s, the longest they stay below it; None with `rise_height`.
-        max_low_s: s, after so long below it an episode should end.
+        max_low_s: s, an episode should end after this time below it.
         torque_share: joint -> torque needed, as a share of the character's limit.
-        torque_limits: joint -> N m, raised for a character that is too weak for the clips; {} where it is not.
+        torque_limits: joint -> N m, raised for a character that is too weak for the clips; else {}.
+        num_bodies: of the character.
     """
 
     contact_bodies: Tuple[str, ...]
@@ -44,16 +44,31 @@ class ClipFacts(NamedTuple):
     max_low_s: Optional[float]
     torque_share: Dict[str, float]
     torque_limits: Dict[str, float]
+    num_bodies: int
+
+    @property
+    def named_contact_bodies(self) -> List[str]:
+        """As `motion.contact_bodies` has them."""
+        return ["all"] if len(self.contact_bodies) == self.num_bodies else list(self.contact_bodies)
+
+    @property
+    def is_lively(self) -> bool:
+        """Whether the clips need more strength than the character has."""
+        return max(self.torque_share.values(), default=0.0) > STRONG_ENOUGH
 
 
-def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec) -> ClipFacts:
-    """Derive the facts; `spec.contact_body_ids` may touch the ground in any case."""
+def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec, with_strength: bool = True) -> ClipFacts:
+    """Derive the facts; `spec.contact_body_ids` may touch the ground in any case.
+
+    Args:
+        clips: one motion.
+        spec: the character.
+        with_strength: whether to look at torques too, which takes longest.
+    """
     touching = torch.stack([(lowest_of_bodies(clip, spec) < _TOUCHING_M).any(0) for clip in clips]).any(0)
-    bodies = set(spec.contact_body_ids)
-    for body in touching.nonzero().flatten().tolist():
-        bodies |= _rigid_part(spec, body)
+    bodies = _contact_bodies(touching.nonzero().flatten().tolist(), spec)
     rise_height, low_s = _low_posture(clips, spec)
-    share = _torque_shares(clips, spec)
+    share = _torque_shares(clips, spec) if with_strength else {}
     return ClipFacts(
         contact_bodies=tuple(spec.body_names[b] for b in sorted(bodies)),
         rise_height=rise_height,
@@ -61,7 +76,21 @@ def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec) -> ClipFacts:
         max_low_s=None if low_s is None else round(_PATIENCE * low_s + _PATIENCE_S, 1),
         torque_share=share,
         torque_limits=_raised(share, spec),
+        num_bodies=spec.num_bodies,
     )
+
+
+def _contact_bodies(touching: Sequence[int], spec: CharacterSpec) -> Set[int]:
+    """Return the bodies that may touch the ground: those that do, with what they are welded to, on both sides. Who
+    lies on the trunk, from which limbs branch off, may touch it with everything."""
+    if any(spec.parent_ids.count(body) > 1 for body in touching):
+        return set(range(spec.num_bodies))
+    bodies = set(spec.contact_body_ids)
+    for body in touching:
+        bodies |= _rigid_part(spec, body)
+    names = {spec.body_names[body] for body in bodies}
+    names |= {other_side(name) for name in names} & set(spec.body_names)
+    return {body for body, name in enumerate(spec.body_names) if name in names}
 
 
 def _rigid_part(spec: CharacterSpec, body: int) -> Set[int]:
@@ -73,34 +102,32 @@ def _rigid_part(spec: CharacterSpec, body: int) -> Set[int]:
     return part
 
 
-def is_bundled(file: str) -> bool:
-    """Tell whether a motion is one that comes with the program and its preset."""
-    return MOTIONS_DIR.resolve() in find_motion(file).parents
-
-
 def fill_in(motion: Any, character: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> List[str]:
-    """Set what a configuration leaves open from its clips; bundled motions keep their presets.
+    """Derive the open keys of a configuration from its clips.
 
     Args:
-        motion: `cfg.motion`; `contact_bodies`, `rise_height` and `max_low_s` are set where they are null.
-        character: `cfg.character`; `torque_limits` are set where they are null.
-        clips: what `motion.file` holds.
+        motion: `cfg.motion`; `contact_bodies`, `rise_height` and `max_low_s` are set where they are null and `derive`
+            lists them.
+        character: `cfg.character`; `torque_limits` are set where there are none.
+        clips: the clips of `motion.file`.
         spec: the character.
 
     Returns:
-        What was set, one fact a line.
+        What was set, one fact per line.
     """
-    if is_bundled(motion.file):
+    asks_strength = "torque_limits" in motion.derive and not character.torque_limits
+    if not motion.derive:
         return []
-    facts, said = clip_facts(clips, spec), []
+    facts, said = clip_facts(clips, spec, asks_strength), []
     usual = tuple(spec.body_names[b] for b in sorted(spec.contact_body_ids))
-    if motion.contact_bodies is None and facts.contact_bodies != usual:
-        motion.contact_bodies = list(facts.contact_bodies)
-        said.append(f"motion.contact_bodies=[{','.join(facts.contact_bodies)}]")
-    if motion.rise_height is None and motion.max_low_s is None and facts.rise_height is not None:
+    if "contact_bodies" in motion.derive and motion.contact_bodies is None and facts.contact_bodies != usual:
+        motion.contact_bodies = facts.named_contact_bodies
+        said.append(f"motion.contact_bodies=[{','.join(motion.contact_bodies)}]")
+    is_open = motion.rise_height is None and motion.max_low_s is None
+    if "low_posture" in motion.derive and is_open and facts.rise_height is not None:
         motion.rise_height, motion.max_low_s = facts.rise_height, facts.max_low_s
         said.append(f"motion.rise_height={facts.rise_height:g} motion.max_low_s={facts.max_low_s:g}")
-    if character.torque_limits is None and facts.torque_limits:
+    if asks_strength and facts.torque_limits:
         character.torque_limits = dict(facts.torque_limits)
         joint = max(facts.torque_share, key=lambda j: facts.torque_share[j])
         said.append(
@@ -118,10 +145,10 @@ def standing_height(spec: CharacterSpec) -> float:
 
 
 def _low_posture(clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Optional[float], Optional[float]]:
-    """Return a height that the clips come above, and the longest they are below it, s.
+    """Return a height that the clips regularly exceed, and the longest time below it, s.
 
-    Clips that lie and get up again come above the middle between both; clips that leap, above the middle between
-    standing and the top of the leap. One that cannot do without the ground, or never leaves it, has none."""
+    For clips that lie down and get up again: the middle between both; for clips that leap: the middle between standing
+    and the top of the leap. Clips that always lie, or never leap, have none."""
     stand = standing_height(spec)
     lowest = min(float(clip.root_pos[:, 2].min()) for clip in clips)
     highest = min(float(clip.root_pos[:, 2].max()) for clip in clips)
@@ -136,7 +163,7 @@ def _low_posture(clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Opti
 
 
 def _leaps(clip: MotionClip, spec: CharacterSpec) -> bool:
-    """Tell whether the clip leaves the ground for a while."""
+    """Return whether the clip leaves the ground for a while."""
     up = lowest_heights(clip, spec) > _LEAP_M
     longest = run = 0
     for frame in up.tolist():
@@ -146,7 +173,7 @@ def _leaps(clip: MotionClip, spec: CharacterSpec) -> bool:
 
 
 def _longest_below(clip: MotionClip, height: float) -> float:
-    """Return the longest time (s) on end that the root is lower; over the seam, where the clip wraps."""
+    """Return the longest continuous time (s) that the root is lower, across the seam of a wrap clip."""
     low: Tensor = clip.root_pos[:, 2] < height
     frames = low[:-1].tolist() * 2 if clip.loop == "wrap" else low.tolist()
     longest = run = 0
@@ -169,8 +196,8 @@ def _torque_shares(clips: Sequence[MotionClip], spec: CharacterSpec) -> Dict[str
 
 
 def _raised(share: Dict[str, float], spec: CharacterSpec) -> Dict[str, float]:
-    """Return limits (N m) of all joints that are half as high again, where a clip needs it: what DeepMimic's humanoid
-    has on top of IsaacGymEnvs'. A robot, all hinges, is as strong as its motors are."""
+    """Return 1.5 times the limits (N m) of all joints if a clip needs it, about DeepMimic's limits over IsaacGymEnvs'.
+    A robot (hinges only) keeps the limits of its motors."""
     if max(share.values(), default=0.0) <= STRONG_ENOUGH or 3 not in spec.joint_sizes:
         return {}
     limits = {joint: float(spec.dof_effort[start]) for joint, start in zip(spec.joint_names, spec.dof_offsets)}

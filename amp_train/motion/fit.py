@@ -21,12 +21,12 @@ _MEANT_TURN_RAD = 0.5
 
 @lru_cache(maxsize=1)
 def bundled_humanoid() -> CharacterSpec:
-    """Return the character that clips are meant for where no other is named."""
+    """Return the default character of clips."""
     return load_character("humanoid.xml", KEY_BODIES, _FEET)
 
 
 def match_joints(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
-    """Reorder the clip's joints to the character's, and keep of a hinge's rotation only the part about its axis.
+    """Reorder the clip's joints to the character's, and keep only the part of a hinge's rotation about its axis.
 
     Raises:
         MotionError: the clip lacks one of the character's joints, or has one that the character lacks.
@@ -35,8 +35,8 @@ def match_joints(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     unknown = [j for j in clip.joint_names if j not in spec.joint_names]
     if missing or unknown:
         raise MotionError(
-            "Motion clip '{}' is for another character than '{}': {}.".format(
-                clip.name, spec.name, "; ".join(_listed("it lacks", missing) + _listed("unknown here are", unknown))
+            "Motion clip '{}' does not fit character '{}': {}.".format(
+                clip.name, spec.name, "; ".join(_listed("it lacks", missing) + _listed("the character lacks", unknown))
             )
         )
     order = [clip.joint_names.index(j) for j in spec.joint_names]
@@ -52,9 +52,9 @@ def close_loop(clip: MotionClip) -> MotionClip:
 
     Published "wrap" clips are cut where two poses are merely alike (DeepMimic's walk: the right shoulder jumps by 0.5
     rad). Half of the gap is blended into either end, over `_BLEND_S` at most, so that the rest of the clip and its
-    contacts with the ground stay as captured. A turn of the root about the vertical is kept if it is clearly meant
+    contacts with the ground stay as captured. A turn of the root about the vertical is kept if it is clearly intended
     (more than `_MEANT_TURN_RAD`), else closed too, so that a straight walk stays straight over many cycles. A clamp
-    clip is returned as it is."""
+    clip is returned unchanged."""
     if clip.loop != "wrap":
         return clip
     share = _blend_shares(clip)

@@ -1,4 +1,4 @@
-"""Put a clip on the ground: as a whole, and frame by frame where it hovers while something must carry it."""
+"""Place a clip on the ground: as a whole, and frame by frame where it hovers although it must be supported."""
 
 from dataclasses import replace
 from typing import Iterator, Optional, Tuple
@@ -14,8 +14,8 @@ from amp_train.motion.clip import MotionClip
 _CHUNK = 4096
 _DIPPING = 0.05
 GRAVITY_M_S2 = 9.81
-HOVERING_M = 0.12  # what captured feet that carry hover by at most (0.119 m, in dance_b); what is higher is meant
-_STANDING_S = 0.1  # to either side; a flight's own acceleration is not measured well enough to call it stood on
+HOVERING_M = 0.12  # captured supporting feet hover by at most 0.119 m (dance_b); higher support is intended
+_STANDING_S = 0.1  # to either side; shorter windows misread the acceleration of a flight as support
 _CLOSED_M = 1e-3
 _WINDOW_S = 0.03
 _SMOOTHING_S = 0.03
@@ -33,25 +33,25 @@ def place_on_ground(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
 
 
 def lower_hovering(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
-    """Lower the frames whose lowest point is above z = 0 although something carries the character.
+    """Lower the frames whose lowest point is above z = 0 although the character is supported.
 
-    A capture put on another body keeps the angles, not the contacts: DeepMimic's jump takes off from 5 cm above the
-    ground, its run pushes off from 6. An episode that begins there begins with a fall. A frame is carried where the
-    mass accelerates downwards at less than half of gravity; in flight the correction goes over from the last carried
-    frame's to the next one's. What is carried higher above the ground than captured feet hover stands on something:
-    it stays."""
+    A retargeted capture keeps the angles, not the contacts: DeepMimic's jump takes off from 5 cm above the
+    ground, its run pushes off from 6. An episode that begins there begins with a fall. A frame is supported where the
+    mass accelerates downwards at less than half of gravity; in flight the correction is interpolated between the
+    supported frames before and after. A character that is supported higher than captured feet hover stands on
+    something: it stays."""
     hovering = lowest_heights(clip, spec)
     is_cycle = clip.loop == "wrap" and bool((hovering[0] - hovering[-1]).abs() < _CLOSED_M)
-    ends = replace(clip, loop="wrap" if is_cycle else "clamp")  # those of an open cycle say nothing of each other
+    ends = replace(clip, loop="wrap" if is_cycle else "clamp")  # the ends of an open cycle are unrelated
     drop = _drop(hovering.clamp(min=0.0), is_carried(ends, spec), ends)
     return clip if drop is None else _lifted(clip, -drop)
 
 
 def is_carried(clip: MotionClip, spec: CharacterSpec) -> Tensor:
-    """Tell which frames (F,) something carries."""
+    """Return in which frames (F,) the character is supported."""
     reach = max(1, min(round(_WINDOW_S * clip.fps), (clip.num_frames - 1) // 2))
     lifted = _acceleration(mass_height(clip, spec), clip, reach) > -0.5 * GRAVITY_M_S2
-    # An acceleration over a window sees the push where the flight has begun.
+    # A windowed acceleration still contains the push when the flight has begun.
     return torch.stack([lifted[_frames_at(clip, s)] for s in (-reach, 0, reach)]).all(0)
 
 
@@ -72,7 +72,7 @@ def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     """Return the height (F,) m of the lowest point of the character's contact geometry in every frame."""
     if len(spec.geoms.body_ids) == 0:
         raise MotionError(
-            "Character '{}' has no contact geometry to place clip '{}' on the ground with.".format(spec.name, clip.name)
+            "Character '{}' has no contact geometry to place clip '{}' on the ground.".format(spec.name, clip.name)
         )
     return torch.cat([spec.geoms.lowest_height(*bodies).min(dim=-1)[0] for bodies in _bodies(clip, spec)])
 
@@ -87,7 +87,7 @@ def lowest_of_bodies(clip: MotionClip, spec: CharacterSpec) -> Tensor:
 
 
 def mass_height(clip: MotionClip, spec: CharacterSpec) -> Tensor:
-    """Return the mean height (F,) m of the bodies, by mass; their origins stand for their centres."""
+    """Return the mean height (F,) m of the bodies, by mass; their origins approximate their centres."""
     height = torch.cat([body_pos[..., 2] for body_pos, _ in _bodies(clip, spec)])
     return height @ (spec.body_mass / spec.body_mass.sum()).to(height)
 

@@ -16,8 +16,8 @@ from amp_train.motion.velocities import cycle_of, frame_velocities, turn_about_z
 class MotionLibrary:
     """Weighted clips of one character, sampled and interpolated in batches.
 
-    A wrap clip goes on for ever in both directions: every cycle is moved along the ground and turned about the
-    vertical so that it starts where the one before ended. A clamp clip holds its ends, at rest.
+    A wrap clip repeats endlessly in both directions: every cycle is moved along the ground and turned about the
+    vertical so that it starts where the previous one ended. A clamp clip stays at its first and last frame, at rest.
 
     Attributes:
         clip_names: one per clip.
@@ -41,7 +41,7 @@ class MotionLibrary:
         Args:
             clips: at least one; their joints are mapped to the character by name.
             weights: relative sampling frequencies, all equal by default.
-            device: where the tensors live and the look-ups run.
+            device: of the tensors and look-ups.
             spec: the character; without one, the bundled humanoid.
             history_s: how far before a sampled time a clip is looked up too: (num_amp_obs_steps - 1) * control_dt_s.
             generator: source of randomness, on the same device; the global one by default.
@@ -76,7 +76,7 @@ class MotionLibrary:
     def sample_times(self, clip_ids: Tensor) -> Tensor:
         """Draw a time (N,) s for each clip id (N,), uniform over the clip.
 
-        Where the clip does not wrap, it is at least `history_s`, so that the history before it lies within the clip.
+        Where the clip does not wrap, it is at least `history_s`, so that the history is within the clip.
         """
         u = torch.rand(clip_ids.shape, device=self.device, generator=self._generator)
         earliest = self.earliest_s[clip_ids]

@@ -34,7 +34,7 @@ _MEMBERS = _NUMERIC + _TEXT + ("joint_names",)
 
 
 def save_clip(clip: MotionClip, path: Union[str, Path]) -> None:
-    """Write a clip; the same clip gives the same bytes, and a crash leaves no half-written file."""
+    """Write a clip; equal clips give equal bytes, and a crash leaves no half-written file."""
     arrays: Dict[str, np.ndarray] = {name: np.asarray(getattr(clip, name)) for name in _MEMBERS}
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
@@ -52,7 +52,7 @@ def parse_clip(data: bytes, what: str) -> MotionClip:
     """Read a clip from the bytes of an archive.
 
     Raises:
-        MotionError: not such an archive, cut off, too large, or members missing or of the wrong kind.
+        MotionError: not such an archive, truncated, too large, or members missing or of the wrong kind.
     """
     arrays = parse_npz(data, what, _MEMBERS)
     missing: List[str] = [name for name in _MEMBERS if name not in arrays]

@@ -1,4 +1,4 @@
-"""What can be done to a clip: mirror, crop, resample, concatenate, find its best cycle and close it.
+"""Editing clips: mirror, crop, resample, concatenate, find the best cycle and close it.
 
 All return a new clip; joints stay those of the character."""
 
@@ -16,17 +16,17 @@ from amp_train.motion.clip import MAX_FPS, MAX_FRAMES, MIN_FPS, MotionClip
 from amp_train.motion.fit import close_loop, match_joints
 from amp_train.motion.velocities import turn_about_z
 
-# How well first and last pose must agree for a clip to be taken for one cycle: joints and root on the average and at
-# most, and the height. Poses that merely resemble each other differ by several times as much.
+# How closely first and last pose must match in a cycle: joints and root, mean and maximum, and the height. Merely
+# similar poses differ by several times as much.
 _MEETS_MEAN_RAD, _MEETS_MAX_RAD, _MEETS_M = 0.03, 0.12, 0.01
 _SHORTEST_CYCLE_S, _LONGEST_CYCLE_S = 0.4, 6.0
 _CANDIDATES = 400  # frames of a take that are compared with each other
-_SPEED_WEIGHT_S = 0.1  # a difference in speed counts like that in pose it makes in so long
+_SPEED_WEIGHT_S = 0.1  # a difference in speed counts like the difference in pose that it causes in this time
 _BLEND_S = 0.25
 
 
 class Cycle(NamedTuple):
-    """A stretch of a take whose ends are nearly the same.
+    """A part of a take whose ends are nearly equal.
 
     Attributes:
         begin, end: first and last frame.
@@ -39,7 +39,7 @@ class Cycle(NamedTuple):
 
 
 def crop(clip: MotionClip, begin_s: float = 0.0, end_s: Optional[float] = None) -> MotionClip:
-    """Keep the frames from `begin_s` to `end_s`; it does not loop any more.
+    """Keep the frames from `begin_s` to `end_s`; it no longer loops.
 
     Raises:
         MotionError: fewer than two frames are left.
@@ -48,7 +48,7 @@ def crop(clip: MotionClip, begin_s: float = 0.0, end_s: Optional[float] = None) 
     first, end = round(max(0.0, begin_s) * clip.fps), round(last * clip.fps) + 1
     if end - first < 2:
         raise MotionError(
-            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s; nothing lies between {begin_s:g} and {last:g} s."
+            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s; there is nothing between {begin_s:g} and {last:g} s."
         )
     whole = first == 0 and end == clip.num_frames
     return _frames(clip, torch.arange(first, end), clip.loop if whole else "clamp")
@@ -58,7 +58,7 @@ def resample(clip: MotionClip, fps: float) -> MotionClip:
     """Return the clip with another number of frames a second, as near to `fps` as its length allows.
 
     Raises:
-        MotionError: a rate that no clip may have.
+        MotionError: a rate that is not allowed.
     """
     if not MIN_FPS <= fps <= MAX_FPS:
         raise MotionError(f"fps must be {MIN_FPS:g} to {MAX_FPS:g}, not {fps:g}.")
@@ -76,7 +76,7 @@ def mirror(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
         MotionError: a joint of one side has no counterpart on the other.
     """
     clip = match_joints(clip, spec)
-    order = [_other_side(name, spec.joint_names) for name in spec.joint_names]
+    order = [_counterpart(name, spec.joint_names) for name in spec.joint_names]
     # A mirrored rotation keeps its turn about y and reverses those about x and z.
     signs = torch.tensor([-1.0, 1.0, -1.0, 1.0])
     return replace(
@@ -88,14 +88,14 @@ def mirror(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
 
 
 def concat(clips: Sequence[MotionClip], spec: CharacterSpec, blend_s: float = _BLEND_S) -> MotionClip:
-    """Play clips one after another: each begins where and in the direction in which the one before ended, and what is
-    left of the difference is blended away over `blend_s`.
+    """Concatenate clips: each starts at the place and heading where the previous one ended, and the remaining
+    difference is blended away over `blend_s`.
 
     Raises:
         MotionError: no clip.
     """
     if not clips:
-        raise MotionError("There is no clip to put together.")
+        raise MotionError("There is no clip to concatenate.")
     fps = clips[0].fps
     whole = match_joints(clips[0], spec)
     for clip in clips[1:]:
@@ -105,7 +105,7 @@ def concat(clips: Sequence[MotionClip], spec: CharacterSpec, blend_s: float = _B
 
 
 def ends_meet(clip: MotionClip) -> bool:
-    """Tell whether the last frame is the first pose again: one cycle."""
+    """Return whether the last frame repeats the first pose: one cycle."""
     if clip.num_frames < 4 or clip.duration_s < _SHORTEST_CYCLE_S:
         return False
     pose = _angles(_features(clip)[-1], _features(clip)[0])
@@ -114,7 +114,7 @@ def ends_meet(clip: MotionClip) -> bool:
 
 
 def best_cycle(clip: MotionClip, shortest_s: float = _SHORTEST_CYCLE_S, longest_s: float = _LONGEST_CYCLE_S) -> Cycle:
-    """Find the stretch whose two ends are most alike in pose and speed, however the character has turned and moved.
+    """Find the part whose ends match best in pose and speed, whatever their place and heading.
 
     Raises:
         MotionError: the take is shorter than `shortest_s`.
@@ -124,7 +124,9 @@ def best_cycle(clip: MotionClip, shortest_s: float = _SHORTEST_CYCLE_S, longest_
     fastest = max(1, int(np.ceil(shortest_s * clip.fps / step)))
     slowest = int(longest_s * clip.fps / step)
     if len(features) <= fastest:
-        raise MotionError(f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s, a cycle at least {shortest_s:g} s.")
+        raise MotionError(
+            f"Clip '{clip.name}' lasts {clip.duration_s:.2f} s, less than a cycle (shortest={shortest_s:g} s)."
+        )
     distance = torch.cdist(features.flatten(1), features.flatten(1))
     lag = torch.arange(len(features)) - torch.arange(len(features)).unsqueeze(1)
     distance[(lag < fastest) | (lag > slowest)] = torch.inf
@@ -141,7 +143,7 @@ def loop(clip: MotionClip, shortest_s: float = _SHORTEST_CYCLE_S, longest_s: flo
 
 
 def _refined(clip: MotionClip, begin: int, end: int, step: int) -> Tuple[int, int]:
-    """Look at every frame around the best pair of thinned ones."""
+    """Search every frame around the best pair of thinned ones."""
     features = torch.cat((_features(clip), _SPEED_WEIGHT_S * _speeds(clip)), dim=1)
 
     def near(frame: int) -> Tensor:
@@ -198,7 +200,8 @@ def _at(clip: MotionClip, position: Tensor) -> MotionClip:
     )
 
 
-def _other_side(name: str, names: Sequence[str]) -> int:
+def other_side(name: str) -> str:
+    """Return what the same part of the other side is called; a name of neither side stays."""
     for one, other in (
         ("left", "right"),
         ("right", "left"),
@@ -208,15 +211,19 @@ def _other_side(name: str, names: Sequence[str]) -> int:
         ("_R", "_L"),
     ):
         if one in name:
-            counterpart = name.replace(one, other)
-            if counterpart not in names:
-                raise MotionError(f"Joint '{name}' has no counterpart '{counterpart}': the character is not symmetric.")
-            return list(names).index(counterpart)
-    return list(names).index(name)
+            return name.replace(one, other)
+    return name
+
+
+def _counterpart(name: str, names: Sequence[str]) -> int:
+    other = other_side(name)
+    if other not in names:
+        raise MotionError(f"Joint '{name}' has no counterpart '{other}': the character is not symmetric.")
+    return list(names).index(other)
 
 
 def _aligned(clip: MotionClip, before: MotionClip) -> MotionClip:
-    """Turn and move a clip so that it begins where and in the direction in which another ends."""
+    """Turn and move a clip so that it starts at the place and heading where another ends."""
     turn = rotations.heading(before.root_rot[-1]) - rotations.heading(clip.root_rot[0])
     pos = turn_about_z(clip.root_pos - clip.root_pos[0] * torch.tensor([1.0, 1.0, 0.0]), turn)
     return replace(
@@ -227,7 +234,7 @@ def _aligned(clip: MotionClip, before: MotionClip) -> MotionClip:
 
 
 def _joined(before: MotionClip, after: MotionClip, count: int) -> MotionClip:
-    """Put `after` behind `before`, whose last pose is its first: the difference fades over `count` frames."""
+    """Append `after` to `before`, whose last pose is its first: the difference fades over `count` frames."""
     count = min(count, after.num_frames - 1)
     share = torch.ones(after.num_frames)
     x = torch.arange(count + 1) / count

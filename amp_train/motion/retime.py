@@ -13,11 +13,11 @@ from amp_train.motion.ground import GRAVITY_M_S2, lowest_heights, mass_height
 
 _IN_THE_AIR_M = 0.06
 _FLIGHT_S = 0.15  # a parabola through less says nothing
-_FLOATING, _CARRIED = 0.75, 0.1  # of gravity; less is slowed down, and what hardly falls stands on something
+_FLOATING, _CARRIED = 0.75, 0.1  # of gravity; less means slowed down, and hardly any means supported
 _FASTEST = 2.0
-_BEFORE_S = 0.1  # of a flight its take-off: the push must be as fast as what it leads to
+_BEFORE_S = 0.1  # the take-off before a flight must be as fast as the flight
 _EASING_S = 0.15
-_STEP_S, _STEPS_PER_FRAME = 1e-3, 32  # of the integral, and at most so many
+_STEP_S, _STEPS_PER_FRAME = 1e-3, 32  # of the integral, and its maximum
 
 
 def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
@@ -25,8 +25,8 @@ def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     McCann, Pollard and Srinivasa 2006), and ease from and to the clip's own rate before and after.
 
     DeepMimic's spin has 24 frames a second where its neighbours have 30 or 60, and its mass falls with 4.4 m/s^2: no
-    body can do that, and policies that followed it as recorded came down before they had turned. A clip whose flights
-    fall with at least 0.75 of gravity stays as it is.
+    body can do that, and policies that followed it as recorded landed before they had turned. A clip whose flights
+    fall with at least 0.75 of gravity is unchanged.
 
     Returns:
         A clip with the same poses, shorter.
@@ -49,8 +49,8 @@ def retime_flights(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
 
 
 def floating_flights(clip: MotionClip, spec: CharacterSpec) -> List[Tuple[float, float, float]]:
-    """List flights that are too slow: begin with the take-off (s), end (s), and how much faster they should be. One
-    that the clip begins or ends in is none: half of it says nothing of the other."""
+    """List flights that are too slow: begin with the take-off (s), end (s), and how much faster they should be. Flights
+    that the clip starts or ends in are ignored, because only a part is known."""
     in_the_air = np.concatenate(([False], (lowest_heights(clip, spec) > _IN_THE_AIR_M).numpy(), [False]))
     edges = np.flatnonzero(np.diff(in_the_air.astype(int)))
     height = mass_height(clip, spec).double().numpy()

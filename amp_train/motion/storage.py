@@ -1,4 +1,4 @@
-"""Find and load clips: any supported format, recognised by what the file holds, never executing any of it."""
+"""Find and load clips of any supported format, recognised by content, without executing any of it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,21 +26,21 @@ def load_clip(
     fit_ground: bool = True,
     options: RetargetOptions = AS_FOUND,
 ) -> MotionClip:
-    """Load one clip of any format; mocap of another skeleton is put on the character.
+    """Load one clip of any format; mocap of another skeleton is retargeted to the character.
 
     Args:
         path: the project's `.npz`, or any format of `importers.IMPORTERS`: BVH, AMASS and SMPL `.npz`, GLB, GMR `.pkl`,
             robot CSV, DeepMimic text, poselib `.npy`, MimicKit `.pkl`.
         spec: the character it is for; without one, the bundled humanoid.
-        fit_ground: whether to put an imported clip on the ground, as a whole and where its frames hover
-            (`ground.place_on_ground`). The project's own clips are left where they are.
-        options: what is to be said about a file that it does not say itself.
+        fit_ground: whether to place an imported clip on the ground, as a whole and where its frames hover
+            (`ground.place_on_ground`). The project's own clips are not moved.
+        options: what to assume about a file that the file does not state.
 
     Returns:
         The clip, its joints in the character's order.
 
     Raises:
-        MotionError: missing, cut off, of no known format, or for another character.
+        MotionError: missing, truncated, of no known format, or for another character.
     """
     return import_clip(path, spec, fit_ground, options).clip
 
@@ -51,7 +51,7 @@ def import_clip(
     fit_ground: bool = True,
     options: RetargetOptions = AS_FOUND,
 ) -> Imported:
-    """Do what `load_clip` does, and tell how; arguments and errors are the same."""
+    """Like `load_clip`, with notes on how it was done; arguments and errors are the same."""
     path, spec = Path(path).expanduser(), spec or bundled_humanoid()
     file = MotionFile(read_file(path), printable(path.stem))
     importer = find_importer(file)
@@ -62,9 +62,9 @@ def import_clip(
     if fit_ground and not importer.is_own:
         clip = place_on_ground(clip, spec)
     notes = [importer.name] + imported.notes
-    if imported.retargeted is not None and ends_meet(clip):  # mocap formats cannot say it
+    if imported.retargeted is not None and ends_meet(clip):  # mocap formats cannot state it
         clip = close_loop(replace(clip, loop="wrap"))
-        notes.append("its last pose is its first again: taken for one cycle")
+        notes.append("its last pose equals its first: treated as one cycle")
     return replace(imported, clip=clip, notes=notes)
 
 
@@ -88,5 +88,5 @@ def find_motion(name: Union[str, Path]) -> Path:
 
 
 def bundled_motions() -> List[str]:
-    """Return the names of the clips and data sets that come with the program."""
+    """Return the names of the bundled clips and data sets."""
     return sorted(p.stem for p in MOTIONS_DIR.glob("*") if p.suffix in (CLIP_SUFFIX,) + DATASET_SUFFIXES)

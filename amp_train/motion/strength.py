@@ -1,8 +1,8 @@
-"""How strong a character must be for a clip: inverse dynamics with MuJoCo.
+"""The torques that a clip needs of a character: inverse dynamics with MuJoCo.
 
-The forces that the whole body's acceleration asks for come from the ground, through the bodies that touch it: the
-smallest ones that hold the root. What is left to the joints is their torque. That is an estimate: the ground's friction
-and the size of the feet are not limited, and accelerations of captured motion are smoothed first."""
+The force on the whole body comes from the ground, through the bodies that touch it: the smallest forces that support
+the root. The rest is the joints' torque. This is an estimate: the ground's friction and the size of the feet are not
+limited, and accelerations of captured motion are smoothed first."""
 
 from typing import Any, Dict, Optional
 
@@ -16,15 +16,15 @@ from amp_train.motion.ground import lowest_of_bodies
 
 _TOUCHING_M = 0.02
 _SMOOTHING_S = 0.04
-_USUAL = 0.95  # the share of the frames that a joint's strength must be enough for
-_MAX_FRAMES = 600  # longer clips are looked at in so many frames
+_USUAL = 0.95  # share of the frames for which a joint must be strong enough
+_MAX_FRAMES = 600  # longer clips are sampled at this many frames
 _MOMENT_COST = 10.0  # per m: a foot takes forces rather than moments
 
 
 def pose_qpos(
     model: Any, spec: CharacterSpec, root_pos: Tensor, root_rot: Tensor, joint_rot: Tensor
 ) -> Optional[np.ndarray]:
-    """Return MuJoCo's qpos (F, nq) of poses; None where a body has several joints, whose angles no rotation tells."""
+    """Return MuJoCo's qpos (F, nq) of poses; None if a body has several joints."""
     qpos = np.tile(model.qpos0, (len(root_pos), 1))
     qpos[:, :3], qpos[:, 3:7] = root_pos.numpy(), rotations.xyzw_to_wxyz(root_rot).numpy()
     for joint, body in enumerate(spec.joint_body_ids):
@@ -41,9 +41,9 @@ def pose_qpos(
 
 
 def torque_needed(clip: MotionClip, spec: CharacterSpec) -> Dict[str, float]:
-    """Return the torque (N m) of every joint that is enough in 95 % of the frames; {} where it cannot be told. A joint
-    of three dofs is told by the largest of its components. Joints of bodies that touch the ground are left out: an
-    ankle's torque depends on where under the foot the ground pushes, which no clip says."""
+    """Return the torque (N m) of every joint that suffices in 95 % of the frames; {} if unknown. A joint of three dofs
+    counts by its largest component. Joints of bodies that touch the ground are left out: an ankle's torque depends on
+    the centre of pressure under the foot, which a clip does not contain."""
     import mujoco
 
     model = mujoco.MjModel.from_xml_path(spec.mjcf_path)

@@ -1,1 +1,1 @@
-"""Continuing a training: what is saved, found, compared, cut back and put back."""
+"""Resuming a training: finding its checkpoint, comparing configurations, cutting back its files."""

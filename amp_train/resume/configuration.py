@@ -1,7 +1,7 @@
-"""Continuing a training with its own configuration: what may differ from it, and what may not.
+"""Resuming a training with its own configuration: which keys may differ, and which may not.
 
-What is not given on the command line comes from the checkpoint. What is given and differs is shown; it is accepted
-without asking only if it changes nothing that is learned.
+Keys that are not on the command line come from the checkpoint. Differences are printed; they are accepted by default
+only if they do not affect learning.
 """
 
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, cast
@@ -23,7 +23,7 @@ SESSION_KEYS = (
     "resume", "resume_allow", "checkpoint", "experiment", "train_dir", "test", "headless", "max_time_s",
     "train.params.load_checkpoint", "train.params.load_path", *LIMITS,
 )  # fmt: skip
-# Nothing that is learned depends on them.
+# They do not affect learning.
 HARMLESS = (
     "max_iterations", "video", "eval_interval", "max_diverged_share", "wandb_activate", "wandb_project",
     "wandb_entity", "wandb_group", "wandb_name", "wandb_tags", "train.params.config.save_frequency",
@@ -32,7 +32,7 @@ HARMLESS = (
     "train.params.config.keep_checkpoints", "train.params.config.save_best_after", "train.params.config.score_to_win",
     "train.params.config.print_stats",
 )  # fmt: skip
-# The same training, but rounded otherwise.
+# The same training with different rounding.
 INEXACT = ("num_threads", "sim_device", "rl_device", "torch_deterministic", "train.params.torch_threads")
 # A training state does not fit anything else.
 STRUCTURAL = (
@@ -43,7 +43,7 @@ INEXACT_NOTE = "from here on the result differs in the last digits from an unint
 
 
 class Difference(NamedTuple):
-    """A key that was given another value than the checkpoint has."""
+    """A key whose given value differs from the checkpoint's."""
 
     key: str
     stored: Any
@@ -58,7 +58,7 @@ class Difference(NamedTuple):
 def resumed_config(
     stored: Dict[str, Any], composed: Config, overrides: Sequence[str], checkpoint: str = "the checkpoint"
 ) -> Tuple[Config, List[Difference]]:
-    """Return the configuration to go on with, unresolved, and what the command line changed in it.
+    """Return the configuration to continue with, unresolved, and what the command line changed in it.
 
     Args:
         stored: the checkpoint's configuration.
@@ -67,7 +67,7 @@ def resumed_config(
         checkpoint: its name, for the message.
 
     Raises:
-        ConfigError: a difference that would make it another training, with what allows it.
+        ConfigError: a difference that would make it a different training; the message says what allows it.
     """
     config = cast(DictConfig, with_overrides(stored, [], composed, RESUMED_KEYS))
     differences = _differences(config, cast(DictConfig, composed), _given_keys(overrides))
@@ -79,7 +79,7 @@ def resumed_config(
 
 
 def _given_keys(overrides: Sequence[str]) -> List[str]:
-    """Return the keys and groups that the command line sets; a recipe sets anything."""
+    """Return the keys and groups that the command line sets; a recipe may set any key."""
     keys = [override.key_or_group for override in parse_overrides(overrides)]
     return [""] if "recipe" in keys else keys
 
@@ -107,7 +107,7 @@ def _check(differences: Sequence[Difference], allowed: Sequence[str], checkpoint
     refused = [d for d in refused if not _is_any(d.key, allowed)]
     if refused:
         raise ConfigError(
-            f"Resuming {checkpoint} with {_listed(refused)} would make it another training. Leave that out, allow it "
+            f"Resuming {checkpoint} with {_listed(refused)} would make it a different training. Leave it out, allow it "
             f"with resume_allow=[{','.join(d.key for d in refused)}], or {new_run}."
         )
 

@@ -1,4 +1,4 @@
-"""Which checkpoint a training continues from, and what it was trained with."""
+"""Finding the checkpoint that a training continues from, and its inputs."""
 
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -25,11 +25,11 @@ from amp_train.untrusted import printable
 
 
 class Resumption(NamedTuple):
-    """A whole checkpoint, and what the policy's file says of the training.
+    """An intact checkpoint, and the information on the training in the policy's file.
 
     Attributes:
         skipped: newer ones that cannot be used.
-        later: names of those after it, which are set aside when the training goes on.
+        later: names of those after it, which are moved aside when training continues.
         frame: samples.
         input_files: sha256 by `input_files`' names.
     """
@@ -46,10 +46,10 @@ class Resumption(NamedTuple):
 
 
 def find_resumption(target: ResumeTarget) -> Optional[Resumption]:
-    """Find the checkpoint to continue from; None if there is none and it was not asked for by name.
+    """Find the checkpoint to continue from; None if there is none and it was not requested by name.
 
     Raises:
-        CheckpointError: the one asked for cannot be used, or none of those there are.
+        CheckpointError: the requested one, or all of them, cannot be used.
     """
     if target.checkpoint_name is not None:
         return _described(target.run_dir, _exactly(target), [])
@@ -77,7 +77,7 @@ def _exactly(target: ResumeTarget) -> Checkpoint:
         raise CheckpointError(f"Checkpoint {name} is damaged: {error}.") from error
     if fault:
         raise CheckpointError(
-            f"Checkpoint {name} is damaged: {fault}. Give resume={target.run_dir} for the newest one that is whole."
+            f"Checkpoint {name} is damaged: {fault}. Give resume={target.run_dir} for the newest intact one."
         )
     if checkpoint is None or not checkpoint.ranks:
         raise CheckpointError(
@@ -91,7 +91,7 @@ def _described(run_dir: Path, checkpoint: Checkpoint, skipped: List[Damaged]) ->
     content = safe_load(checkpoint.policy)
     extra = content.get("amp_train")
     if not isinstance(extra, dict) or not isinstance(extra.get("config"), dict):
-        raise CheckpointError(f"Checkpoint {checkpoint.policy} does not say how it was trained.")
+        raise CheckpointError(f"Checkpoint {checkpoint.policy} contains no configuration and cannot be resumed.")
     for name in ("epoch", "frame"):
         if name not in content:
             raise CheckpointError(f"Checkpoint {checkpoint.policy} is broken: it lacks {name}.")
@@ -111,7 +111,7 @@ def _described(run_dir: Path, checkpoint: Checkpoint, skipped: List[Damaged]) ->
 def _texts(extra: Dict[str, Any], key: str, policy: Path) -> Dict[str, str]:
     value = extra.get(key, {})
     if not isinstance(value, dict) or not all(type(text) is str for item in value.items() for text in item):
-        raise CheckpointError(f"Checkpoint {policy} is broken: its '{key}' is not a table of texts.")
+        raise CheckpointError(f"Checkpoint {policy} is broken: its '{key}' is not a dict of strings.")
     return {printable(name): printable(text) for name, text in value.items()}
 
 
@@ -119,14 +119,14 @@ def _nothing_there(run_dir: Path) -> str:
     policies = sorted((run_dir / "nn").glob("*" + POLICY_SUFFIX))
     if policies:
         return (
-            f"{run_dir} holds no complete checkpoint, only policies. Start a new training from one with "
-            f"checkpoint={policies[-1]}."
+            f"{run_dir} contains no complete checkpoint, only policies. Start a new training from one with "
+            f"checkpoint={printable(str(policies[-1]))}."
         )
-    return f"{run_dir} holds no checkpoint. Give a run directory, such as runs/NAME, or one of its nn/last_*.pth."
+    return f"{run_dir} contains no checkpoint. Give a run directory, such as runs/NAME, or one of its nn/last_*.pth."
 
 
 def _has_foreign_policies(run_dir: Path) -> bool:
-    """Tell whether another program's training lies there; a run killed before its first checkpoint is begun anew."""
+    """Return whether another program's training is there; a run killed before its first checkpoint starts again."""
     policies = (run_dir / "nn").glob("*" + POLICY_SUFFIX)
     return any(not isinstance(safe_load(policy).get("amp_train"), dict) for policy in policies)
 
@@ -143,14 +143,14 @@ def changed_files(before: Dict[str, str], now: Dict[str, str], allowed: Sequence
     """Return which files have changed since the checkpoint.
 
     Raises:
-        ConfigError: one has whose key is not among the `allowed`.
+        ConfigError: one has changed whose key is not among the `allowed`.
     """
     changed = [name for name in sorted(set(before) | set(now)) if before.get(name) != now.get(name)]
     for name in changed:
         key, _, file = name.partition(" ")
         if not any(key == other or key.startswith(other + ".") for other in allowed):
             raise ConfigError(
-                f"{file} is not the file that the checkpoint was trained with. Put that back, allow the change with "
+                f"{file} has changed since the checkpoint. Restore it, allow the change with "
                 f"resume_allow=[{key}], or start a new training with checkpoint=."
             )
     return [Difference(name, before.get(name, "none")[:8], now.get(name, "none")[:8]) for name in changed]

@@ -1,4 +1,4 @@
-"""Taking back the rows that a training wrote after the checkpoint from which it is continued."""
+"""Removing the rows that a training wrote after the checkpoint that it resumes from."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ MAX_LINE_BYTES, MAX_DIGITS = 1 << 20, 18
 
 
 def cut_metrics(run_dir: Union[str, Path], iteration: int) -> None:
-    """Leave the rows up to `iteration` in metrics.csv and metrics.jsonl; a row that a crash cut short goes too."""
+    """Keep the rows up to `iteration` in metrics.csv and metrics.jsonl; a truncated row is removed too."""
     _cut(Path(run_dir) / "metrics.csv", iteration, _csv_reader)
     _cut(Path(run_dir) / "metrics.jsonl", iteration, lambda file: (b"", _json_iteration))
 
@@ -43,7 +43,7 @@ def _is_kept(iteration: Optional[int], last: int) -> bool:
 
 
 def _csv_reader(file: BinaryIO) -> Any:
-    """Return a CSV's header, and what reads a row's iteration."""
+    """Return a CSV's header, and a function that reads a row's iteration."""
     header = file.readline(MAX_LINE_BYTES)
     columns = header.decode(errors="replace").strip().split(",")
     place = columns.index(COLUMN) if COLUMN in columns else None
@@ -65,7 +65,7 @@ def _json_iteration(line: bytes) -> Optional[int]:
 
 
 def _short_int(digits: str) -> int:
-    """Read a whole number; a million digits would take long."""
+    """Read an integer; a million digits would take long."""
     if len(digits) > MAX_DIGITS:
         raise ValueError("too many digits")
     return int(digits)

@@ -1,4 +1,4 @@
-"""The run directory: named, found again by a batch job, held by one training at a time, and writable."""
+"""The run directory: its name, finding it again in a batch job, its lock, and checking that it can be written."""
 
 import contextlib
 import errno
@@ -22,6 +22,7 @@ AUTO, NEVER = "auto", "never"
 INTERACTIVE_JOBS = ("interactive", "bash", "sh", "zsh")  # what salloc and `srun --pty bash` call a job
 CHECKPOINT_SUFFIXES = (".pth", ".state", ".json")
 LOCK_NAME = ".lock"
+OTHERS_FOLDER = "wandb"  # wandb links from there to its logs; it begins a new folder there, and nothing else is opened
 TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
 PROBE_BYTES = 1 << 20  # a full disk still takes an empty file
 
@@ -30,8 +31,8 @@ class ResumeTarget(NamedTuple):
     """Where to look for a training to continue."""
 
     run_dir: Path
-    checkpoint_name: Optional[str] = None  # this one; None: the newest that is whole
-    must_exist: bool = False  # else a new training begins where there is nothing
+    checkpoint_name: Optional[str] = None  # this one; None: the newest intact one
+    must_exist: bool = False  # else a new training starts if there is nothing
 
 
 def make_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
@@ -42,15 +43,15 @@ def make_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
         job_number: of a sweep; the jobs of one must not share a directory.
 
     Raises:
-        ConfigError: a name that leads elsewhere, a directory that cannot be written or holds another training.
+        ConfigError: a name that leads elsewhere, a directory that cannot be written or contains another training.
     """
     try:
         if cfg.experiment:
             path = named_run_dir(cfg, job_number)
             if any((path / "nn").glob("*.pth")) and resume_mode(cfg) != AUTO:
                 raise ConfigError(
-                    f"Run directory '{path}' already holds a training. Choose another experiment=, or continue it with "
-                    f"resume={path}."
+                    f"Run directory '{path}' already contains a training. Choose another experiment=, or continue it "
+                    f"with resume={path}."
                 )
             path.mkdir(parents=True, exist_ok=True)
         else:
@@ -73,12 +74,12 @@ def named_run_dir(cfg: Config, job_number: Optional[int] = None) -> Path:
     """
     name = PurePath(str(cfg.experiment) + _suffix(job_number))
     if name.is_absolute() or ".." in name.parts:
-        raise ConfigError(f"experiment='{cfg.experiment}' must be a plain name; train_dir= says where it goes.")
+        raise ConfigError(f"experiment='{cfg.experiment}' must be a plain name; set the folder with train_dir=.")
     return Path(cfg.train_dir) / name
 
 
 def resume_mode(cfg: Config, environ: Mapping[str, str] = os.environ) -> str:
-    """Return `auto`, `never` or the path given; without one, `auto` in a batch job, which may be run again."""
+    """Return `auto`, `never` or the path given; without one, `auto` in a batch job, which may be requeued."""
     if cfg.resume:
         return cfg.resume
     return AUTO if batch_job(environ) else NEVER
@@ -87,7 +88,7 @@ def resume_mode(cfg: Config, environ: Mapping[str, str] = os.environ) -> str:
 def batch_job(environ: Mapping[str, str] = os.environ) -> Optional[str]:
     """Return a name for the SLURM batch job this runs in, the same after a requeue; None outside one.
 
-    An interactive allocation is none: what is typed twice there means two trainings.
+    An interactive allocation does not count: a command typed twice there means two trainings.
     """
     job, task = environ.get("SLURM_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
     is_interactive = environ.get("SLURM_JOB_NAME") in INTERACTIVE_JOBS or (sys.stdin is not None and sys.stdin.isatty())
@@ -104,7 +105,7 @@ def resume_target(
     In a batch job without `experiment`, one is derived from the job and noted in `cfg`.
 
     Raises:
-        UserError: `resume=auto` without a name, or a path that is none of a run.
+        UserError: `resume=auto` without a name, or a path that is not part of a run.
     """
     mode = resume_mode(cfg, environ)
     if mode == NEVER:
@@ -132,14 +133,14 @@ def _target_at(path: Path, cfg: Config) -> ResumeTarget:
         )
     if cfg.experiment and cfg.experiment != run_dir.resolve().name:
         raise ConfigError(
-            f"resume={path} goes on in its own run directory: leave experiment= out, or start a new training from its "
-            "policy with checkpoint=."
+            f"resume={path} continues in its own run directory: leave experiment= out, or start a new training from "
+            "its policy with checkpoint=."
         )
     return ResumeTarget(run_dir, name, must_exist=True)
 
 
 def _stem(file_name: str) -> str:
-    """Return a checkpoint's name from that of one of its files; names may hold dots."""
+    """Return a checkpoint's name from that of one of its files; names may contain dots."""
     return file_name.rpartition(".")[0].partition(".rank")[0]
 
 
@@ -161,8 +162,8 @@ def _fresh(wanted: Path) -> Path:
 class RunLock:
     """Holds a run directory for this process, as a context manager.
 
-    The kernel drops the lock with the process, however that ends; the file stays and means nothing by itself. Over NFS
-    it holds between machines.
+    The kernel drops the lock when the process ends, in whatever way; the file that stays means nothing by itself. Over
+    NFS the lock works between machines.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -173,11 +174,11 @@ class RunLock:
         """Take the lock.
 
         Raises:
-            ConfigError: it holds what leads out of it, another process has it, or the directory cannot be written.
+            ConfigError: it contains links out of it, another process has it, or the directory cannot be written.
         """
         run_dir = self._path.parent
         try:
-            check_no_way_out(run_dir)
+            check_no_way_out(run_dir, apart=(OTHERS_FOLDER,))
             self._file = self._path.open("a+", errors="replace")
         except OSError as error:
             raise ConfigError(f"Run directory '{run_dir}' cannot be written: {error.strerror or error}.") from error
@@ -197,7 +198,7 @@ class RunLock:
                     "experiment=."
                 ) from error
             logger.warning(
-                "The file system of '%s' cannot lock (%s): do not start a second training in this directory.",
+                "The file system of '%s' has no locks (%s): do not start a second training in this directory.",
                 self._path.parent,
                 error.strerror,
             )
@@ -210,13 +211,13 @@ class RunLock:
 
 
 def _sign(file: TextIO) -> None:
-    """Note who holds the lock; on a full disk nobody is told."""
+    """Write the owner into the lock file; on a full disk it stays unnamed."""
     try:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
     except OSError as error:
-        logger.warning("The holder of a run directory could not be noted: %s.", error.strerror)
+        logger.warning("The lock of the run directory does not name its owner: %s.", error.strerror)
 
 
 def _holder(file: TextIO) -> str:
@@ -225,7 +226,7 @@ def _holder(file: TextIO) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Write a little where `folder` is, or is going to be, and take it away again.
+    """Write and remove a small file where `folder` is or will be.
 
     Raises:
         ConfigError: it cannot be written.
@@ -235,7 +236,7 @@ def check_writable(folder: Path) -> None:
         _write_probe(existing)
     except OSError as error:
         raise ConfigError(
-            f"'{existing}' cannot be written: {error.strerror or error}. Make room or give another train_dir=."
+            f"'{existing}' cannot be written: {error.strerror or error}. Free space or set another train_dir=."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Diverging physics while training: the first cases are kept for a look, and too many of them end the training."""
+"""Diverging physics during training: the first cases are saved, and too many of them end the training."""
 
 import logging
 from pathlib import Path
@@ -11,25 +11,25 @@ from amp_train.runner.episodes import say_warnings
 
 logger = logging.getLogger(__name__)
 
-MAX_DUMPS = 3  # in a run directory, so that a job which is requeued again and again does not fill it
+MAX_DUMPS = 3  # per run directory, so that a job that is requeued many times does not fill it
 MIN_WINDOW_STEPS = 10_000  # over fewer environment steps a share means little
 
 
 class DivergenceWatch:
-    """Looks once an iteration at what the environments have counted."""
+    """Checks once an iteration how many environment steps diverged."""
 
     def __init__(self, env: AmpEnv, run_dir: Path, max_share: float) -> None:
         """Watch.
 
         Args:
             run_dir: where dumps go.
-            max_share: of the environment steps, counted anew after each MIN_WINDOW_STEPS or each iteration.
+            max_share: of the environment steps, reset after each MIN_WINDOW_STEPS or each iteration.
         """
         self._env, self._run_dir, self._max_share = env, run_dir, max_share
         self._num_steps = self._num_diverged = self._iteration = 0
 
     def check(self, iteration: int) -> None:
-        """Look at the iteration that has just ended.
+        """Check the iteration that has just ended.
 
         Raises:
             SimulationError: physics diverges too often.
@@ -51,7 +51,7 @@ class DivergenceWatch:
         self._iteration = iteration
 
     def state_dict(self) -> Dict[str, int]:
-        """Return what was counted of a window that has not ended, the iteration included that is not checked yet."""
+        """Return the counts of the current window, including the iteration that is not checked yet."""
         self._gather(self._iteration + 1)
         return {"num_steps": self._num_steps, "num_diverged": self._num_diverged}
 
@@ -60,7 +60,7 @@ class DivergenceWatch:
         self._num_steps, self._num_diverged = int(state["num_steps"]), int(state["num_diverged"])
 
     def _dump(self, found: Divergences, iteration: int) -> None:
-        """Write the states that diverged, if the run directory has few of such files yet."""
+        """Write the states that diverged, if the run directory has few such files so far."""
         if len(self._dumps()) >= MAX_DUMPS:
             return
         path = self._run_dir / "diverged_physics_ep_{}.npz".format(iteration)
@@ -70,7 +70,7 @@ class DivergenceWatch:
             logger.warning("Physics diverged, and %s could not be written: %s.", path, error.strerror or error)
             return
         logger.warning(
-            "Physics diverged in %d environment steps of iteration %d; the training goes on. States: %s",
+            "Physics diverged in %d environment steps of iteration %d; training continues. States: %s",
             found.num_diverged,
             iteration,
             path,
@@ -83,7 +83,7 @@ class DivergenceWatch:
         dumps = self._dumps()
         return (
             "Physics diverged in {} of the last {} environment steps, more than max_diverged_share={:g}, at iteration "
-            "{}. The states and actions before are in {}. Take smaller physics steps (sim.decimation=8), or look at "
+            "{}. The states and actions before are in {}. Use smaller physics steps (sim.decimation=8), or check "
             "the character's masses, gains and limits; then continue from the last checkpoint.".format(
                 self._num_diverged, self._num_steps, self._max_share, iteration, dumps[-1] if dumps else "no file"
             )

@@ -1,5 +1,5 @@
-"""The one loop in which a policy acts: for playing, evaluation, videos and viewers. What is done with the episodes is
-left to callbacks."""
+"""The one loop in which a policy acts: for playing, evaluation, videos and viewers. Callbacks process the
+episodes."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class StopEpisodes(Exception):
 
 
 class ActingPolicy(Protocol):
-    """What the loop needs of a policy; `runner.policy.Policy` is one."""
+    """The interface of a policy in the loop; `runner.policy.Policy` is one."""
 
     def start(self, vec_env: AMPVecEnv) -> Tensor:
         """Restart every episode; return obs (N, obs_size)."""
@@ -41,14 +41,14 @@ class EpisodeStep:
         index: how many steps were done before it.
         time_s: simulated time at its end.
         env: where it was done. `env.task` can be steered; the policy sees the new goal after the next step.
-        obs: (N, obs_size) what the policy saw before it.
-        action: (N, num_actions) what it did.
-        state: N characters at its end. What has diverged is not finite.
+        obs: (N, obs_size) the policy's observation before it.
+        action: (N, num_actions) the policy's action.
+        state: N characters at its end. Diverged ones are not finite.
         task_reward, style_reward, disc_logit: (N,).
         done: (N,) bool, the episode ended in it.
         terminated: (N,) bool, of these, as a failure.
-        cause: (N,) long, of what: its name is `env.cause_names[cause]`; 0 is none.
-        infos: all that `AmpEnv.step` says.
+        cause: (N,) long, of the failure: its name is `env.cause_names[cause]`; 0 is none.
+        infos: of `AmpEnv.step`.
     """
 
     index: int
@@ -67,20 +67,20 @@ class EpisodeStep:
 
 
 class EpisodeCallback:
-    """Sees the episodes as they happen; every method may be left out."""
+    """Receives the steps of the episodes; every method is optional."""
 
     def on_start(self, env: AmpEnv) -> None:
         """All episodes have just begun."""
 
     def on_step(self, step: EpisodeStep) -> None:
-        """A control step is done; episodes that ended in it are restarted afterwards.
+        """A control step is complete; episodes that ended in it are restarted afterwards.
 
         Raises:
             StopEpisodes: enough; the other callbacks still see this step.
         """
 
     def on_end(self) -> None:
-        """There are no more steps; called after an error too."""
+        """The loop has ended; called after an error too."""
 
 
 def run_episodes(
@@ -91,14 +91,14 @@ def run_episodes(
     episodes: Optional[int] = None,
     deterministic: bool = True,
 ) -> None:
-    """Let a policy act in all environments side by side, whose episodes are restarted as they end.
+    """Let a policy act in all environments in parallel; episodes are restarted as they end.
 
     Args:
         vec_env: the environments.
         policy: what acts.
         callbacks: see every step, in this order.
-        num_steps: as many at least.
-        episodes: as many at least, the same number in every environment. With neither, until a callback says stop.
+        num_steps: at least this many.
+        episodes: at least this many, the same number in every environment. With neither, until a callback stops it.
         deterministic: act by the policy's mean, without noise.
     """
     env, progress = vec_env.env, _Progress(vec_env.num_envs, num_steps, episodes)
@@ -143,7 +143,7 @@ def _step(vec_env: AMPVecEnv, policy: ActingPolicy, obs: Tensor, index: int, det
 
 
 def _tell(callbacks: Sequence[EpisodeCallback], step: EpisodeStep) -> bool:
-    """Show a step to all callbacks; return whether one of them has had enough."""
+    """Pass a step to all callbacks; return whether one of them stops the loop."""
     stopped = False
     for callback in callbacks:
         try:
@@ -174,6 +174,6 @@ class _Progress:
 
 
 def say_warnings(simulator: Simulator) -> None:
-    """Log what a simulator says has gone wrong."""
+    """Log the simulator's warnings."""
     for line in simulator.pop_warnings():
         logger.warning("%s", line)

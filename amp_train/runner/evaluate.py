@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint: episodes with and without noise, seed by seed, and the discriminator's opinion of them."""
+"""Evaluating a checkpoint: episodes with and without noise, seed by seed, and the discriminator's health on them."""
 
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence
@@ -20,12 +20,12 @@ DEMO_ROWS = 4096
 
 @dataclass
 class Evaluation:
-    """What a policy did.
+    """The episodes of a policy.
 
     Attributes:
-        deterministic, noisy: a run a seed, acting by the mean, and with the noise of training.
-        clips: what it was to do.
-        disc: the discriminator's health on the noisy runs, which are what it is trained on.
+        deterministic, noisy: one run per seed, with the mean action and with the noise of training.
+        clips: its reference.
+        disc: the discriminator's health on the noisy runs, which match its training data.
     """
 
     spec: CharacterSpec

@@ -1,4 +1,4 @@
-"""A policy that can be exchanged while it acts: another checkpoint of its run, or the newest of a running training."""
+"""A policy that can be replaced while it acts: by another checkpoint, or the newest of a running training."""
 
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Tuple
@@ -20,21 +20,21 @@ class LivePolicy:
     """
 
     def __init__(self, cfg: Config, vec_env: AMPVecEnv, checkpoint: str) -> None:
-        """Load a checkpoint; the others that can be chosen lie beside it."""
+        """Load a checkpoint; the others to choose from are in the same folder."""
         self._cfg, self._vec_env, self._folder = cfg, vec_env, Path(checkpoint).parent
         self._policy, self.current = Policy(cfg, vec_env, checkpoint), Path(checkpoint).name
         self._refused: Optional[str] = None
 
     def names(self) -> List[str]:
-        """Return the checkpoints beside the first, oldest first, and the one that acts even if it has been removed."""
+        """Return the checkpoints in the folder of the first, oldest first; the acting one even if it was removed."""
         names = [path.name for path in policies(self._folder)]
         return names if self.current in names else [self.current, *names]
 
     def load(self, name: str) -> None:
-        """Go on with another checkpoint.
+        """Continue with another checkpoint.
 
         Raises:
-            UserError: it cannot be read or does not fit; the policy stays as it was.
+            UserError: it cannot be read or does not fit; the policy does not change.
         """
         self._policy = Policy(self._cfg, self._vec_env, str(self._folder / name))
         self.current = name

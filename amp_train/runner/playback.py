@@ -1,4 +1,4 @@
-"""Playing a checkpoint: the policy acts, and what it does is measured and recorded."""
+"""Playing a checkpoint: the policy acts, and its motion is measured and recorded."""
 
 from dataclasses import dataclass
 from typing import Optional, Sequence
@@ -14,10 +14,10 @@ from amp_train.runner.vec_env import AMPVecEnv
 
 @dataclass
 class Playback:
-    """What a policy did.
+    """Measurements of a policy.
 
     Attributes:
-        episodes: counted, as many in every environment, so that short ones do not count more.
+        episodes: number counted, the same in every environment, so that short ones do not count more.
         falls: of these, those that ended in a failure.
         mean_episode_s: s.
         root_speed_m_s: m/s, horizontal, mean over all steps.
@@ -53,7 +53,7 @@ def play(
         episodes: how many at least.
         deterministic: act by the policy's mean, without noise.
         num_steps: of each environment, at least.
-        callbacks: see every step too.
+        callbacks: receive every step too.
     """
     vec_env = AMPVecEnv(env, str(cfg.rl_device))
     policy = Policy(cfg, vec_env, checkpoint)

@@ -15,7 +15,7 @@ from amp_train.runner.vec_env import AMPVecEnv
 
 
 class Policy:
-    """What a checkpoint holds, on the vec env's learner device."""
+    """A checkpoint's networks, on the vec env's learner device."""
 
     def __init__(self, cfg: Config, vec_env: AMPVecEnv, checkpoint: str) -> None:
         """Load a checkpoint of this project or of IsaacGymEnvs, and seed every generator with the configuration's seed.
@@ -62,13 +62,13 @@ class Policy:
         return logit, self.style_reward(logit)
 
     def demo_logit(self, n: int) -> Tensor:
-        """Return the discriminator's opinion (n,) of n demonstrations."""
+        """Return the discriminator's logits (n,) of n demonstrations."""
         return self.discriminator.demo_logit(n).squeeze(-1)
 
     def disc_logit(self, disc_obs: Tensor) -> Tensor:
-        """Return the discriminator's opinion (N,) of what it observes (N, .), of AMP's the AMP observations."""
+        """Return the discriminator's logits (N,) of its observations (N, .), AMP observations for AMP's."""
         return self.discriminator.logit(disc_obs).squeeze(-1)
 
     def style_reward(self, disc_logit: Tensor) -> Tensor:
-        """Return what a logit is worth as a reward, as in training, same shape."""
+        """Return the style reward of a logit, as in training, same shape."""
         return self.discriminator.reward_of(disc_logit)

@@ -1,4 +1,4 @@
-"""A training in several processes: meeting the others, what must be the same for all, and what differs."""
+"""A training in several processes: connecting, what must be equal on all ranks, and what differs."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from amp_train.resume.resumption import Resumption, find_resumption
 from amp_train.resume.run_dir import ResumeTarget
 from amp_train.sim.choice import default_sim_device
 
-# What the machine of a rank decides, and what the first one chooses.
+# Keys that depend on a rank's machine, or that the first rank chooses.
 OWN_KEYS = ("num_threads", "sim_device", "rl_device", "experiment")
 
 
@@ -26,10 +26,10 @@ def join_ranks(cfg: Config, exit_stack: contextlib.ExitStack) -> Ranks:
 
     Args:
         cfg: composed, not yet resolved.
-        exit_stack: leaves the others when it closes. Until then the first rank alone speaks on stdout.
+        exit_stack: leaves the others when it closes. Until then only the first rank prints to stdout.
 
     Raises:
-        RankLostError: not all came.
+        RankLostError: not all connected.
     """
     launch = launched()
     if launch is None or not cfg.multi_gpu:
@@ -61,9 +61,9 @@ def common_resumption(ranks: Ranks, look: Callable[[], Optional[Resumption]]) ->
     resumption = found[0] if found else find_resumption(ResumeTarget(Path(name[0]), name[1], must_exist=True))
     if resumption is not None and resumption.checkpoint.ranks != ranks.world_size:
         raise ConfigError(
-            f"{resumption.run_dir} was trained by {resumption.checkpoint.ranks} process(es), each with a state of its "
-            f"own to go on from, and these are {ranks.world_size}. Start {resumption.checkpoint.ranks}, or begin a new "
-            "training from its policy with checkpoint=."
+            f"{resumption.run_dir} was trained by {resumption.checkpoint.ranks} process(es), and {ranks.world_size} "
+            f"were started. Start {resumption.checkpoint.ranks}, or begin a new training from its policy with "
+            "checkpoint=."
         )
     return resumption
 
@@ -75,7 +75,7 @@ def start_common(cfg: Config, ranks: Ranks) -> None:
         cfg: resolved.
 
     Raises:
-        ConfigError: a key differs, which would leave the ranks waiting for each other.
+        ConfigError: a key differs, which would make the ranks wait for each other.
     """
     device = torch.device(str(cfg.rl_device))
     if device.type == "cuda" and ranks.world_size > 1:
@@ -90,7 +90,7 @@ def start_common(cfg: Config, ranks: Ranks) -> None:
 
 
 def of_this_rank(cfg: Config, ranks: Ranks) -> Config:
-    """Return the configuration with a seed of this rank's own; the first one keeps the seed given."""
+    """Return the configuration with this rank's seed; the first rank keeps the given one."""
     cfg = cast(Config, cast(DictConfig, cfg).copy())
     cfg.seed = rank_seed(cfg.seed, ranks.rank)
     return cfg
@@ -107,7 +107,7 @@ def rank_seed(seed: int, rank: int) -> int:
 
 def _complaint(key: str, own: Dict[str, Any], first: Dict[str, Any], rank: int) -> str:
     values = f"{key} is {own[key]} on rank {rank} and {first.get(key)} on rank 0."
-    return f"{values} All need the same configuration: give {key}=."
+    return f"{values} All ranks need the same value: set {key}=."
 
 
 def _flat(tree: Dict[str, Any]) -> Dict[str, Any]:

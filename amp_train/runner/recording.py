@@ -1,4 +1,4 @@
-"""Recording episodes for evaluation, all of them side by side, and the clips they are compared with."""
+"""Recording episodes for evaluation, all in parallel, and the clips they are compared with."""
 
 from typing import Dict, List
 
@@ -91,7 +91,7 @@ class Recorder(EpisodeCallback):
     def episodes(self) -> Episodes:
         """Return what was recorded."""
         rows = {name: torch.stack(values) for name, values in self._rows.items()}
-        # A diverged world's last row is not finite; the episode ends before it, if there is anything before it.
+        # A diverged world's last row is not finite; the episode ends before it, if there is a row before it.
         lengths = self._lengths.cpu()
         last = rows["body_pos"][lengths - 1, torch.arange(len(lengths))]
         lengths = torch.where(torch.isfinite(last).flatten(1).all(-1), lengths, (lengths - 1).clamp(min=1))
@@ -107,7 +107,7 @@ class Recorder(EpisodeCallback):
 
 
 def recorded_library(cfg: Config, env: AmpEnv) -> MotionLibrary:
-    """Return the clips as they were recorded, which a policy is measured by, retimed or not."""
+    """Return the clips as recorded, before retiming: the reference of the evaluation."""
     if not cfg.motion.retime_flights:
         return env.motion_library
     clips, weights = load_motion(cfg.motion.file, env.spec)
@@ -120,7 +120,7 @@ def clip_references(library: MotionLibrary, control_dt_s: float) -> List[ClipRef
 
 
 def _clip_reference(library: MotionLibrary, number: int, control_dt_s: float) -> ClipReference:
-    """Look a clip up at steps as near to the control step as divide it evenly, and where its second pass begins."""
+    """Sample a clip evenly at about the control step, and the start of its second pass."""
     duration_s = float(library.durations_s[number])
     frames = max(CLIP_FRAMES_AT_LEAST, round(duration_s / control_dt_s))
     times_s = torch.arange(frames + 1, device=library.device) * (duration_s / frames)

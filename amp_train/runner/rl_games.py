@@ -1,4 +1,4 @@
-"""Making this project's algorithm, player, model and network known to rl_games, under IsaacGymEnvs' names."""
+"""Registering this project's algorithm, player, model and network with rl_games, under IsaacGymEnvs' names."""
 
 import random
 from typing import Any, Dict, Optional
@@ -36,7 +36,7 @@ def load_runner(
     """Return a Runner loaded with `params`, on an environment that exists already.
 
     Args:
-        ranks: the processes that train together; they take the place of rl_games' own `multi_gpu`.
+        ranks: the processes that train together; they replace rl_games' own `multi_gpu`.
     """
     runner = make_runner(observer)
     params = dict(params, config=dict(params["config"], multi_gpu=False))

@@ -13,25 +13,25 @@ from amp_train.untrusted import read_regular
 
 MAX_BYTES = 2**20
 TIME = "time_s"
-STEPS = 24  # keys go from one end of a control's range to the other in so many presses
+STEPS = 24  # key presses from one end of a control's range to the other
 BIG_STEP = {"heading_deg": 15.0, "x_m": 0.5, "y_m": 0.5}
 
 
 class GoalSource(Protocol):
-    """Says which goals are to be set; anything with this method is one."""
+    """A source of goals; anything with this method is one."""
 
     def goals(self, time_s: float) -> Dict[str, float]:
-        """Return what is to be changed at a time, by the names of the task's `controls`; nothing where it stays."""
+        """Return the changes at a time, by the names of the task's `controls`; unchanged goals are left out."""
 
 
 class Steering(EpisodeCallback):
-    """Sets the goals of all environments as a source says. The policy sees a new goal after one more control step."""
+    """Sets the goals of all environments from a source. The policy sees a new goal after one more control step."""
 
     def __init__(self, source: GoalSource) -> None:
         self._source = source
 
     def on_start(self, env: AmpEnv) -> None:
-        """Set what holds from the beginning.
+        """Set the initial goals.
 
         Raises:
             ConfigError: a script has a column that the task has no control for.
@@ -41,7 +41,7 @@ class Steering(EpisodeCallback):
         self.apply(env, 0.0)
 
     def on_step(self, step: EpisodeStep) -> None:
-        """Set what changes now."""
+        """Set the goals that change now."""
         self.apply(step.env, step.time_s)
 
     def apply(self, env: AmpEnv, time_s: float) -> None:
@@ -52,7 +52,7 @@ class Steering(EpisodeCallback):
 
 
 class ScriptRow(NamedTuple):
-    """From when on which goals hold."""
+    """A time and the goals from then on."""
 
     time_s: float
     values: Dict[str, float]
@@ -60,13 +60,13 @@ class ScriptRow(NamedTuple):
 
 class GoalScript:
     """Goals from a CSV file: a column `time_s`, and one for each of the task's controls that it sets, such as
-    `heading_deg`. An empty cell leaves a goal as it is."""
+    `heading_deg`. An empty cell does not change a goal."""
 
     def __init__(self, path: Union[str, Path]) -> None:
         """Read the file.
 
         Raises:
-            ConfigError: it cannot be read, or is not of this form.
+            ConfigError: it cannot be read, or does not have this form.
         """
         self._path, self._rows, self._next = str(path), read_script(path), 0
 
@@ -82,7 +82,7 @@ class GoalScript:
         self._next = 0
 
     def goals(self, time_s: float) -> Dict[str, float]:
-        """Return what the rows say whose time has come since the last call."""
+        """Return the goals of the rows that have become due since the last call."""
         values: Dict[str, float] = {}
         while self._next < len(self._rows) and self._rows[self._next].time_s <= time_s + 1e-6:
             values.update(self._rows[self._next].values)
@@ -94,7 +94,7 @@ def read_script(path: Union[str, Path]) -> List[ScriptRow]:
     """Read the rows of a script, in order of time.
 
     Raises:
-        ConfigError: the file cannot be read, or is not of the form that `GoalScript` takes.
+        ConfigError: the file cannot be read, or does not have `GoalScript`'s form.
     """
     path = Path(path)
     try:
@@ -103,12 +103,12 @@ def read_script(path: Union[str, Path]) -> List[ScriptRow]:
     except OSError as error:
         raise ConfigError(f"Script '{path}' cannot be read: {error.strerror or error}.") from None
     except (UnicodeDecodeError, csv.Error):
-        raise ConfigError(f"Script '{path}' is no CSV file.") from None
+        raise ConfigError(f"Script '{path}' is not a CSV file.") from None
     if not table or TIME not in table[0] or len(table[0]) < 2:
         raise ConfigError(f"Script '{path}' must begin with a line like time_s,heading_deg,speed_m_s, and have a row.")
     rows = [_row(cells, number, path) for number, cells in enumerate(table, 2)]
     if any(later.time_s < row.time_s for row, later in zip(rows, rows[1:])):
-        raise ConfigError(f"Script '{path}': the times must not fall.")
+        raise ConfigError(f"Script '{path}': the times must not decrease.")
     return rows
 
 
@@ -119,7 +119,7 @@ def _row(cells: Dict[str, str], number: int, path: Path) -> ScriptRow:
             raise ValueError
         return ScriptRow(values.pop(TIME), values)
     except (ValueError, TypeError, KeyError):
-        raise ConfigError(f"Script '{path}', line {number}: expected numbers, and a time.") from None
+        raise ConfigError(f"Script '{path}', line {number}: expected a time and numbers.") from None
 
 
 class KeyGoals:
@@ -149,7 +149,7 @@ class KeyGoals:
         return BIG_STEP.get(name, (high - low) / STEPS)
 
     def change(self, name: str, steps: int) -> Dict[str, float]:
-        """Change a control by some steps, within its range; a heading goes round. Returns all values."""
+        """Change a control by some steps, within its range; a heading wraps around. Returns all values."""
         low, high = self.controls[name]
         value = self.values[name] + steps * self.step_of(name)
         if name.endswith("_deg"):

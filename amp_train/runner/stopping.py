@@ -1,5 +1,5 @@
-"""Ending a training early without losing anything: signals and time limits become a reason to stop, which the training
-loop asks for after every iteration. The exit codes of the commands are here too, in one place."""
+"""Stopping a training early without losing anything: signals and time limits become a reason to stop, which the
+training loop checks after every iteration. The exit codes of the commands are here too."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ from types import FrameType
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 EXIT_DONE = 0  # all iterations are done
-EXIT_USER_ERROR = 2  # something in the command is wrong; the same command fails again
-EXIT_FAILED = 3  # numbers not finite, physics diverging, checkpoints that cannot be written: needs a change, or a look
+EXIT_USER_ERROR = 2  # an error in the command; the same command fails again
+EXIT_FAILED = 3  # numbers not finite, physics diverging, checkpoints that cannot be written: needs a change or a check
 # EX_TEMPFAIL of sysexits.h, "try again later": a signal or a time limit came and everything is saved. The only code
-# after which the same command with resume=auto goes on, so that a batch script requeues on it and on nothing else.
+# after which the same command with resume=auto continues, so a batch script requeues on this code only.
 EXIT_STOPPED = 75
 EXIT_INTERRUPTED = 130  # Ctrl-C while nothing was being trained; a second Ctrl-C kills by SIGINT, shells say 130
 
@@ -21,7 +21,7 @@ SAVING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 IGNORED_BY_NOHUP = ("SIGINT", "SIGHUP")
 
 BATCH_END_VARIABLE = "SLURM_JOB_END_TIME"  # s since 1970; newer versions of Slurm set it
-# What an iteration and the saving after it may take of a batch job's time: a minute, of a short job less.
+# Time reserved for an iteration and saving at the end of a batch job: a minute, less for a short job.
 MAX_MARGIN_S, MARGIN_SHARE = 60.0, 0.1
 
 
@@ -33,10 +33,10 @@ class Deadline(NamedTuple):
 
 
 class StopRequest:
-    """Notes the wish to stop; as a context manager it listens to signals, and gives them back afterwards.
+    """Records a request to stop; as a context manager it handles signals, and restores their handlers afterwards.
 
-    SIGTERM, SIGHUP, SIGUSR1 and the first Ctrl-C only note the wish: the iteration in progress, 1 to 2 s, is finished
-    and saved. A second Ctrl-C kills the process at once. What `nohup` has switched off stays off.
+    SIGTERM, SIGHUP, SIGUSR1 and the first Ctrl-C only record the request: the current iteration, 1 to 2 s, is finished
+    and saved. A second Ctrl-C kills the process at once. Signals that `nohup` ignores stay ignored.
 
     Attributes:
         signal_name: of the first signal that came, e.g. "SIGTERM".
@@ -46,7 +46,7 @@ class StopRequest:
         """Start the clock.
 
         Args:
-            max_time_s: stop so long after now; None: no limit.
+            max_time_s: stop after this time; None: no limit.
             environ: where a batch job's end may be found.
         """
         self.signal_name: Optional[str] = None
@@ -54,7 +54,7 @@ class StopRequest:
         self._former: Dict[int, Any] = {}
 
     def __call__(self) -> Optional[str]:
-        """Return why to stop, None to go on."""
+        """Return why to stop, None to continue."""
         if self.signal_name is not None:
             return self.signal_name
         now_s = time.monotonic()
@@ -62,11 +62,11 @@ class StopRequest:
 
     @property
     def only_this_job(self) -> bool:
-        """Whether nothing but its own max_time_s ends the job, so that a sweep may go on with the next one."""
+        """Whether only max_time_s stops the job, so that a sweep may continue with the next one."""
         return (self() or "").startswith("max_time_s")
 
     def __deepcopy__(self, memo: Any) -> "StopRequest":
-        """Return itself: a copy, as of a configuration that holds it, would hear no signal."""
+        """Return itself: a copy, such as in a copied configuration, would receive no signal."""
         return self
 
     def __enter__(self) -> "StopRequest":
@@ -85,7 +85,7 @@ class StopRequest:
         former = signal.getsignal(number)
         if former is signal.SIG_IGN and name in IGNORED_BY_NOHUP:
             return
-        # A handler that was not set from Python reads as None, and cannot be given back.
+        # A handler that was not set from Python reads as None, and cannot be restored.
         self._former[number] = signal.SIG_DFL if former is None else former
         signal.signal(number, self._note)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
@@ -98,7 +98,7 @@ class StopRequest:
             self.signal_name = signal.Signals(number).name
             _say(f"{self.signal_name}: saving after this iteration.")
             if number == signal.SIGINT:
-                _say(" Ctrl-C again ends at once.")
+                _say(" Press Ctrl-C again to stop at once.")
             _say("\n")
 
 
@@ -119,13 +119,13 @@ def _batch_limit(environ: Mapping[str, str]) -> Optional[Deadline]:
 
 
 def _die_of(number: int) -> None:
-    """End the process as if it had never listened; a shell's loop around it ends too."""
-    _say("Ended at once; the last checkpoint is whole.\n")
+    """End the process with the signal's default action; a shell loop around it ends too."""
+    _say("Stopped at once; the last checkpoint is intact.\n")
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 def _say(text: str) -> None:
-    """Write to stderr in a way that a signal handler may: a buffered stream could be in use just now."""
-    with contextlib.suppress(OSError):  # the terminal can be gone, which SIGHUP says
+    """Write to stderr in a way that is safe in a signal handler: a buffered stream may be in use."""
+    with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
         os.write(2, text.encode())

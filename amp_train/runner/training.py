@@ -1,4 +1,4 @@
-"""Running a training: rl_games' runner, the environment and the telemetry put together."""
+"""Running a training: combines rl_games' runner, the environment and the telemetry."""
 
 import os
 import platform
@@ -28,9 +28,10 @@ from amp_train.runner.training_video import TrainingVideos, VideoRecorder
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.telemetry import MetricsFiles, TrainingObserver, WandbSink, stdout_to_file, training_view
 from amp_train.telemetry.files import cut_event_files
+from amp_train.untrusted import read_regular
 
-WANDB_ID_FILE = "wandb_id.txt"
-SUPERSEDED = "superseded"  # in a run directory: what came after a checkpoint that was gone back to
+WANDB_ID_FILE, MAX_ID_BYTES = "wandb_id.txt", 100
+SUPERSEDED = "superseded"  # in a run directory: what followed an older checkpoint that was resumed
 RECORDED_PACKAGES = ("torch", "rl_games", "mujoco", "numpy", "hydra-core")
 
 
@@ -48,14 +49,14 @@ def train(
     Args:
         cfg: resolved, its `experiment` naming the run directory.
         env: the training environments.
-        run_dir: exists already, and is this training's alone.
-        stop_reason: asked after every iteration; a text ends the training.
-        resumption: where to go on; without one the training begins, and a former one's metrics in `run_dir` go.
-        ranks: the processes that train together; the first one writes all but the other ones' training states.
-        new_recorder: makes what records a video, for `capture_video`.
+        run_dir: exists already, and belongs to this training alone.
+        stop_reason: called after every iteration; a string stops the training.
+        resumption: where to continue; without one, metrics of an earlier training in `run_dir` are removed.
+        ranks: the processes that train together; the first one writes everything but the others' training states.
+        new_recorder: creates a video recorder, for `capture_video`.
 
     Returns:
-        Why the training was stopped before its end, None if it came to it.
+        Why the training stopped early, None if it is complete.
     """
     params = rl_games_params(cfg)
     params["seed"] = rank_seed(cfg.seed, ranks.rank)
@@ -99,23 +100,24 @@ def train(
 
 
 def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
-    """Take away what a crash left half written, and rows and scalars from after the checkpoint.
+    """Remove what a crash left half written, and rows and scalars from after the checkpoint.
 
-    Later checkpoints, and the metrics up to them, are kept in `superseded/`.
+    Later checkpoints, and the metrics up to the newest of them, are kept in `superseded/`.
     """
     checkpoint = None if resumption is None else resumption.checkpoint
     remove_unfinished(run_dir / "nn")
     if resumption is not None and (resumption.later or resumption.skipped):
+        newest = [*resumption.later, *(damaged.name for damaged in resumption.skipped)][0]
         (run_dir / SUPERSEDED).mkdir(exist_ok=True)
         for rows in sorted(run_dir.glob("metrics.*")):
-            shutil.copyfile(rows, run_dir / SUPERSEDED / rows.name)
+            shutil.copyfile(rows, run_dir / SUPERSEDED / f"{newest}.{rows.name}")
         set_aside_later(run_dir / "nn", resumption.iteration, run_dir / SUPERSEDED)
     cut_metrics(run_dir, 0 if checkpoint is None else checkpoint.iteration)
     cut_event_files(run_dir / "summaries", {} if checkpoint is None else checkpoint.event_files)
 
 
 def description(cfg: Config, env: AmpEnv) -> Dict[str, Any]:
-    """Return what a policy's file says of how it was trained."""
+    """Return the information on the training in a policy's file."""
     return {
         "config": stored_form(cfg),
         "versions": versions(),
@@ -124,20 +126,20 @@ def description(cfg: Config, env: AmpEnv) -> Dict[str, Any]:
 
 
 def newest_checkpoint(run_dir: Path) -> Optional[Path]:
-    """Return the policy of the newest whole checkpoint of the run."""
+    """Return the policy of the newest intact checkpoint of the run."""
     checkpoint, _ = newest_valid(run_dir / "nn")
     return None if checkpoint is None else checkpoint.policy
 
 
 def stored_config(checkpoint: str) -> Optional[Dict[str, Any]]:
-    """Return the configuration that a checkpoint carries; one of IsaacGymEnvs carries none."""
+    """Return the configuration in a checkpoint; one of IsaacGymEnvs has none."""
     extra = safe_load(find_checkpoint(checkpoint)).get("amp_train")
     config = extra.get("config") if isinstance(extra, dict) else None
     return config if isinstance(config, dict) else None
 
 
 def versions() -> Dict[str, str]:
-    """Return what this runs on, for the record."""
+    """Return the versions of packages and platform, for the record."""
     found = {"amp_train": amp_train.__version__, "python": platform.python_version()}
     for package in RECORDED_PACKAGES:
         try:
@@ -166,9 +168,9 @@ def _wandb_sink(cfg: Config, run_dir: Path, resumed: bool) -> Optional[WandbSink
 
 
 def wandb_id(run_dir: Path, resumed: bool) -> str:
-    """Return wandb's name for the run, of which a continued training keeps the one it began with."""
+    """Return wandb's id of the run; a resumed training keeps it."""
     path = run_dir / WANDB_ID_FILE
-    kept = path.read_text().strip() if resumed and path.is_file() else ""
+    kept = read_regular(path, MAX_ID_BYTES).decode(errors="replace").strip() if resumed and path.is_file() else ""
     if re.fullmatch("[0-9a-f]{16}", kept):
         return kept
     new = secrets.token_hex(8)

@@ -1,4 +1,4 @@
-"""The pose error while training: a few short episodes of the noise-free policy in environments of their own."""
+"""The pose error during training: a few short episodes of the noise-free policy in separate environments."""
 
 import logging
 from typing import Any, Mapping, Optional, Tuple, cast
@@ -26,16 +26,16 @@ COLUMNS = ("dtw_pose_error_m", "eval_fall_rate", "eval_episode_s")
 class TrainingEvaluation:
     """Measures every `eval_interval` iterations and at the end, always from the same initial states.
 
-    The training goes on exactly as without it: the environments and their randomness are its own, and the generators
-    that it shares are put back.
+    It does not change the training: environments and their randomness are separate, and shared generators are
+    restored.
     """
 
     def __init__(self, cfg: Config, active: bool = True) -> None:
-        """Build the environments, from the clip as it is now.
+        """Build the environments, from the current clip.
 
         Args:
             cfg: resolved.
-            active: whether there will be measurements at all.
+            active: whether anything is measured.
         """
         self._interval, self._rl_device = cfg.eval_interval if active else 0, str(cfg.rl_device)
         self._cfg = set_up_episodes(cfg, EPISODES, EPISODE_S, cfg.seed)
@@ -44,12 +44,12 @@ class TrainingEvaluation:
         self._vec_env: Optional[AMPVecEnv] = None
         if self._interval and BACKENDS[cfg.sim.name].one_per_process:
             logger.warning(
-                "sim=%s runs once in a process, so the pose error is not measured while training; amp-eval does.",
+                "sim=%s allows one simulation per process: no pose error is measured during training. Use amp-eval.",
                 cfg.sim.name,
             )
             self._interval = 0
         if self._interval:
-            # Later the clip's file may be another one, or gone.
+            # Later the clip's file may have changed or been deleted.
             self._vec_env = AMPVecEnv(make_env(self._cfg), self._rl_device)
             self._columns += (RETURN,) if self._vec_env.env.task.goal_size else ()
             self._first_state = self._vec_env.env.get_state()
@@ -57,7 +57,7 @@ class TrainingEvaluation:
             self._clips = clip_references(library, self._vec_env.env.control_dt_s)
 
     def row(self, agent: Any) -> Row:
-        """Return the columns for the iteration that rl_games' agent has just finished; None where it is none's turn."""
+        """Return the columns for the iteration that rl_games' agent has just finished; None if none is due."""
         is_due = (
             agent.epoch_num % self._interval == 0 or agent.epoch_num >= agent.max_epochs if self._interval else False
         )
@@ -88,7 +88,7 @@ class TrainingEvaluation:
 
 
 class AgentPolicy:
-    """The policy that rl_games' agent is training; its discriminator is not asked."""
+    """The policy that rl_games' agent is training; its discriminator is not used."""
 
     def __init__(self, agent: Any) -> None:
         self._agent = agent

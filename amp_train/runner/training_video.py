@@ -1,4 +1,4 @@
-"""Short videos of the noise-free policy while it is trained, in an environment of their own."""
+"""Short videos of the noise-free policy during training, in a separate environment."""
 
 import logging
 from pathlib import Path
@@ -40,22 +40,22 @@ class VideoRecorder(Protocol):
 
 
 class TrainingVideos:
-    """Records every `capture_video` iterations, always from the same state. The training goes on exactly as without:
-    environment and randomness are its own, and the generators that it shares are put back."""
+    """Records every `capture_video` iterations, always from the same state. It does not change the training:
+    environment and randomness are separate, and shared generators are restored."""
 
     def __init__(self, cfg: Config, run_dir: Path, new_recorder: Optional[Callable[[], VideoRecorder]]) -> None:
         """Build the environment.
 
         Args:
             cfg: resolved.
-            run_dir: `videos/` in it takes them.
-            new_recorder: makes what records one video; None: there are to be none.
+            run_dir: videos go to its `videos/`.
+            new_recorder: creates a video recorder; None: no videos.
         """
         self._interval = cfg.capture_video if new_recorder is not None else 0
         self._folder, self._new_recorder = run_dir / "videos", new_recorder
         self._vec_env: Optional[AMPVecEnv] = None
         if self._interval and BACKENDS[cfg.sim.name].one_per_process:
-            logger.warning("sim=%s runs once in a process, so no videos are made while training.", cfg.sim.name)
+            logger.warning("sim=%s allows one simulation per process: no videos during training.", cfg.sim.name)
             self._interval = 0
         if self._interval:
             own: Any = cfg.copy()  # type: ignore[attr-defined]
@@ -65,7 +65,7 @@ class TrainingVideos:
             self._first_state = self._vec_env.env.get_state()
 
     def capture(self, agent: Any, sink: Any = None) -> None:
-        """Record the policy of rl_games' agent, if it is the iteration's turn.
+        """Record the policy of rl_games' agent, if a video is due.
 
         Args:
             agent: its `writer` takes the video as a GIF.
@@ -76,8 +76,8 @@ class TrainingVideos:
         path = self._folder / f"iteration_{agent.epoch_num:06d}.mp4"
         try:
             self._record(agent, path, sink)
-        except (UserError, OSError) as error:  # a picture is not worth a training
-            logger.warning("No videos while training: %s", error)
+        except (UserError, OSError) as error:  # a video must not end a training
+            logger.warning("No videos during training: %s", error)
             self._interval = 0
 
     def _record(self, agent: Any, path: Path, sink: Any) -> None:
@@ -103,7 +103,7 @@ class TrainingVideos:
 
 
 class _FromState(AgentPolicy):
-    """The agent's policy, whose episode goes on from a state of the environment."""
+    """The agent's policy, whose episode continues from a state of the environment."""
 
     def __init__(self, agent: Any, first_state: Any) -> None:
         super().__init__(agent)

@@ -1,4 +1,4 @@
-"""`AMPVecEnv`: the environment as rl_games' vec env interface wants it, on rl_games' device."""
+"""`AMPVecEnv`: the environment with rl_games' vec env interface, on rl_games' device."""
 
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
@@ -12,7 +12,7 @@ from amp_train.env import AmpEnv
 
 
 class AMPVecEnv(IVecEnv):
-    """Adapt an AmpEnv; tensors move between the simulator's and the learner's device here, if they are two.
+    """Adapt an AmpEnv; tensors move between the simulator's and the learner's device here, if they differ.
 
     Resets are deferred: `step` returns the states as the episodes ended, `reset_done` those they start from.
     """
@@ -61,17 +61,17 @@ class AMPVecEnv(IVecEnv):
         return self._to_learner(self.env.fetch_amp_obs_demo(n))
 
     def fetch_amp_obs_at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Return what the discriminator sees (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s."""
+        """Return the AMP observations (n, amp_obs_size) of the clips `clip_ids` (n,) at `times_s` (n,) s."""
         clip_ids, times_s = clip_ids.to(self.env.device), times_s.to(self.env.device)
         return self._to_learner(self.env.fetch_amp_obs_at(clip_ids, times_s))
 
     def fetch_action_demo(self, n: int) -> Tuple[Tensor, Tensor]:
-        """Draw observations of the clips (n, obs_size) and actions (n, num_actions) that go on along them."""
+        """Draw observations of the clips (n, obs_size) and actions (n, num_actions) that follow them."""
         obs, action = self.env.fetch_action_demo(n)
         return self._to_learner(obs), self._to_learner(action)
 
     def set_train_info(self, env_frames: int, *args: Any, **kwargs: Any) -> None:
-        """Hear from rl_games' agent that an iteration begins."""
+        """Called by rl_games' agent when an iteration begins."""
         if self._after_iteration is not None and args:
             self._after_iteration(args[0].epoch_num - 1)
 
@@ -83,7 +83,7 @@ class AMPVecEnv(IVecEnv):
         return None
 
     def set_env_state(self, env_state: Any) -> None:
-        """Ignore a state; the training state goes by `set_full_state`."""
+        """Ignore a state; the training state uses `set_full_state`."""
 
     def get_full_state(self) -> Dict[str, Any]:
         """Return everything that a bit-identical continuation needs, for the training state."""

@@ -11,7 +11,7 @@ __all__ = ["Simulator", "make_simulator"]
 
 
 def __getattr__(name: str) -> Any:
-    # Not at the top: it brings torch, and the schema, which is read before Isaac Gym, needs the records of backends.
+    # Not at the top: it imports torch, and the schema, which is read before Isaac Gym, needs the records of backends.
     if name == "Simulator":
         from amp_train.sim.interface import Simulator
 

@@ -1,4 +1,4 @@
-"""Which simulator `sim=auto` is on this machine, and on which device a simulator runs if none is named."""
+"""The choice of `sim=auto` on this machine, and the default device of each simulator."""
 
 from typing import NamedTuple, Optional
 
@@ -8,7 +8,7 @@ from amp_train.sim.factory import BACKENDS
 
 
 class Machine(NamedTuple):
-    """What decides.
+    """The properties that decide.
 
     Attributes:
         has_gpu: torch sees a CUDA GPU.
@@ -42,7 +42,7 @@ def choose_simulator(machine: Machine, sim_device: Optional[str]) -> Choice:
 
 
 def this_machine() -> Machine:
-    """Look at what is here."""
+    """Return the properties of this machine."""
     import torch
 
     try:
@@ -54,7 +54,7 @@ def this_machine() -> Machine:
 
 
 def default_sim_device(name: str) -> str:
-    """Return where simulator `name` runs if nothing is said: on the first GPU, if it can and there is one."""
+    """Return the default device of simulator `name`: the first GPU, if it can use one and there is one."""
     import torch
 
     uses_gpu = name == "auto" or BACKENDS[name].uses_gpu

@@ -1,4 +1,4 @@
-"""The simulator backends: one record each. A backend's vendor package is imported only when it is chosen."""
+"""The simulator backends, one record each. A backend's vendor package is imported only when it is chosen."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from amp_train import isaacgym_first
 from amp_train.errors import ConfigError, MissingPackageError, unknown_choice
 from amp_train.sim.settings import IsaacGymConfig, MujocoConfig, MujocoWarpConfig, SimConfig
 
-# torch, and what brings it, is imported inside functions: Isaac Gym must be imported before it.
+# torch, and modules that import it, are imported inside functions: Isaac Gym must be imported before it.
 if TYPE_CHECKING:
     from amp_train.character import CharacterSpec
     from amp_train.sim.interface import Simulator
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backend:
-    """What the project knows of a backend; nothing else holds lists of backend names.
+    """A backend; no other place lists backend names.
 
     Attributes:
         config: the class of its settings, `sim.KEY`.
         make: builds it, from the whole configuration, the character, the control step in s and the scene.
-        packages: what must be installed for it.
-        uses_gpu: it can run on a GPU, and does so by default where there is one; otherwise it is for the CPU only.
-        has_window: it can show a window of its own (headless=False).
-        one_per_process: only one simulation of it can be alive in a process.
-        supports_objects: there can be objects and terrain beside the character (`scene.py`).
+        packages: required packages.
+        uses_gpu: it can run on a GPU, and does so by default if there is one; otherwise CPU only.
+        has_window: it has its own window (headless=False).
+        one_per_process: only one simulation can exist per process.
+        supports_objects: scenes may have objects and terrain (`scene.py`).
     """
 
     config: Type[SimConfig]
@@ -38,7 +38,7 @@ class Backend:
     supports_objects: bool = True
 
     def is_installed(self) -> bool:
-        """Return whether its packages can be found; whether they load is another matter."""
+        """Return whether its packages can be found; they may still fail to load."""
         return all(importlib.util.find_spec(package) is not None for package in self.packages)
 
 
@@ -105,10 +105,10 @@ def make_simulator(cfg: Any, spec: "CharacterSpec", scene: "Optional[Scene]" = N
     Args:
         cfg: the whole configuration.
         spec: the character.
-        scene: what is in the worlds beside it.
+        scene: objects and terrain in the worlds.
 
     Raises:
-        ConfigError: unknown name, or a scene that the backend cannot have.
+        ConfigError: unknown name, or a scene that the backend does not support.
         MissingPackageError: the backend's package is not installed.
     """
     from amp_train.sim.scene import Scene
@@ -116,5 +116,5 @@ def make_simulator(cfg: Any, spec: "CharacterSpec", scene: "Optional[Scene]" = N
     chosen, scene = backend(cfg.sim.name), scene or Scene()
     if scene and not chosen.supports_objects:
         able = " or ".join(f"sim={name}" for name, record in BACKENDS.items() if record.supports_objects)
-        raise ConfigError(f"sim={cfg.sim.name} cannot have the objects or terrain of this task: take {able}.")
+        raise ConfigError(f"sim={cfg.sim.name} does not support the objects or terrain of this task. Use {able}.")
     return chosen.make(cfg, spec, 1.0 / cfg.task.env.control_frequency_hz, scene)

@@ -1,4 +1,4 @@
-"""What every simulator backend offers: N copies of one character on a floor, driven by PD targets.
+"""The interface of simulator backends: N copies of one character on a floor, driven by PD targets.
 
 The environment above knows only this; a backend knows nothing of rewards, resets or motion clips."""
 
@@ -18,10 +18,10 @@ class Simulator(ABC):
     Attributes:
         spec: the character.
         num_envs: N.
-        device: where `state()` and PD targets live.
+        device: of `state()` and PD targets.
         physics_dt_s, control_dt_s: control_dt_s = decimation * physics_dt_s.
-        scene: what is there beside the character.
-        masked_resets: whether `set_state_where` is the quick way, because counting rows would wait for a GPU.
+        scene: objects and terrain.
+        masked_resets: whether `set_state_where` is faster, because counting rows would wait for a GPU.
     """
 
     spec: CharacterSpec
@@ -44,20 +44,20 @@ class Simulator(ABC):
 
     @abstractmethod
     def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
-        """Put worlds `env_ids` (K,) long into the K given states, at rest memory-wise: no warm start, no old
-        contact force."""
+        """Set worlds `env_ids` (K,) long to the K given states, without memory: no warm start, no old contact
+        force."""
 
     def set_state_where(self, chosen: Tensor, state: CharacterState) -> None:
-        """Put the worlds `chosen` (N,) bool into their rows of N states, as `set_state` does."""
+        """Set the worlds `chosen` (N,) bool to their rows of N states, like `set_state`."""
         env_ids = chosen.nonzero().squeeze(-1)
         self.set_state(env_ids, state[env_ids])
 
     def object_state(self) -> ObjectState:
-        """Return the state of the scene's objects in all worlds, as `state` does that of the characters."""
-        raise NotImplementedError(f"{type(self).__name__} has no objects beside the character")
+        """Return the state of the scene's objects in all worlds, like `state` for the characters."""
+        raise NotImplementedError(f"{type(self).__name__} supports no objects besides the character")
 
     def set_object_state(self, env_ids: Tensor, state: ObjectState) -> None:
-        """Put the objects of worlds `env_ids` (K,) long into the K given states. `set_state` leaves objects alone."""
+        """Set the objects of worlds `env_ids` (K,) long to the K given states. `set_state` does not move objects."""
         chosen = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device).index_fill_(0, env_ids, True)
         everyone = self.object_state()
         for name in ("pos", "rot", "vel", "ang_vel"):
@@ -65,13 +65,13 @@ class Simulator(ABC):
         self.set_object_state_where(chosen, everyone)
 
     def set_object_state_where(self, chosen: Tensor, state: ObjectState) -> None:
-        """Put the objects of the worlds `chosen` (N,) bool into their rows of N states, as `set_object_state` does."""
-        raise NotImplementedError(f"{type(self).__name__} has no objects beside the character")
+        """Set the objects of the worlds `chosen` (N,) bool to their rows of N states, like `set_object_state`."""
+        raise NotImplementedError(f"{type(self).__name__} supports no objects besides the character")
 
     @abstractmethod
     def diverged(self) -> Tensor:
         """Return (N,) bool: worlds whose velocities are not finite or beyond anything physical. They need
-        `set_state` before they go on."""
+        `set_state` before they continue."""
 
     @abstractmethod
     def get_full_state(self) -> "dict[str, Tensor]":
@@ -82,25 +82,25 @@ class Simulator(ABC):
         """Continue from `get_full_state`."""
 
     def parameters(self) -> "Dict[str, Tensor]":
-        """Return the physical parameters that each world can have of its own, each as the character's file has it.
+        """Return the physical parameters that can differ between worlds, with the values of the character's file.
 
         Returns:
-            Any of: `gravity` (3,) m/s^2; `mass` (num_bodies,) kg, rotational inertia goes with it; `friction`
+            Any of: `gravity` (3,) m/s^2; `mass` (num_bodies,) kg, rotational inertia is scaled with it; `friction`
             (num_geoms,), sliding coefficient of each colliding geom on the floor; `stiffness` and `damping`
-            (num_dofs,), PD gains; `lower` and `upper` (num_dofs,) rad, of which limited hinges obey. Empty where a
-            backend can change nothing.
+            (num_dofs,), PD gains; `lower` and `upper` (num_dofs,) rad, for limited hinges. Empty if the
+            backend supports none.
         """
         return {}
 
     def set_parameters(self, chosen: Tensor, values: "Dict[str, Tensor]") -> None:
-        """Give the worlds `chosen` (N,) bool their own parameters: of each name of `parameters`, a row a world
-        (N, size); rows of other worlds are not read. They last until they are set again, resets included."""
-        raise NotImplementedError("{} has no parameters of a world's own".format(type(self).__name__))
+        """Set parameters of the worlds `chosen` (N,) bool: for each name of `parameters`, one row per world
+        (N, size); rows of other worlds are not read. They persist until they are set again, across resets."""
+        raise NotImplementedError("{} has no parameters per world".format(type(self).__name__))
 
     def pop_warnings(self) -> "List[str]":
-        """Return a line for everything that has gone wrong since the last call and does not end the simulation, such as
-        a buffer that was too small. Read once an iteration: it may wait for the device."""
+        """Return a line for each problem since the last call that does not end the simulation, such as a buffer that
+        was too small. Call it once an iteration: it may wait for the device."""
         return []
 
-    def close(self) -> None:  # noqa: B027 (a backend that holds nothing need not override it)
+    def close(self) -> None:  # noqa: B027 (a backend without resources need not override it)
         """Release threads and device memory."""

@@ -1,4 +1,4 @@
-"""`sim=isaacgym`: NVIDIA's Isaac Gym (PhysX) through its tensor API. It has not been run on NVIDIA's binary here; it is
+"""`sim=isaacgym`: NVIDIA's Isaac Gym (PhysX) through its tensor API. It has not been run on NVIDIA's binary; it is
 checked against the signatures of `isaacgym-stubs`, and run on a stand-in for Isaac Gym in `tests/doubles`.
 
 `amp_train.isaacgym_first` must have imported the vendor's package before torch was."""
@@ -29,9 +29,9 @@ class IsaacGymSimulator(Simulator):
     """N worlds in one PhysX scene, whose state is read from and written to Isaac Gym's own buffers.
 
     `state` shows these buffers: root rows (N, 13), dofs (N, num_dofs, 2), bodies (N, num_bodies, 13). They change when
-    they are refreshed, once a control step. `set_state` writes its rows into the buffers, bodies and contact forces
-    included, which PhysX itself would only know after the next step; the simulation takes them over in one call at the
-    beginning of that step, as it wants every indexed setter called once a step at most.
+    they are refreshed, once a control step. `set_state` writes its rows into the buffers, including bodies and contact
+    forces, which PhysX itself would only update after the next step; the simulation receives them in one call at the
+    beginning of that step, because every indexed setter may be called only once a step.
     """
 
     _alive: Optional["IsaacGymSimulator"] = None
@@ -52,21 +52,21 @@ class IsaacGymSimulator(Simulator):
             num_envs: number of worlds.
             control_dt_s: s between two calls of `step`.
             decimation: steps of PhysX in a control step.
-            substeps: of these, how many Isaac Gym does in one call of `simulate`.
+            substeps: of these, the steps in one call of `simulate`.
             settings: where and how.
 
         Raises:
-            ConfigError: decimation is no multiple of substeps, Isaac Gym cannot start, or it runs already.
+            ConfigError: decimation is not a multiple of substeps, or Isaac Gym cannot start or is already running.
             CharacterError: Isaac Gym reads the character differently.
         """
         if decimation % substeps:
             raise ConfigError(
-                "sim.decimation={} must be a multiple of sim.substeps={}, which Isaac Gym does at a time.".format(
+                "sim.decimation={} must be a multiple of sim.substeps={}, Isaac Gym's steps per call.".format(
                     decimation, substeps
                 )
             )
         if IsaacGymSimulator._alive is not None:
-            raise ConfigError("Isaac Gym runs one simulation in a process, and one runs already: close it first.")
+            raise ConfigError("Isaac Gym allows one simulation per process, and one is running: close it first.")
         self.spec, self.num_envs, self.device = spec, num_envs, settings.state_device
         self.control_dt_s, self.physics_dt_s = control_dt_s, control_dt_s / decimation
         self._num_calls, self._kinematics = decimation // substeps, Kinematics(spec, self.device)
@@ -89,7 +89,7 @@ class IsaacGymSimulator(Simulator):
                 "Isaac Gym could not allocate its buffers for num_envs={}; try fewer.".format(self.num_envs)
             )
         self._acquire_buffers()
-        # Isaac Gym keeps an address, so this tensor stays where it is.
+        # Isaac Gym keeps the address, so this tensor must not move.
         self._pd_target = torch.zeros(self.num_envs, self.spec.num_dofs, device=self.device)
         self._pending: List[Tensor] = []
         self._indices = torch.zeros(0, dtype=torch.int32, device=self.device)
@@ -153,13 +153,13 @@ class IsaacGymSimulator(Simulator):
         self._pending.append(env_ids)
 
     def diverged(self) -> Tensor:
-        # Written so that NaN counts too.
+        # True for NaN too.
         root_speed, dof_speed = self._root_state[:, VEL.start :].abs().amax(-1), self._dof_vel.abs().amax(-1)
         return ~((root_speed < MAX_SPEED) & (dof_speed < MAX_SPEED))
 
     def get_full_state(self) -> Dict[str, Tensor]:
-        """Return the buffers. What PhysX remembers beside them (contacts of the last step as a warm start) cannot be
-        had, so that on NVIDIA's binary a continuation is close, not bit-identical."""
+        """Return the buffers. PhysX's other memory (contacts of the last step as a warm start) cannot be read, so on
+        NVIDIA's binary a resumed training is close, not bit-identical."""
         return {name: buffer.cpu().clone() for name, buffer in self._buffers().items()}
 
     def set_full_state(self, full_state: Dict[str, Tensor]) -> None:
@@ -185,11 +185,11 @@ class IsaacGymSimulator(Simulator):
         }
 
     def _apply_pending(self) -> None:
-        """Let the simulation take over the rows that were set since the last step."""
+        """Pass the rows that were set since the last step to the simulation."""
         if not self._pending:
             return
         env_ids = self._pending[0] if len(self._pending) == 1 else torch.cat(self._pending).unique()
-        # An attribute, for Isaac Gym reads it while it simulates.
+        # An attribute, because Isaac Gym reads it while it simulates.
         self._indices = env_ids.to(torch.int32).contiguous()
         indices, count = gymtorch.unwrap_tensor(self._indices), len(self._indices)
         root_state, dof_state = gymtorch.unwrap_tensor(self._root_state), gymtorch.unwrap_tensor(self._dof_state)
@@ -198,7 +198,7 @@ class IsaacGymSimulator(Simulator):
         self._pending.clear()
 
     def _refresh(self) -> None:
-        """Let Isaac Gym write the present state into the buffers."""
+        """Let Isaac Gym write the current state into the buffers."""
         self._gym.refresh_actor_root_state_tensor(self._sim)
         self._gym.refresh_dof_state_tensor(self._sim)
         self._gym.refresh_rigid_body_state_tensor(self._sim)

@@ -17,10 +17,13 @@ from amp_train.character import CharacterSpec, hinge_triple_mjcf
 from amp_train.errors import CharacterError, ConfigError
 
 GRAVITY_M_S2 = 9.81
-ENV_SPACING_M = 5.0  # only for the eye: every world has its own coordinates, and worlds do not touch
+ENV_SPACING_M = 5.0  # only for display: every world has its own coordinates, and worlds do not touch
 COLLIDE_WITH_ITSELF = 0  # two shapes collide if their filters have no bit in common
 SHAPES = ("sphere", "capsule", "box")
 NOT_FOR_ISAAC_GYM = ("visual", "asset", "statistic", "option", "default", "sensor", "keyframe")
+# What stands for other elements, and what a class may say of a geom that is left out anyway.
+MACROS = ("include", "frame", "replicate", "attach", "composite", "flexcomp")
+LOOKS = {"material", "rgba", "group"}
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class IsaacGymSettings:
 
     @property
     def state_device(self) -> torch.device:
-        """Where state tensors live."""
+        """The device of state tensors."""
         if self.use_gpu and self.gpu_pipeline:
-            # gymtorch needs to be told which GPU.
+            # gymtorch needs the GPU's index.
             return torch.device("cuda", self.device.index or 0)
         return torch.device("cpu")
 
@@ -89,7 +92,7 @@ def sim_params(dt_s: float, substeps: int, num_envs: int, settings: IsaacGymSett
     physx.contact_offset, physx.rest_offset = 0.02, 0.0
     physx.bounce_threshold_velocity, physx.max_depenetration_velocity = 0.2, 10.0
     physx.default_buffer_size_multiplier, physx.max_gpu_contact_pairs = 5.0, 8 * 1024 * 1024
-    # IsaacGymEnvs asks for all substeps and calls that broken. The last one is what every backend here reports.
+    # IsaacGymEnvs requests all substeps and calls that broken. Every backend here reports the last one.
     physx.contact_collection = gymapi.CC_LAST_SUBSTEP
     return params
 
@@ -103,10 +106,10 @@ def add_floor(gym: "gymapi.Gym", sim: "gymapi.Sim") -> None:
 
 
 def load_asset(gym: "gymapi.Gym", sim: "gymapi.Sim", spec: CharacterSpec) -> "gymapi.Asset":
-    """Load the character, and check that its bodies and dofs come out in the spec's order.
+    """Load the character, and check that its bodies and dofs are in the spec's order.
 
     Raises:
-        CharacterError: Isaac Gym cannot read it, or reads something else.
+        CharacterError: Isaac Gym cannot read it, or reads it differently.
     """
     options = gymapi.AssetOptions()
     options.angular_damping, options.max_angular_velocity = 0.01, 100.0
@@ -122,12 +125,13 @@ def load_asset(gym: "gymapi.Gym", sim: "gymapi.Sim", spec: CharacterSpec) -> "gy
 
 
 def asset_mjcf(spec: CharacterSpec) -> str:
-    """Write the character for Isaac Gym's importer, which knows a part of MJCF only: no floor (`add_floor` makes
+    """Write the character for Isaac Gym's importer, which supports only part of MJCF: no floor (`add_floor` makes
     one), no light, camera or material, and every geom with its type written out.
 
     Raises:
-        CharacterError: a geom that is no sphere, capsule or box.
+        CharacterError: a geom other than sphere, capsule and box, or something that only MuJoCo expands.
     """
+    _check_is_written_out(ElementTree.parse(spec.mjcf_path).getroot(), spec.mjcf_path)
     root = ElementTree.fromstring(hinge_triple_mjcf(spec))
     geom_default = root.find("default/geom")
     inherited = {} if geom_default is None else {k: v for k, v in geom_default.attrib.items() if k != "material"}
@@ -144,11 +148,24 @@ def asset_mjcf(spec: CharacterSpec) -> str:
         geom.attrib = {**inherited, **{k: v for k, v in geom.attrib.items() if k not in ("material", "class")}}
         if geom.get("type", "sphere") not in SHAPES:
             raise CharacterError(
-                "sim=isaacgym takes characters of {}; geom '{}' of '{}' is a {}.".format(
+                "sim=isaacgym supports only {}; geom '{}' of '{}' is a {}.".format(
                     ", ".join(SHAPES), geom.get("name"), spec.mjcf_path, geom.get("type")
                 )
             )
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _check_is_written_out(root: ElementTree.Element, path: str) -> None:
+    """Refuse a file of which less would be left than MuJoCo sees."""
+    lacking = [f"<{tag}>" for tag in MACROS if root.find(f".//{tag}") is not None]
+    if any(set(geom.attrib) - LOOKS for geom in root.findall("default/default//geom")):
+        lacking.append("<default class> for geoms")
+    if lacking:
+        raise CharacterError(
+            "sim=isaacgym does not read {} in '{}': write there in full what it stands for.".format(
+                ", ".join(lacking), path
+            )
+        )
 
 
 def create_characters(

@@ -13,8 +13,8 @@ CAMERA_OFFSET_M = (0.0, -3.0, 0.5)
 
 
 class Window:
-    """Follows the first character. V stops and starts the drawing, and with it the wait for real time, as in
-    IsaacGymEnvs; Esc and closing the window are a Ctrl-C, so that a training stops and saves."""
+    """Follows the first character. V pauses drawing and real-time pacing, as in IsaacGymEnvs; Esc and closing the
+    window act as Ctrl-C, so that a training stops and saves."""
 
     def __init__(self, gym: "gymapi.Gym", sim: "gymapi.Sim", first_env: "gymapi.Env") -> None:
         """Open it.
@@ -30,10 +30,10 @@ class Window:
         gym.subscribe_viewer_keyboard_event(self._viewer, gymapi.KEY_V, TOGGLE_DRAWING)
 
     def draw(self, root_pos: Tensor) -> None:
-        """Show the present state, and act on the keys.
+        """Show the current state, and handle keys.
 
         Args:
-            root_pos: (3,) m, where the first character is. Reading it waits for the device, as drawing does.
+            root_pos: (3,) m, position of the first character. Reading it waits for the device, as drawing does.
         """
         if not self._is_open:
             return

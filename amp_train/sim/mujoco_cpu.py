@@ -15,7 +15,7 @@ from amp_train.sim.mujoco_scene import MujocoObjects
 from amp_train.sim.mujoco_state import MujocoState
 from amp_train.sim.scene import ObjectState, Scene
 
-# m/s and rad/s; beyond any motion of a body with limited torque, MuJoCo itself gives up at 1e10.
+# m/s and rad/s; beyond any motion of a body with limited torque, MuJoCo's own limit is 1e10.
 MAX_SPEED = 1e3
 
 
@@ -23,8 +23,8 @@ class MujocoSimulator(Simulator):
     """N worlds whose states are rows of one array that MuJoCo steps in place.
 
     The batch is not persistent (no MjData a world) and computes no stage after the last substep; body positions of
-    the new state come from our own forward kinematics. Measured at 1024 worlds that is 1.1 times as fast as a
-    persistent batch with `stage=mjSTAGE_VEL` (docs/performance.md).
+    the new state come from our own forward kinematics. At 1024 worlds this is 1.1 times as fast as a persistent batch
+    with `stage=mjSTAGE_VEL` (docs/notes/what_made_it_fast.md).
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class MujocoSimulator(Simulator):
             num_envs: number of worlds.
             control_dt_s: s between two calls of `step`.
             decimation: physics steps per control step.
-            num_threads: threads of the pool; 0 takes every core.
-            scene: what is there beside the character and the floor.
+            num_threads: threads of the pool; 0: one per core.
+            scene: objects and terrain.
         """
         mujoco, batch = _import_mujoco()
         self.spec, self.num_envs, self.device = spec, num_envs, torch.device("cpu")
@@ -76,7 +76,7 @@ class MujocoSimulator(Simulator):
         return self._layout.from_mujoco(self._qpos, self._qvel, self._contact_force)
 
     def set_state(self, env_ids: Tensor, state: CharacterState) -> None:
-        # The batch resets whole worlds, and objects stay as they are.
+        # The batch resets whole worlds; objects are not moved.
         kept = {name: array[env_ids] for name, array in self._object_arrays.items()} if self.scene.objects else {}
         self._batch.reset(env_ids.numpy(), stage=self._no_stage)
         for name, rows in kept.items():
@@ -92,7 +92,7 @@ class MujocoSimulator(Simulator):
         self._objects.write(self._object_arrays, chosen, state)
 
     def diverged(self) -> Tensor:
-        # Written so that NaN counts too.
+        # True for NaN too.
         return ~(self._qvel.abs().amax(-1) < MAX_SPEED)
 
     def parameters(self) -> Dict[str, Tensor]:
@@ -101,10 +101,10 @@ class MujocoSimulator(Simulator):
     def set_parameters(self, chosen: Tensor, values: Dict[str, Tensor]) -> None:
         if not chosen.any():
             return
-        # A field has a value for each world, and costs memory, from the first time that it is asked for.
+        # A field gets values per world, and costs memory, from its first use.
         self._parameters.write(lambda name: torch.from_numpy(self._batch.expand(name)), chosen, values)
         if "mass" in values:
-            # What MuJoCo derives from masses: those of subtrees, inverse weights of bodies and dofs.
+            # Quantities that MuJoCo derives from masses: those of subtrees, inverse weights of bodies and dofs.
             self._batch.set_const(chosen.nonzero().squeeze(-1).numpy())
 
     def get_full_state(self) -> Dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from amp_train.character import CharacterSpec
 from amp_train.character.editing import editable_mjcf
+from amp_train.errors import CharacterError
 from amp_train.sim.mujoco_scene import add_scene, set_damping
 from amp_train.sim.scene import Scene
 
@@ -18,7 +19,7 @@ def driven_mjcf(spec: CharacterSpec, physics_dt_s: float) -> Any:
     integrator and physics step of the training.
 
     Raises:
-        CharacterError: a joint without a drive.
+        CharacterError: a joint without a drive, or what MuJoCo cannot build.
     """
     import mujoco
 
@@ -43,7 +44,13 @@ def compile_model(spec: CharacterSpec, physics_dt_s: float, scene: Optional[Scen
     add_scene(mjcf, scene)
     for body in spec.body_names + tuple(thing.name for thing in scene.objects):
         _add_contact_sensor(mjcf, body, mujoco)
-    model = mjcf.compile()
+    try:
+        model = mjcf.compile()
+    except ValueError as error:  # the character alone compiles: load_character has done it
+        reason = " ".join(str(error).split())
+        raise CharacterError(
+            f"MuJoCo cannot build the character with its drives and the task's scene: {reason}"
+        ) from error
     set_damping(model, scene)
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     assert model.nu == spec.num_dofs, "a drive for each dof"
@@ -59,17 +66,17 @@ def _add_contact_sensor(mjcf: Any, body: str, mujoco: Any) -> None:
 
 
 def _add_drives(mjcf: Any, spec: CharacterSpec, physics_dt_s: float, mujoco: Any) -> None:
-    """Add the PD drives. A torque limit is that of the whole drive, kp * (target - q) - kd * dq/dt, as PhysX and
-    DeepMimic have it. With kd as the joint's damping, outside the limit, a knee of 150 N m and 30 N m s/rad extends by
-    5 rad/s at most and the character cannot leap.
+    """Add the PD drives. A torque limit applies to the whole drive, kp * (target - q) - kd * dq/dt, as in PhysX and
+    DeepMimic. With kd as the joint's damping, outside the limit, a knee of 150 N m and 30 N m s/rad extends at 5 rad/s
+    at most, and the character cannot leap.
 
-    (M + dt kd) dv = dt torque, kd in the armature and Euler's method: what MuJoCo's implicit methods do with a joint's
-    damping, and as stable. Left to them, a drive at its limit would not be damped, and light limbs would chatter.
+    (M + dt kd) dv = dt torque, kd in the armature and Euler's method: equal to MuJoCo's implicit damping, and
+    as stable. With those integrators a drive at its limit would not be damped, and light limbs would chatter.
 
-    Ranges of a spherical joint are those of its exponential map's components, as PhysX has them. MuJoCo knows only a
-    cone about a ball joint, so a drive's target is clamped to the ranges: it never pushes the joint out of them, and
-    pulls it back with kp where a load has pushed it out. The cone about the ranges' corners is a hard limit. PhysX
-    makes each range a hard limit, and lets a target beyond it press the joint against it.
+    Ranges of a spherical joint apply to the components of its exponential map, as in PhysX. MuJoCo has only a cone for
+    a ball joint, so a drive's target is clamped to the ranges: it never pushes the joint out of them, and pulls it back
+    with kp where a load has pushed it out. The cone around the ranges' corners is a hard limit. PhysX makes each range
+    a hard limit, and a target beyond it presses the joint against it.
     """
     mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_EULER
     stiffness, damping, armature, effort = (

@@ -1,4 +1,4 @@
-"""The fields of a MuJoCo model that hold what `Simulator.parameters` names, for worlds with values of their own."""
+"""The fields of a MuJoCo model behind `Simulator.parameters`, with values per world."""
 
 from typing import Any, Callable, Dict, Sequence, Union
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 from amp_train.character import CharacterSpec
 
-# Gives a model field of all worlds, with the world in front, to write into.
+# Returns a writable model field of all worlds, with the world as first dimension.
 MujocoFields = Callable[[str], Tensor]
 
 
 class MujocoParameters:
-    """Where the parameters of one character are in its model (num_dofs = nv - 6, num_bodies = nbody - 1).
+    """The places of a character's parameters in its model (num_dofs = nv - 6, num_bodies = nbody - 1).
 
     Attributes:
         nominal: by name, the values of the model, float32, on `device`.
@@ -54,7 +54,7 @@ class MujocoParameters:
         }
         self.nominal = {name: torch.from_numpy(np.array(v, dtype=np.float32)).to(device) for name, v in nominal.items()}
         self._dt_s = float(model.opt.timestep)
-        # What is in the armature beside the drives' damping (compile_model).
+        # The part of the armature that is not the drives' damping (compile_model).
         self._armature = torch.from_numpy(model.dof_armature[self._dofs] - self._dt_s * damping).to(device)
         self._inertia = torch.from_numpy(np.array(model.body_inertia[self._bodies])).to(device)
 
@@ -66,7 +66,7 @@ class MujocoParameters:
             elif name == "mass":
                 self._write_mass(fields, chosen, value)
             elif name == "friction":
-                # Of the floor's and the geom's, MuJoCo takes the larger: let it be the geom's.
+                # MuJoCo takes the larger of the floor's and the geom's: the floor's becomes 0.
                 sliding = fields("geom_friction")[..., 0]
                 _put(sliding, chosen, torch.zeros_like(value[:, :1]), self._floor)
                 _put(sliding, chosen, value, self._geoms)

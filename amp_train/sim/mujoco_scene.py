@@ -1,4 +1,4 @@
-"""A scene in a MuJoCo model: its bodies come after the character's, so that the character's indices stay."""
+"""A scene in a MuJoCo model: its bodies come after the character's, whose indices do not change."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def add_scene(mjcf: Any, scene: Scene) -> None:
         ground.size, ground.friction, ground.rgba = list(box.half_size), [1.0, 0.05, 0.05], [0.6, 0.62, 0.66, 1.0]
     for thing in scene.objects:
         if mjcf.body(thing.name) is not None:
-            raise ConfigError(f"Object '{thing.name}' has the name of a body of the character.")
+            raise ConfigError(f"Object '{thing.name}' has the same name as a body of the character.")
         _add_object(mjcf, thing, mujoco)
 
 
@@ -61,7 +61,7 @@ def set_damping(model: Any, scene: Scene) -> None:
 
 
 class MujocoObjects:
-    """Where the objects of a scene are in qpos (nq), qvel (nv), mocap_pos and mocap_quat, and how they are read."""
+    """Reading and writing the objects of a scene in qpos (nq), qvel (nv), mocap_pos and mocap_quat."""
 
     def __init__(self, model: Any, scene: Scene, device: "torch.device | str" = "cpu") -> None:
         self.scene, self._device = scene, device

@@ -1,7 +1,7 @@
 """`sim=mujoco_warp`: MuJoCo Warp, all worlds in one batch on a CUDA GPU, or slowly on the CPU.
 
-State tensors are views of Warp's arrays, and nothing here waits for the GPU but `pop_warnings` and `get_full_state`. It
-has been run on the CPU only: no GPU was here, so the CUDA graph has never been captured.
+State tensors are views of Warp's arrays, and only `pop_warnings` and `get_full_state` wait for the GPU. It has
+been run on the CPU only, so the CUDA graph has never been captured.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from amp_train.sim.mujoco_scene import MujocoObjects
 from amp_train.sim.mujoco_state import MujocoState
 from amp_train.sim.scene import ObjectState, Scene
 
-# What an exact continuation needs, as Warp's arrays are called.
+# The names of Warp's arrays that exact resume needs.
 CARRIED = ("qpos", "qvel", "qacc_warmstart", "ctrl", "time", "overflow")
 DERIVED_FROM_MASS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")
 
 
 @dataclass(frozen=True)
 class WarpSettings:
-    """Where it runs, and how much room it has.
+    """Device and buffer sizes.
 
     Attributes:
         device: `cpu` or a CUDA device.
@@ -47,7 +47,7 @@ class WarpSettings:
 
 
 class MujocoWarpSimulator(Simulator):
-    """N worlds of the model that `sim=mujoco` has, in float32.
+    """N worlds of the same model as `sim=mujoco`, in float32.
 
     On a GPU the physics steps of a control step are one CUDA graph, launched on torch's current stream, so that they
     keep their order with the tensors around them.
@@ -69,8 +69,8 @@ class MujocoWarpSimulator(Simulator):
             num_envs: number of worlds.
             control_dt_s: s between two calls of `step`.
             decimation: physics steps per control step.
-            settings: where, and how much room.
-            scene: what is there beside the character and the floor.
+            settings: device and buffer sizes.
+            scene: objects and terrain.
         """
         self.spec, self.num_envs, self.device = spec, num_envs, settings.device
         self.control_dt_s, self.physics_dt_s = control_dt_s, control_dt_s / decimation
@@ -126,9 +126,9 @@ class MujocoWarpSimulator(Simulator):
         return data
 
     def _captured(self) -> Any:
-        """Record the physics steps of a control step as a CUDA graph; what it needs to load is loaded before.
+        """Record the physics steps of a control step as a CUDA graph; its modules are loaded before.
 
-        On a stream of its own: torch's default one cannot be captured."""
+        On a separate stream: torch's default stream cannot be captured."""
         with warp.ScopedStream(warp.Stream(self._warp_device), sync_enter=True, sync_exit=True):
             self._advance()
             with warp.ScopedCapture() as capture:
@@ -181,7 +181,7 @@ class MujocoWarpSimulator(Simulator):
         self._objects.write(self._arrays, chosen, state)
 
     def diverged(self) -> Tensor:
-        # Written so that NaN counts too.
+        # True for NaN too.
         return ~(self._qvel.abs().amax(-1) < MAX_SPEED)
 
     def parameters(self) -> Dict[str, Tensor]:
@@ -193,11 +193,11 @@ class MujocoWarpSimulator(Simulator):
                 self._give_own_fields(values)
             self._parameters.write(self._fields.__getitem__, chosen, values)
             if "mass" in values:
-                # What MuJoCo derives from masses. It asks for all worlds, for counting them would wait for the GPU.
+                # Derived from masses, for all worlds, because counting the changed ones would wait for the GPU.
                 mujoco_warp.set_const(self._model, self._data, restore=False)
 
     def _give_own_fields(self, names: Iterable[str]) -> None:
-        """Let each world have its own values of these parameters; shared ones take less memory and time."""
+        """Give each world its own values of these parameters; shared values take less memory and time."""
         wanted = {field for name in names for field in FIELDS[name]}
         if "mass" in names:
             wanted.update(DERIVED_FROM_MASS)
@@ -215,13 +215,13 @@ class MujocoWarpSimulator(Simulator):
             self.set_full_state(state)
 
     def _on_torch_stream(self) -> Any:
-        """Keep what Warp does in order with torch's work."""
+        """Keep Warp's work in order with torch's."""
         if self.device.type == "cpu":
             return contextlib.nullcontext()
         return warp.ScopedStream(warp.stream_from_torch(torch.cuda.current_stream(self.device)))
 
     def pop_warnings(self) -> List[str]:
-        """Return a line for each buffer that was too small, the first time that it was."""
+        """Return a line for each buffer that has become too small, once each."""
         found = _or_over(self._overflow.tolist())
         self._overflow.zero_()
         most_rows, most_contacts = self.peak()
@@ -233,7 +233,7 @@ class MujocoWarpSimulator(Simulator):
             lines.append(_too_small("nconmax", self._settings.nconmax, a_world, "contacts a world"))
         others = found & ~int(flags.NEFC | flags.BROADPHASE | flags.NARROWPHASE)
         if others:
-            lines.append("MuJoCo Warp ran out of room ({}); physics is wrong there.".format(flags(others)))
+            lines.append("MuJoCo Warp ran out of buffer space ({}); physics is wrong there.".format(flags(others)))
         new = [line for line in lines if line.split("=")[0] not in self._warned]
         self._warned.update(line.split("=")[0] for line in new)
         return new
@@ -274,6 +274,6 @@ def _or_over(flags: List[int]) -> int:
 
 def _too_small(key: str, given: int, needed: Optional[int], what: str) -> str:
     return (
-        "sim.{}={} is too small: up to {} {} were needed, and what did not fit was left out of the physics. "
+        "sim.{}={} is too small: up to {} {} were needed, and the excess was ignored in the physics. "
         "Give sim.{}={}.".format(key, given, needed, what, key, 2 * max(needed or 0, given))
     )

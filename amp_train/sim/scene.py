@@ -1,4 +1,4 @@
-"""What is in the worlds beside the character and the floor: objects that move or are moved, and terrain."""
+"""Objects and terrain in the worlds, in addition to the character and the floor."""
 
 from dataclasses import dataclass, fields
 from typing import Dict, Optional, Tuple
@@ -8,26 +8,26 @@ from torch import Tensor
 
 from amp_train.errors import ConfigError
 
-SHAPES = {"sphere": 1, "capsule": 2, "box": 3}  # how many sizes each has
+SHAPES = {"sphere": 1, "capsule": 2, "box": 3}  # number of sizes of each
 KINDS = ("free", "mocap")
 
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A body of one shape. What it touches slides, spins and rolls by its own friction, not by the other's.
+    """A body of one shape. Its friction applies to all its contacts, instead of the other body's.
 
     Attributes:
-        name: of the object, unlike any body of the character.
+        name: of the object, different from the character's bodies.
         shape: `sphere` (radius), `capsule` (radius, half length along z) or `box` (three half sizes).
-        size: m, as the shape has it.
-        kind: `free` moves by itself; `mocap` stays where `Simulator.set_object_state` puts it, whatever touches it.
+        size: m, as its shape requires.
+        kind: `free` moves by itself; `mocap` stays where `Simulator.set_object_state` places it.
         mass: kg, of a free object.
-        pos, rot: (3,) m, world; (4,) xyzw: where it is at first.
+        pos, rot: (3,) m, world; (4,) xyzw: initial pose.
         friction: sliding coefficient.
         rolling_friction: m; rolling takes the torque rolling_friction * normal force, so that a sphere of radius r
             slows down by about 5/7 * g * rolling_friction / r (MuJoCo's soft friction: a tenth less).
         damping: 1/s; a free object slows down by damping * velocity, as in air, linear and angular alike.
-        collides: whether anything touches it; a mere sign of a goal is not touched.
+        collides: whether it has contacts; a goal marker has none.
         rgba: colour.
     """
 
@@ -54,7 +54,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class TerrainBox:
-    """A box that nothing moves: a step, a hurdle, a stretch of ground between two gaps.
+    """A fixed box: a step, a hurdle, ground between two gaps.
 
     Attributes:
         pos: (3,) m, world, its centre.
@@ -67,12 +67,12 @@ class TerrainBox:
 
 @dataclass(frozen=True)
 class Scene:
-    """The same in every world.
+    """A scene, equal in all worlds.
 
     Attributes:
-        objects: bodies beside the character.
+        objects: bodies in addition to the character.
         terrain: boxes of ground.
-        floor_height: m, of the plane; below the terrain, its gaps are that deep.
+        floor_height: m, of the plane; below the terrain, it is the depth of the gaps.
     """
 
     objects: Tuple[SceneObject, ...] = ()
@@ -102,7 +102,7 @@ class ObjectState:
         rot: (N, K, 4) unit quaternion.
         vel: (N, K, 3) m/s, world; 0 for a mocap object.
         ang_vel: (N, K, 3) rad/s, world; 0 for a mocap object.
-        contact_force: (N, K, 3) N, world, what all else does to the object; only a simulator knows it.
+        contact_force: (N, K, 3) N, world, total contact force on the object; set by simulators only.
     """
 
     pos: Tensor
@@ -113,7 +113,7 @@ class ObjectState:
 
     @classmethod
     def default(cls, scene: Scene, num_envs: int, device: "torch.device | str" = "cpu") -> "ObjectState":
-        """Return the objects of N worlds at rest where the scene has them."""
+        """Return the objects of N worlds at rest in their initial pose."""
         pos = torch.tensor([o.pos for o in scene.objects], device=device).reshape(-1, 3).repeat(num_envs, 1, 1)
         rot = torch.tensor([o.rot for o in scene.objects], device=device).reshape(-1, 4).repeat(num_envs, 1, 1)
         return cls(pos, rot, torch.zeros_like(pos), torch.zeros_like(pos))
@@ -127,5 +127,5 @@ class ObjectState:
         return ObjectState(**{name: tensor.clone() for name, tensor in self.tensors().items()})
 
     def tensors(self) -> Dict[str, Tensor]:
-        """Return the fields that are there, by name."""
+        """Return the fields that are set, by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}

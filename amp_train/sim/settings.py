@@ -1,5 +1,5 @@
-"""The settings of each simulator backend: what can be given as `sim.KEY`. A backend has its own class, so that a key of
-another one is an error."""
+"""The settings of each simulator backend: what can be given as `sim.KEY`. Each backend has its own class, so that a
+key of another one is an error."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from amp_train.ranges import between
 
 @dataclass
 class SimConfig:
-    """What every backend has; as it is, that of `sim=auto`.
+    """Settings of every backend, and of `sim=auto`.
 
     Attributes:
         name: of the backend, or `auto`.

@@ -1,4 +1,4 @@
-"""What a training tells: progress bar, metrics files, tensorboard, wandb. Never sees the environment."""
+"""Output of a training: progress bar, metrics files, tensorboard, wandb. Independent of the environment."""
 
 from amp_train.telemetry.files import stdout_to_file
 from amp_train.telemetry.observer import TrainingObserver

@@ -1,9 +1,8 @@
-"""Files that grow while a training runs: rows, what rl_games prints, and tensorboard's events.
+"""Files that grow during a training: rows, rl_games' output, and tensorboard's events.
 
-Each piece is written at once: what is reported before a checkpoint is in the file when it is saved. tensorboardX's own
-writer keeps events in a queue and a buffer, and a thread of its own writes them: after a crash up to two minutes are
-missing, nobody knows where in the file a checkpoint stood, and a full disk ends the thread, after which the training
-waits for the queue for ever."""
+Each piece is written at once: everything reported before a checkpoint is in the file when it is saved. tensorboardX's
+own writer queues events for a separate thread: after a crash up to two minutes are missing, the position of a
+checkpoint in the file is unknown, and a full disk ends the thread, after which the training waits forever."""
 
 import contextlib
 import errno
@@ -26,21 +25,21 @@ from tensorboardX.summary import scalar
 logger = logging.getLogger(__name__)
 
 PREFIX = "events.out.tfevents."
-EMPTY_BYTES = 64  # a file with nothing but its version is smaller
+EMPTY_BYTES = 64  # a file that contains only its version is smaller
 
 
 class AppendFile:
-    """Appends a piece wholly or not at all. The first failure is a warning, the others are counted.
+    """Appends each piece completely or not at all. The first failure is a warning, later ones are counted.
 
-    A full disk must cost no more than the pieces that did not fit: nothing is held back in a buffer, and half of a
-    piece is cut off again, so that what is appended after the disk has room stands on a line of its own.
+    A full disk loses only the pieces that did not fit: nothing is buffered, and half-written pieces are cut off, so
+    that the next piece starts on a new line.
     """
 
     def __init__(self, path: Union[str, Path], pieces: str = "rows") -> None:
         """Open a file, new or not.
 
         Args:
-            pieces: what it is made of, for the warnings.
+            pieces: their name, for warnings.
 
         Raises:
             OSError: it cannot be opened.
@@ -49,7 +48,7 @@ class AppendFile:
         self._file = open(str(path), "ab", buffering=0)  # noqa: SIM115 (open for as long as the training runs)
 
     def append(self, piece: bytes) -> bool:
-        """Append a piece; return whether it is in the file."""
+        """Append a piece; return whether it was written."""
         try:
             end = os.fstat(self._file.fileno()).st_size
             written = self._file.write(piece)
@@ -62,14 +61,14 @@ class AppendFile:
         return True
 
     def sync(self) -> None:
-        """Have it on disk, as far as that can be done."""
+        """Sync it to disk, if possible."""
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
             self._warn_once(error)
 
     def close(self) -> None:
-        """Close it and say what was lost; closing again does nothing."""
+        """Close it and warn about lost pieces; closing again does nothing."""
         if self._file.closed:
             return
         try:
@@ -85,7 +84,7 @@ class AppendFile:
 
     def _warn_once(self, error: OSError) -> None:
         if not self.num_lost:
-            logger.warning("%s cannot be written, the training goes on: %s.", self._path, error.strerror or error)
+            logger.warning("%s cannot be written; training continues: %s.", self._path, error.strerror or error)
 
 
 class AppendText(io.TextIOBase):
@@ -104,13 +103,13 @@ class AppendText(io.TextIOBase):
 
 @contextlib.contextmanager
 def stdout_to_file(path: Union[str, Path]) -> Iterator[None]:
-    """Append what is printed to a file instead; a full disk stops nobody from printing."""
+    """Redirect prints to a file; a full disk does not make them fail."""
     with contextlib.closing(AppendFile(path, "lines")) as file, contextlib.redirect_stdout(AppendText(file)):
         yield
 
 
 class EventFile:
-    """Stands in for a SummaryWriter as far as scalars go; every session of a training has a file of its own."""
+    """Replaces a SummaryWriter for scalars; every session of a training has its own file."""
 
     def __init__(self, folder: Union[str, Path]) -> None:
         """Begin a file in a folder that exists.
@@ -128,13 +127,13 @@ class EventFile:
         self._append(Event(wall_time=time.time(), step=step, summary=scalar(tag, value)))
 
     def add_gif(self, tag: str, gif: bytes, size: Tuple[int, int], global_step: int) -> None:
-        """Append a moving picture of `size` (width, height) pixels, which tensorboard plays among its images."""
+        """Append an animated GIF of `size` (width, height) pixels, shown among tensorboard's images."""
         image = Summary.Image(width=size[0], height=size[1], colorspace=3, encoded_image_string=gif)
         summary = Summary(value=[Summary.Value(tag=tag, image=image)])
         self._append(Event(wall_time=time.time(), step=int(global_step), summary=summary))
 
     def flush(self) -> None:
-        """Have everything on disk."""
+        """Sync everything to disk."""
         self._file.sync()
 
     def close(self) -> None:
@@ -150,7 +149,7 @@ class EventFile:
 
 
 def _next_name(folder: Path) -> str:
-    """Return a name after all others: tensorboard reads in their order, and the clock may have been set back."""
+    """Return a name that sorts last: tensorboard reads in this order, and the clock may have been set back."""
     beginnings = [path.name[len(PREFIX) :][:10] for path in _event_files(folder)]
     later_s = [int(text) + 1 for text in beginnings if re.fullmatch("[0-9]{10}", text)]
     return f"{PREFIX}{max([int(time.time()), *later_s]):010d}.{socket.gethostname()}"
@@ -161,7 +160,7 @@ def _event_files(folder: Union[str, Path]) -> List[Path]:
 
 
 def event_file_instead_of(writer: Any) -> Any:
-    """Take the place of a SummaryWriter that has written nothing yet; any other writer is returned as it is."""
+    """Replace a SummaryWriter that has written nothing yet; any other writer is returned unchanged."""
     if not isinstance(writer, SummaryWriter):
         return writer
     writer.close()
@@ -172,12 +171,12 @@ def event_file_instead_of(writer: Any) -> Any:
 
 
 def sizes_of_event_files(folder: Union[str, Path]) -> Dict[str, int]:
-    """Return how many bytes each event file has now, by name."""
+    """Return the current size in bytes of each event file, by name."""
     return {path.name: path.stat().st_size for path in _event_files(folder)}
 
 
 def cut_event_files(folder: Union[str, Path], sizes: Mapping[str, int]) -> None:
-    """Take away what was written since the files had these sizes; files that were not there yet are removed."""
+    """Cut the files back to these sizes; files without a size are removed."""
     for path in _event_files(folder):
         size = sizes.get(path.name, 0)
         if size == 0:

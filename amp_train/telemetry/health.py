@@ -1,9 +1,9 @@
-"""Is the discriminator fit to teach? One verdict from what an iteration logs, and what to change.
+"""Health of the discriminator: one verdict per iteration, and what to change.
 
-The discriminator teaches by the differences in the style reward that it gives to the policy's own motions. It cannot
-when it is certain of all of them (saturated), when it says the same of everything (collapsed), or when it lags behind
-the policy and mistakes one for the other (starved). High accuracy alone is no illness: a short clip is told apart in 96
-to 100 % of the frames while learning goes on.
+The policy learns from differences in the style reward between its own motions. There are none if the discriminator is
+certain about all of them (saturated), scores everything alike (collapsed), or lags behind the policy and confuses its
+motion with the clip's (starved). High accuracy alone is not a problem: for a short clip it is 96 to 100 % while
+learning continues.
 """
 
 import math
@@ -11,19 +11,19 @@ from typing import Mapping, NamedTuple, Optional
 
 HEALTHY, SATURATED, COLLAPSED, STARVED = "healthy", "saturated", "collapsed", "starved"
 
-# Spreads are in units of the reward's scale, so that they hold for any disc_reward_scale. A run that learnt to walk had
-# a spread of 0.3 that sank to 0.07, logits 1.1 to 4 apart, and accuracies of 0.90 to 1.
+# Spreads are in units of the reward's scale, independent of disc_reward_scale. A run that learnt to walk had a spread
+# that fell from 0.3 to 0.07, logits 1.1 to 4 apart, and accuracies of 0.90 to 1.
 SATURATED_ACCURACY, SATURATED_SPREAD = 0.98, 0.03
 COLLAPSED_GAP, COLLAPSED_SPREAD = 0.1, 0.01
-STARVED_ACCURACY = 0.4  # below a coin's 0.5, which a perfect policy leads to
+STARVED_ACCURACY = 0.4  # below 0.5, the value for a perfect policy
 
 _ADVICE = {
     HEALTHY: "",
-    SATURATED: "The discriminator is certain of every motion and no longer says which is better: lower "
+    SATURATED: "The discriminator is certain about every motion and no longer says which is better: lower "
     "disc_learning_rate or raise disc_grad_penalty.",
-    COLLAPSED: "The discriminator says the same of every motion: raise disc_learning_rate or lower disc_grad_penalty, "
+    COLLAPSED: "The discriminator scores all motions alike: raise disc_learning_rate or lower disc_grad_penalty, "
     "and check that the clip and the character match.",
-    STARVED: "The discriminator mistakes the policy's motion and the clip's for each other, it lags behind: raise "
+    STARVED: "The discriminator confuses the policy's motion with the clip's, it lags behind: raise "
     "disc_learning_rate or amp_minibatch_size.",
 }
 NEEDED = (
@@ -32,7 +32,7 @@ NEEDED = (
 
 
 class DiscHealth(NamedTuple):
-    """A verdict and one sentence of what to change, empty when there is nothing."""
+    """A verdict and one sentence on what to change, or ""."""
 
     verdict: str
     advice: str
@@ -42,8 +42,8 @@ def disc_health(stats: Mapping[str, object], reward_scale: float = 1.0) -> Optio
     """Judge the discriminator.
 
     Args:
-        stats: `disc_agent_acc`, `disc_demo_acc` (shares judged rightly), `disc_agent_logit`, `disc_demo_logit` (means)
-            and `style_reward_std` (over the policy's motions), as an iteration logs them.
+        stats: `disc_agent_acc`, `disc_demo_acc` (shares correct), `disc_agent_logit`, `disc_demo_logit` (means)
+            and `style_reward_std` (over the policy's motions), as logged per iteration.
         reward_scale: the run's disc_reward_scale.
 
     Returns:

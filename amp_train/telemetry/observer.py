@@ -1,4 +1,4 @@
-"""`TrainingObserver`: rl_games' hooks, turned into one row an iteration for whoever wants it."""
+"""`TrainingObserver`: turns rl_games' hooks into one row per iteration."""
 
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
@@ -16,12 +16,12 @@ class TrainingObserver(AlgoObserver):
     """Follows a training.
 
     Args:
-        sinks: take each iteration's row.
-        scalar_sink: takes the scalars that go to tensorboard too.
-        extra: further columns, read once an iteration on the first process; None where there is nothing this time.
+        sinks: receive each iteration's row.
+        scalar_sink: receives the scalars that also go to tensorboard.
+        extra: further columns, read once an iteration on the first process; None without a value.
         counts: further columns whose numbers are summed over all processes.
-        stateful: what else belongs to the training state, each with `state_dict` and `load_state_dict`.
-        reward_scale: the run's disc_reward_scale, by which the discriminator's health is judged.
+        stateful: further parts of the training state, each with `state_dict` and `load_state_dict`.
+        reward_scale: the run's disc_reward_scale, for the discriminator's health.
 
     Attributes:
         agent: rl_games' agent, once it exists.
@@ -45,7 +45,7 @@ class TrainingObserver(AlgoObserver):
         self._former_s = 0.0
 
     def after_init(self, algo: Any) -> None:
-        """Note the agent; its weights are not loaded yet."""
+        """Store the agent; its weights are not loaded yet."""
         self.agent = algo
         self._episodes = EpisodeMeter(algo.ppo_device)
         if algo.writer is not None:
@@ -65,7 +65,7 @@ class TrainingObserver(AlgoObserver):
             sink.start(self.agent.epoch_num - 1, self.agent.max_epochs)
 
     def after_steps(self) -> None:
-        """Gather what the rollouts of all processes counted; called on each of them, after every rollout."""
+        """Sum the counts of all processes; called on each of them, after every rollout."""
         ranks, own = self.agent.ranks, self._counts()
         self._episode_means = self._episodes.pop(ranks.sum)
         self._total_counts = dict(zip(own, (int(total) for total in ranks.sum(list(own.values())))))
@@ -107,18 +107,18 @@ class TrainingObserver(AlgoObserver):
         return row
 
     def _elapsed_s(self, now_s: float) -> float:
-        """Return for how long the training has run, former sessions included."""
+        """Return how long the training has run, including earlier sessions."""
         return self._former_s + now_s - (self._started_s or now_s)
 
     def sync(self) -> Dict[str, int]:
-        """Have all rows and scalars on disk; return how long tensorboard's files are, by name."""
+        """Sync all rows and scalars to disk; return the sizes of tensorboard's files, by name."""
         for sink in self._sinks:
             sink.sync()
         self.agent.writer.flush()
         return sizes_of_event_files(self.agent.summaries_dir)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Return what a continued training's rows depend on."""
+        """Return the state that a resumed training's rows depend on."""
         parts = {name: part.state_dict() for name, part in self._stateful.items()}
         return {"elapsed_s": self._elapsed_s(time.perf_counter()), **parts}
 
@@ -160,10 +160,10 @@ class EpisodeMeter:
     def pop(
         self, total: Callable[[Sequence[float]], List[float]] = list
     ) -> Tuple[int, Optional[float], Optional[float]]:
-        """Return the number of episodes, their mean length in steps and the share that failed, and start anew.
+        """Return the number of episodes, their mean length in steps and the share that failed, and reset.
 
         Args:
-            total: sums numbers over the processes of a training, so that the episodes of all are counted.
+            total: sums numbers over the processes of a training.
         """
         count, steps, failures = total(self._sums.tolist())
         episodes = int(count)

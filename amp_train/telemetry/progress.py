@@ -1,4 +1,4 @@
-"""The progress bar: where the training is, how fast, how long still, and whether it learns."""
+"""The progress bar: progress, rate, remaining time, and whether the training learns."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ SICK_ROWS_BEFORE_ADVICE = 20
 
 
 class ProgressBar(RowSink):
-    """A tqdm bar; a line a minute where there is no terminal. Its ETA follows the recent rate."""
+    """A tqdm bar; one line a minute without a terminal. Its ETA follows the recent rate."""
 
     def __init__(self, stream: Optional[TextIO] = None) -> None:
         self._stream: Any = LenientStream(stream or sys.stderr)
@@ -42,7 +42,7 @@ class ProgressBar(RowSink):
         self._bar.update(1)
 
     def _warn(self, row: Row) -> None:
-        """Say above the bar what to change, once, when the discriminator has been unfit for a while."""
+        """Print advice above the bar, once, when the discriminator has been unhealthy for a while."""
         self._sick_rows = self._sick_rows + 1 if row.get("disc_advice") else 0
         if self._sick_rows == SICK_ROWS_BEFORE_ADVICE:
             self._bar.write(row["disc_advice"], file=self._stream)
@@ -76,7 +76,7 @@ class ProgressBar(RowSink):
 
 
 def training_view(run_dir: Path) -> RowSink:
-    """Return what shows a training here: a few live lines in a terminal that can draw them, else the bar."""
+    """Return the display of a training: a few live lines in a capable terminal, else the bar."""
     stream = LenientStream(sys.stderr)
     if not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return ProgressBar()

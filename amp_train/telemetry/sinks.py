@@ -1,4 +1,4 @@
-"""Where measurements go: what the observer feeds, the metrics files, and a tee for the scalars of tensorboard."""
+"""Sinks of measurements: their interface, the metrics files, and a tee for tensorboard's scalars."""
 
 import contextlib
 import csv
@@ -13,12 +13,12 @@ MAX_HEADER_BYTES = 1 << 16  # of a CSV
 # rl_games writes rewards and lengths three times, over frames, epochs and seconds; the first is enough elsewhere.
 OTHER_AXES = ("/iter", "/time")
 
-# A number, a word, or None where there was nothing to measure.
+# A number, a word, or None if nothing was measured.
 Row = Dict[str, Any]
 
 
 class RowSink:
-    """Takes one row of plain numbers and words an iteration; None where there was nothing to measure."""
+    """Receives one row of plain numbers and words per iteration; None if nothing was measured."""
 
     def start(self, iteration: int, max_iterations: int) -> None:
         """Begin after `iteration` iterations, 0 for a new training."""
@@ -27,7 +27,7 @@ class RowSink:
         """Take the row of one iteration."""
 
     def sync(self) -> None:
-        """Have what was taken on disk."""
+        """Sync to disk."""
 
     def close(self) -> None:
         """Release files and displays."""
@@ -40,11 +40,11 @@ class ScalarSink:
         """Take the scalars of one step, in samples."""
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining scalars."""
 
 
 class MetricsFiles(RowSink):
-    """Appends to both files in a run directory; every row is on disk before the next iteration."""
+    """Appends to both metrics files of a run; every row is written before the next iteration."""
 
     def __init__(self, run_dir: Union[str, Path]) -> None:
         csv_path = Path(run_dir) / "metrics.csv"
@@ -52,7 +52,7 @@ class MetricsFiles(RowSink):
         self._csv, self._jsonl = AppendFile(csv_path), AppendFile(Path(run_dir) / "metrics.jsonl")
 
     def write(self, row: Row) -> None:
-        """Append a row. The CSV keeps the columns it began with."""
+        """Append a row. The CSV keeps its first columns."""
         if not self._columns and self._csv.append(_csv_line(list(row))):
             self._columns = list(row)
         if self._columns:
@@ -82,7 +82,7 @@ def _columns_of(path: Path) -> List[str]:
 
 
 class ScalarTee:
-    """Stands in for a SummaryWriter; the scalars of one step reach the sink together."""
+    """Replaces a SummaryWriter; the scalars of one step reach the sink together."""
 
     def __init__(self, writer: Any, sink: ScalarSink) -> None:
         self._writer, self._sink = writer, sink
@@ -97,16 +97,16 @@ class ScalarTee:
         if global_step != self._step:
             self._hand_on()
             self._step = int(global_step)
-        with contextlib.suppress(TypeError, ValueError):  # what is no single number stays in tensorboard only
+        with contextlib.suppress(TypeError, ValueError):  # other than single numbers: tensorboard only
             self._scalars[tag] = float(value)
 
     def flush(self) -> None:
-        """Hand on what is left and have tensorboard's on disk."""
+        """Pass on the remaining scalars and sync tensorboard to disk."""
         self._hand_on()
         self._writer.flush()
 
     def close(self) -> None:
-        """Hand on what is left and close the writer."""
+        """Pass on the remaining scalars and close the writer."""
         self._hand_on()
         self._writer.close()
 

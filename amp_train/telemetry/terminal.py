@@ -1,4 +1,4 @@
-"""The live view of a training in a terminal: a few lines that stay, with sparklines. Logs and pipes get the bar."""
+"""The live view of a training in a terminal: a few fixed lines with sparklines. Logs and pipes get the bar."""
 
 import time
 from collections import deque
@@ -11,11 +11,11 @@ from amp_train.telemetry.sinks import Row, RowSink
 SPARK = "▁▂▃▄▅▆▇█"
 WIDTH, REFRESH_PER_S = 40, 4
 NO_TASK = ("task_reward_mean", {1.0})  # what a task without a goal gives
-RATE_ROWS = 50  # the time that is left follows the last so many iterations
+RATE_ROWS = 50  # the remaining time is estimated from this many iterations
 
 
 class _Line(NamedTuple):
-    """A measure that is shown: its name, its column, its format."""
+    """A displayed measure: its name, its column, its format."""
 
     title: str
     column: str
@@ -92,7 +92,7 @@ class TerminalView(RowSink):
         return table
 
     def _progress(self) -> str:
-        """Draw a bar, and say how long the rest takes at the recent rate."""
+        """Draw a bar with the remaining time at the recent rate."""
         share = self._iteration / max(self._max_iterations, 1)
         bar = "━" * round(WIDTH * share) + "─" * (WIDTH - round(WIDTH * share))
         left_s = self._left_s()
@@ -116,7 +116,7 @@ class TerminalView(RowSink):
 
 
 def sparkline(values: Any, width: int = WIDTH) -> str:
-    """Draw values as a line of blocks, each the mean of a stretch, the lowest as the lowest block."""
+    """Draw values as a line of blocks, each the mean of a section, scaled from lowest to highest."""
     values = list(values)
     count = min(width, len(values))
     edges = [round(k * len(values) / count) for k in range(count + 1)]

@@ -1,4 +1,4 @@
-"""wandb, held at arm's length: it can be missing, broken, slow or offline, and the training goes on."""
+"""Logging to wandb, isolated: it can be missing, broken, slow or offline, and training continues."""
 
 import atexit
 import contextlib
@@ -20,7 +20,7 @@ CLOSE_TIMEOUT_S, EXIT_TIMEOUT_S = 30.0, 2.0
 
 
 class WandbSink(ScalarSink):
-    """Every wandb call runs in one background thread; the first failure is one warning and the end of wandb."""
+    """Every wandb call runs in one background thread; the first failure gives one warning and ends wandb."""
 
     def __init__(self, init_args: Dict[str, Any], wandb: Any = None, close_timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Start the run.
@@ -47,7 +47,7 @@ class WandbSink(ScalarSink):
         self._put(lambda: self._run.log({"video": self._wandb.Video(path)}, step=step))
 
     def close(self) -> None:
-        """Finish the run; after a while, leave it."""
+        """Finish the run, within a time limit."""
         if not self._thread.is_alive():
             return
         self._put(lambda: self._run.finish())
@@ -87,11 +87,11 @@ class WandbSink(ScalarSink):
     def _give_up(self, reason: str) -> None:
         if not self._failed:
             self._failed = True
-            logger.warning("wandb stopped, the training goes on: %s", reason)
+            logger.warning("wandb stopped; training continues: %s", reason)
 
 
 def bound_exit() -> None:
-    """See to it that wandb does not delay the end of the program, which it does for minutes if there is no network."""
+    """Prevent wandb from delaying the end of the program, by minutes without a network."""
     atexit.register(
         _kill_service_soon
     )  # runs before wandb's own, which was registered before and waits for the service
@@ -104,7 +104,7 @@ def _kill_service_soon() -> None:
 
 
 def _kill_service() -> None:
-    """Kill wandb's helper process. It is looked for among this one's children, since no wandb function tells it."""
+    """Kill wandb's helper process, found among this one's children, since wandb does not expose it."""
     for pid in _children():
         with contextlib.suppress(OSError):
             if SERVICE_NAME in Path(f"/proc/{pid}/cmdline").read_text():
@@ -112,7 +112,7 @@ def _kill_service() -> None:
 
 
 def _children() -> Iterator[int]:
-    """List the processes that this one started; none where there is no /proc."""
+    """List the processes that this one started; none without /proc."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             after_name = stat.read_text().rpartition(")")[2].split()

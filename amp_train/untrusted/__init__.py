@@ -1,4 +1,4 @@
-"""Reading what a stranger may have written: no code of theirs runs, and sizes are checked before memory is taken."""
+"""Readers for files that a stranger may have written: they run no code, and check sizes before using memory."""
 
 from amp_train.untrusted.files import NotAFileError, check_no_way_out, open_regular, printable, read_regular
 from amp_train.untrusted.pickles import PickleReader, StandIn

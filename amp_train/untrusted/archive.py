@@ -1,9 +1,9 @@
-"""Reading the archives that `torch.save` writes, with every size checked against the file before memory is taken.
+"""Reading the archives that `torch.save` writes, with every size checked against the file before memory is used.
 
-`torch.load(weights_only=True)` runs no foreign code, but takes what memory a file asks for: it may call
-`torch.FloatTensor(n)` and `bytearray(n)`, a compressed storage is unpacked, one byte is shown as a petabyte; and a
-flipped bit is not noticed. Here a storage is as large as its bytes in the file, a tensor no larger than its storage,
-and checksums are compared."""
+`torch.load(weights_only=True)` runs no foreign code, but uses as much memory as a file requests: it may call
+`torch.FloatTensor(n)` and `bytearray(n)`, unpack a compressed storage, or view one byte as a petabyte; and it does not
+notice a flipped bit. Here a storage is as large as its bytes in the file, a tensor no larger than its storage, and
+checksums are compared."""
 
 import math
 import os
@@ -26,14 +26,14 @@ _END, _END64, _LOCATOR = 22, 56, 20  # bytes of the records that end an archive
 
 
 class NotAnArchiveError(ValueError):
-    """The file does not end as an archive does."""
+    """The file does not end like an archive."""
 
 
 def read_archive(file: BinaryIO, device: Any = "cpu") -> Any:
-    """Return what `torch.save` wrote: containers, numbers, text and tensors, as the pickle in it builds them.
+    """Return the content that `torch.save` wrote: containers, numbers, text and tensors.
 
     Raises:
-        NotAnArchiveError: no archive, or cut off.
+        NotAnArchiveError: not an archive, or truncated.
         ValueError, zipfile.BadZipFile, OSError, RuntimeError: in one line, what is wrong with it.
     """
     file_bytes = _check_directory(file)
@@ -50,10 +50,10 @@ def read_archive(file: BinaryIO, device: Any = "cpu") -> Any:
 
 
 def _check_directory(file: BinaryIO) -> int:
-    """Bound the archive's directory before `zipfile` reads it; return the file's size.
+    """Check the size of the archive's directory before `zipfile` reads it; return the file's size.
 
-    The records that end an archive must be where torch and zipfile write them, without a comment, so that no two
-    readers can find different directories."""
+    The end records must be where torch and zipfile write them, without a comment, so that two readers cannot find
+    different directories."""
     size = file.seek(0, os.SEEK_END)
     tail_bytes = min(size, _END + _LOCATOR + _END64)
     file.seek(size - tail_bytes)
@@ -81,16 +81,16 @@ def _members(archive: zipfile.ZipFile, file_bytes: int) -> Dict[str, zipfile.Zip
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
             raise ValueError("is refused: its archive is compressed, which torch.save does not do")
         if info.filename.lower() in names:
-            raise ValueError("is refused: its archive holds a name twice")
+            raise ValueError("is refused: its archive contains a name twice")
         names.add(info.filename.lower())
         members[info.filename] = info
     if sum(info.file_size for info in members.values()) > file_bytes:
-        raise ValueError("is refused: its archive declares more than the file holds")
+        raise ValueError("is refused: its archive declares more than the file contains")
     return members
 
 
 class _Storages:
-    """The storages of an archive, each read once, however many tensors lie in it."""
+    """The storages of an archive, each read once, however many tensors use it."""
 
     def __init__(
         self, archive: zipfile.ZipFile, members: Dict[str, zipfile.ZipInfo], root: str, device: torch.device
@@ -99,16 +99,16 @@ class _Storages:
         self._read: Dict[Tuple[str, torch.dtype], Tensor] = {}
         order = members.get(root + "byteorder")
         if order is not None and (order.file_size > 8 or archive.read(order) != sys.byteorder.encode()):
-            raise ValueError("was written on a machine of another byte order")
+            raise ValueError("was written on a machine with another byte order")
 
     def get(self, key: str, dtype: torch.dtype, numel: int) -> Tensor:
         """Return a storage as a flat tensor on the device."""
         if (key, dtype) not in self._read:
             info = self._members.get(self._root + "data/" + key)
             if info is None or info.file_size != numel * _ITEM_BYTES[dtype]:
-                raise ValueError("a storage is not of the size that is declared")
+                raise ValueError("a storage does not have the declared size")
             if any(key == other for other, _ in self._read):
-                raise ValueError("a storage is of two types")
+                raise ValueError("a storage has two types")
             self._read[key, dtype] = self._bytes_of(info, dtype).to(self._device)
         return self._read[key, dtype]
 
@@ -119,7 +119,7 @@ class _Storages:
             while filled < info.file_size:
                 count = stream.readinto(view[filled : filled + _BLOCK_BYTES])  # type: ignore[attr-defined]
                 if not count:
-                    raise ValueError("a storage is cut off")
+                    raise ValueError("a storage is truncated")
                 filled += count
         # A bool that is neither 0 nor 1 counts differently in different kernels.
         return content != 0 if dtype == torch.bool else content.view(dtype)
@@ -135,9 +135,9 @@ class _CheckpointReader(PickleReader):
     def persistent(self, reference: Any) -> Tensor:
         kind, storage_type, key, _, numel = reference
         if kind != "storage" or not isinstance(storage_type, _StorageType) or type(key) is not str:
-            raise ValueError("a reference to something else than a storage")
+            raise ValueError("a reference to something other than a storage")
         if type(numel) is not int or numel < 0:
-            raise ValueError("a storage of no possible size")
+            raise ValueError("a storage of an impossible size")
         return self._storages.get(key, storage_type.dtype, numel)
 
 
@@ -156,13 +156,13 @@ class _RebuildTensor(StandIn):
     __slots__ = ()
 
     def call(self, *arguments: Any) -> Tensor:
-        """Return a tensor within its storage; that it wants a gradient, and its hooks, are left out."""
+        """Return a tensor within its storage, without requires_grad and hooks."""
         storage, offset, size, stride = arguments[:4]
         if not isinstance(storage, Tensor) or type(size) is not tuple or type(stride) is not tuple:
-            raise ValueError("a tensor of something else than numbers")
+            raise ValueError("a tensor that does not contain numbers")
         whole = all(type(n) is int and 0 <= n < 2**48 for n in (offset,) + size + stride)
         if not whole or len(size) != len(stride) or len(size) > MAX_DIMS:
-            raise ValueError("a tensor of no possible shape")
+            raise ValueError("a tensor of an impossible shape")
         last = offset + sum((n - 1) * step for n, step in zip(size, stride))
         numel = math.prod(size)
         if numel and (last >= len(storage) or numel > len(storage)):
@@ -188,7 +188,7 @@ class _OrderedDict(dict, StandIn):
     __slots__ = ()
 
     def set_state(self, state: Any) -> None:
-        """Leave the attributes out."""
+        """Ignore the attributes."""
 
 
 class _MakeOrderedDict(StandIn):
@@ -253,7 +253,7 @@ _STORAGE_TYPES = {
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
 _ITEM_BYTES = {dtype: torch.empty(0, dtype=dtype).element_size() for dtype in _STORAGE_TYPES.values()}
-# The names that rl_games' and this project's checkpoints use. Without a __dict__: nothing is left on them.
+# The names that rl_games' and this project's checkpoints use. Without a __dict__, so that they keep no state.
 _STAND_INS: Dict[Tuple[str, str], StandIn] = {
     ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
     ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),

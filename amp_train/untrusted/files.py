@@ -1,10 +1,10 @@
-"""Opening files by a name that somebody else chose, or in a folder that somebody else filled."""
+"""Opening files whose name, or whose folder, comes from somebody else."""
 
 import os
 import re
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Sequence
 
 MAX_TEXT = 2000
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]")
@@ -16,19 +16,19 @@ def printable(text: str) -> str:
 
 
 class NotAFileError(OSError):
-    """A folder, a named pipe or a device where a file belongs."""
+    """A folder, a named pipe or a device instead of a file."""
 
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file for reading; links are followed.
 
-    A named pipe or a device would block, or never end: it is told from a file after opening, without waiting for a
-    writer, so that nobody can exchange the one for the other in between.
+    A named pipe or a device would block, or never end: the type is checked after opening, without waiting for a writer,
+    so that the file cannot be replaced in between.
 
     Raises:
-        NotAFileError: something else than a regular file.
+        NotAFileError: not a regular file.
         OSError: it does not exist or may not be read.
-        ValueError: no possible name of a file.
+        ValueError: an impossible file name.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
     descriptor = os.open(str(path), flags)
@@ -41,10 +41,14 @@ def open_regular(path: Path) -> BinaryIO:
         raise
 
 
-def check_no_way_out(folder: Path) -> None:
-    """Check that a folder holds nothing but files, folders, and links that stay within it.
+def check_no_way_out(folder: Path, apart: Sequence[str] = ()) -> None:
+    """Check that a folder contains only files, folders, and links that stay within it.
 
-    Then no file opened in it, to be read, cut or written, lies elsewhere, and none is waited for.
+    Then no file that is opened in it for reading, cutting or writing is elsewhere, and none blocks.
+
+    Args:
+        folder: is looked through, with the folders in it.
+        apart: names of folders in it that are not.
 
     Raises:
         NotAFileError: naming the first link out of the folder, named pipe, socket or device.
@@ -57,11 +61,11 @@ def check_no_way_out(folder: Path) -> None:
                 if entry.is_symlink():
                     target = os.path.realpath(entry.path)
                     if target != inside and not target.startswith(inside + os.sep):
-                        raise NotAFileError(f"it holds a link out of it: '{_place(entry.path, folder)}'")
+                        raise NotAFileError(f"it contains a link out of it: '{_place(entry.path, folder)}'")
                 elif entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
+                    todo += [] if os.path.relpath(entry.path, folder) in apart else [entry.path]
                 elif not entry.is_file(follow_symlinks=False):
-                    raise NotAFileError(f"it holds a named pipe, socket or device: '{_place(entry.path, folder)}'")
+                    raise NotAFileError(f"it contains a named pipe, socket or device: '{_place(entry.path, folder)}'")
 
 
 def _place(path: str, folder: Path) -> str:

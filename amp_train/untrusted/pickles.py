@@ -1,9 +1,9 @@
-"""A pickle is a program for a small stack machine that may call any function it names. This machine may not.
+"""A pickle is a program for a small stack machine that may call any function by name. This machine may not.
 
-It knows only the opcodes that pickling plain data writes (protocols 2 to 5), and a name in the file resolves to a
-stand-in of ours or to an error. Python's own Unpickler with another `find_class` is not enough for what strangers
-write: hashing a nested tuple as a key can take for ever, BUILD sets attributes of whatever lies on the stack, and
-lengths and memo indices are believed. The opcodes are described in `pickletools`."""
+It supports only the opcodes that pickling plain data writes (protocols 2 to 5), and a name in the file resolves to one
+of our stand-ins or to an error. Python's own Unpickler with another `find_class` is not safe enough: hashing a nested
+tuple as a key can take forever, BUILD sets attributes of anything on the stack, and lengths and memo indices are
+trusted. The opcodes are described in `pickletools`."""
 
 import pickletools
 import struct
@@ -18,8 +18,10 @@ from amp_train.untrusted.npz import build_array, parse_dtype
 PICKLE_MAGIC = b"\x80"
 
 MAX_OPCODES = 1_000_000
-# Whole numbers can be chosen to collide as keys of a dict. The short ones cannot in great numbers.
+# Integers can be chosen to collide as keys of a dict; small ones cannot collide in large numbers.
 _LONG_BYTES, _MAX_LONGS = 8, 1000
+# In protocol 2 the bytes of an array are a text that is encoded, and then handed to the array: twice.
+_BUILT_PER_BYTE = 3
 _KEY_TYPES = (str, int, float, bool, bytes, type(None))
 # Opcode -> length of the argument that follows as it is, or (struct format of the length, kind of content).
 _NUMBERS = {b"J": "<i", b"K": "<B", b"M": "<H", b"G": ">d"}
@@ -35,12 +37,12 @@ class StandIn:
     __slots__ = ()
 
     def call(self, *arguments: Any) -> Any:
-        """Return what the pickle is to get for calling this."""
-        raise ValueError("something is called that is no function")
+        """Return the result of calling this."""
+        raise ValueError("it calls something that is not a function")
 
     def set_state(self, state: Any) -> None:
-        """Take what the pickle wants this to be filled with."""
-        raise ValueError("something is filled that takes no state")
+        """Set the state that the pickle gives."""
+        raise ValueError("it sets the state of something that has none")
 
 
 class PickleReader:
@@ -50,8 +52,8 @@ class PickleReader:
         """Prepare.
 
         Args:
-            data: the pickle; what follows its end is ignored.
-            stand_ins: (module, name) -> what to put in its place.
+            data: the pickle; data after its end is ignored.
+            stand_ins: (module, name) -> its replacement.
         """
         self._data, self._at = data, 0
         self._stand_ins = stand_ins
@@ -61,7 +63,7 @@ class PickleReader:
         self._longs = self._built = 0
 
     def load(self) -> Any:
-        """Return what the pickle builds.
+        """Return the object that the pickle builds.
 
         Raises:
             ValueError: with one line to be put after the file's name, such as "is not a valid pickle: ...".
@@ -72,13 +74,13 @@ class PickleReader:
             raise
         except MemoryError:
             raise Refused("is refused: its pickle needs more memory than there is") from None
-        # Whatever can be wrong in a program that builds data: types, arities, keys, lengths, an empty stack.
+        # Any error of a program that builds data: types, arities, keys, lengths, an empty stack.
         except Exception as error:
             reason = printable(str(error))[:100] or type(error).__name__
-            raise ValueError(f"is not a valid pickle, or was cut off: {reason}") from None
+            raise ValueError(f"is not a valid pickle, or is truncated: {reason}") from None
 
     def persistent(self, _: Any) -> Any:
-        """Return what lies beside the pickle under a persistent id; subclasses may know."""
+        """Return the object outside the pickle with a persistent id; subclasses may support it."""
         raise Refused("is refused: its pickle refers to something outside it")
 
     def _run(self) -> Any:
@@ -101,7 +103,7 @@ class PickleReader:
     def _take(self, count: int) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise ValueError(f"{count} bytes are wanted, {len(self._data) - self._at} are left")
+            raise ValueError(f"{count} bytes are needed, {len(self._data) - self._at} are left")
         taken = self._data[self._at : end]
         self._at = end
         return taken
@@ -124,7 +126,7 @@ class PickleReader:
         content = self._take(self._number("<B"))
         self._longs += len(content) > _LONG_BYTES
         if self._longs > _MAX_LONGS:
-            raise Refused("is refused: its pickle holds too many very large whole numbers")
+            raise Refused("is refused: its pickle contains too many very large integers")
         self._stack.append(int.from_bytes(content, "little", signed=True))
 
     def _do_frame(self) -> None:
@@ -183,18 +185,21 @@ class PickleReader:
     def _do_reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, StandIn):
-            raise ValueError("something is called that is no function")
-        built = function.call(*_of_type(arguments, tuple))
-        # One text can be remembered, and made into many new ones.
-        self._built += len(built) if isinstance(built, (str, bytes)) else 0
-        if self._built > len(self._data):
-            raise Refused("is refused: its pickle would build more text than it holds")
-        self._stack.append(built)
+            raise ValueError("it calls something that is not a function")
+        self._count(_of_type(arguments, tuple))
+        self._stack.append(function.call(*arguments))
+
+    def _count(self, arguments: Tuple[Any, ...]) -> None:
+        """Bound what is built in total: one string can be memoised, and copied many times."""
+        self._built += sum(len(part) for part in arguments if isinstance(part, (str, bytes)))
+        if self._built > _BUILT_PER_BYTE * len(self._data):
+            raise Refused("is refused: its pickle would build more than it contains")
 
     def _do_build(self) -> None:
         state = self._stack.pop()
         if not isinstance(self._stack[-1], StandIn):
-            raise ValueError("something is filled that takes no state")
+            raise ValueError("it sets the state of something that has none")
+        self._count(state if isinstance(state, tuple) else ())
         self._stack[-1].set_state(state)
 
     def _do_persistent_id(self) -> None:
@@ -202,12 +207,12 @@ class PickleReader:
 
 
 class Refused(ValueError):
-    """The pickle asks for something that plain data does not need."""
+    """The pickle uses something that plain data does not need."""
 
 
 def _of_type(value: Any, wanted: type) -> Any:
     if type(value) is not wanted:
-        raise ValueError(f"a {type(value).__name__} where a {wanted.__name__} belongs")
+        raise ValueError(f"a {type(value).__name__} instead of a {wanted.__name__}")
     return value
 
 
@@ -215,7 +220,7 @@ def _set_items(target: Any, items: List[Any]) -> None:
     if not isinstance(target, dict) or len(items) % 2:
         raise ValueError("keys and values without a dict")
     for key, value in zip(items[::2], items[1::2]):
-        # A tuple that holds itself many times over takes for ever to hash.
+        # A tuple that contains itself many times takes forever to hash.
         if type(key) not in _KEY_TYPES:
             raise ValueError(f"a {type(key).__name__} as the key of a dict")
         target[key] = value
@@ -245,7 +250,7 @@ def _push_tuple(size: int) -> Callable[[PickleReader], None]:
     def push(reader: PickleReader) -> None:
         cut = len(reader._stack) - size
         if cut < 0:
-            raise ValueError("a tuple of more than there is")
+            raise ValueError("a tuple of more than the stack contains")
         reader._stack[cut:] = [tuple(reader._stack[cut:])]
 
     return push
@@ -265,7 +270,7 @@ def _opcode_name(code: int) -> str:
 
 
 def _actions() -> List[Optional[Callable[[PickleReader], None]]]:
-    """Return what each of the 256 opcodes does; None: refused."""
+    """Return the action of each of the 256 opcodes; None: refused."""
     table: Dict[bytes, Callable[[PickleReader], None]] = {
         b"\x80": PickleReader._do_proto, b"\x95": PickleReader._do_frame, b"\x8a": PickleReader._do_long,
         b"(": PickleReader._do_mark, b"a": PickleReader._do_append, b"e": PickleReader._do_appends,
@@ -288,10 +293,10 @@ _ACTIONS = _actions()
 
 
 def load_plain_pickle(data: bytes, what: str) -> Any:
-    """Return what the pickle holds: numbers, text, lists, dicts, numpy arrays; tuples and object arrays become lists.
+    """Return the pickle's content: numbers, text, lists, dicts, numpy arrays; tuples and object arrays become lists.
 
     Raises:
-        MotionError: cut off or malformed, or it would build anything else; the message names that. Nothing of it has
+        MotionError: truncated or malformed, or it would build anything else, which the message names. None of it has
         run.
     """
     try:
@@ -413,12 +418,12 @@ for _package in ("numpy._core.", "numpy.core."):  # numpy 2's and numpy 1's spel
 
 def _numbers(dtype: np.dtype, shape: Any, fortran_order: bool, content: Any) -> np.ndarray:
     if dtype.kind not in "biufU" or not isinstance(content, (bytes, bytearray)):
-        raise ValueError("an array of something else than numbers or text")
+        raise ValueError("an array that contains neither numbers nor text")
     return build_array(dtype, shape, fortran_order, bytes(content), "a pickled array")
 
 
 def _resolved(root: Any) -> Any:
-    """Replace the stand-ins by what they stand for, in place and without recursion, however deep they are nested."""
+    """Replace the stand-ins by their values, in place and without recursion, however deep they are nested."""
     holder = [root]
     todo: List[Any] = [holder]
     seen = {id(holder)}
@@ -430,7 +435,7 @@ def _resolved(root: Any) -> Any:
             if isinstance(value, _Array):
                 value = value.value
             elif isinstance(value, tuple):
-                # The tuple is kept beside its list, so that its id is not used again.
+                # The tuple is kept with its list, so that its id is not reused.
                 value = lists_of_tuples.setdefault(id(value), (value, list(value)))[1]
             container[key] = value
             if isinstance(value, (list, dict)) and id(value) not in seen:

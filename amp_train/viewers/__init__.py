@@ -1,7 +1,7 @@
-"""What one looks at: videos, pages, windows and reports of what a policy does, and the curves of a training.
+"""Videos, pages, windows and reports of a policy, and the curves of a training.
 
 A viewer sees `CharacterState`s through the episode loop's callbacks; the environment never imports this layer.
-matplotlib, imageio, viser and OpenGL are imported here only, when something is drawn."""
+matplotlib, imageio, viser and OpenGL are imported only here, when something is drawn."""
 
 from amp_train.viewers.curves import plot_curves
 from amp_train.viewers.offscreen import ViewerError

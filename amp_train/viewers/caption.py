@@ -1,4 +1,4 @@
-"""A line of text in a picture: the time, and how the character does."""
+"""A line of text in a picture: time and scores."""
 
 from typing import Any, List
 
@@ -13,14 +13,14 @@ _NAMES = (("style_reward", "style"), ("task_reward", "task"))
 
 
 def captions(recording: Recording) -> List[str]:
-    """Return a line for every step: time, speed, rewards, pose error; of several characters, the mean."""
+    """Return a line for every step: time, speed, rewards, pose error; the mean of several characters."""
     speed = recording.states.root_vel[..., :2].norm(dim=-1).mean(1)
     lines = []
     for t in range(len(recording)):
         parts = ["{:5.2f} s".format(t * recording.dt_s), "{:.2f} m/s".format(float(speed[t]))]
         for name, short in _NAMES:
             values = recording.scores.get(name)
-            # All alike: nobody judged the style, or the task has no goal.
+            # Constant: the style was not scored, or the task has no goal.
             if values is not None and bool((values != _NOTHING[name]).any()):
                 parts.append("{} {:.2f}".format(short, float(values[t].mean())))
         error = recording.scores.get("pose_error_m")

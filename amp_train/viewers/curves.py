@@ -10,7 +10,7 @@ from amp_train.errors import MissingPackageError
 from amp_train.viewers.offscreen import ViewerError
 
 _SAMPLES = "frames"
-# Title, and the columns drawn in that panel with their labels. A column that a run has not got is left out.
+# Title, and the columns drawn in that panel with their labels. A column that a run does not have is left out.
 _PANELS: Tuple[Tuple[str, Dict[str, str]], ...] = (
     ("Episode length (steps)", {"episode_length": ""}),
     ("Share of episodes ended by a fall", {"termination_share": ""}),
@@ -55,7 +55,7 @@ def plot_curves(csv_path: Union[str, Path], png_path: Union[str, Path]) -> Path:
 
 
 def plot_comparison(csv_paths: Mapping[str, Path], png_path: Path) -> Path:
-    """Draw the curves of several runs over one another, one colour a run; the first column of each panel stands for it.
+    """Draw the curves of several runs over one another, one colour a run; with the first column of each panel.
 
     Raises:
         ViewerError: a file is missing or has no row.
@@ -116,20 +116,24 @@ def _save(figure: Any, png_path: Path) -> Path:
 
 
 def _read_words(path: Path, name: str) -> List[str]:
-    """Read a column as it stands."""
-    with path.open(newline="") as file:
+    """Read a column unchanged."""
+    with path.open(newline="", errors="replace") as file:
         return [row.get(name) or "" for row in csv.DictReader(file)]
 
 
 def _read(path: Path) -> Dict[str, np.ndarray]:
-    """Read the columns that hold a number somewhere; an empty cell becomes nan."""
+    """Read the columns that contain numbers; an empty cell becomes nan."""
     if not path.is_file():
         raise ViewerError("Metrics file '{}' not found. Give the metrics.csv of a run directory.".format(path))
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+    except csv.Error as error:
+        raise ViewerError(f"Metrics file '{path}' cannot be read: {error}.") from error
     if not rows or _SAMPLES not in rows[0]:
-        raise ViewerError("Metrics file '{}' holds no iteration with a column '{}' yet.".format(path, _SAMPLES))
-    columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in rows[0]}
+        raise ViewerError("Metrics file '{}' has no iteration with a column '{}' yet.".format(path, _SAMPLES))
+    names = [name for name in rows[0] if name is not None]  # None: cells beyond the columns
+    columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
     return {name: values for name, values in columns.items() if np.isfinite(values).any()}
 
 
@@ -177,7 +181,7 @@ def _finish_panel(axes: Any, title: str, has_legend: bool) -> None:
 
 
 def _marker(values: np.ndarray) -> str:
-    """A line through a single point would not show."""
+    """Return a marker for a single point, which a line would not show."""
     return "." if np.isfinite(values).sum() == 1 else ""
 
 

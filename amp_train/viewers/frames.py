@@ -1,4 +1,4 @@
-"""What a live viewer shows of one control step, and what it remembers of the last ones."""
+"""The data that a live viewer shows of one control step, and its history of the last minute."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Frame:
 
 
 class Frames:
-    """Makes frames of steps; several characters are shown in a row."""
+    """Turns steps into frames; several characters are shown in a row."""
 
     def __init__(self, env: AmpEnv, num: int, ghost: str = "over") -> None:
         """Follow the first `num` environments; ghosts are `beside` the characters or `over` them."""
@@ -47,7 +47,7 @@ class Frames:
         self._feet = list(env.spec.contact_body_ids)
 
     def add(self, step: EpisodeStep, restarted: torch.Tensor) -> Frame:
-        """Make and remember the frame of a step; `restarted` (N,) bool are the episodes that began before it."""
+        """Make and store the frame of a step; `restarted` (N,) bool are the episodes that started before it."""
         state = step.state[: self.num].clone()
         restarted = restarted[: self.num].cpu()
         ghost = self.tracker.follow(state, restarted)

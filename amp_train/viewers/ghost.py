@@ -1,7 +1,7 @@
-"""The clip as a ghost in phase with a character: what it should look like now.
+"""The clip as a ghost in phase with a character: how it should look now.
 
-A policy keeps its own time. The ghost runs at the clip's tempo, is pulled to where in the clip the character is, and
-starts anew where the character has left it."""
+A policy has its own tempo. The ghost runs at the clip's tempo, is pulled towards the character's phase in the clip, and
+restarts where the character has left it."""
 
 import math
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
@@ -15,9 +15,9 @@ from amp_train.character import CharacterState
 GHOSTS = ("beside", "over", "none")
 _BESIDE_M = 0.9
 _TABLE_HZ = 30.0
-_WINDOW_S = 0.2  # how far from its expected phase the ghost looks for the character's pose
+_WINDOW_S = 0.2  # how far from its expected phase the ghost searches for the character's pose
 _PULL = 0.3  # of the way there in one step
-# The ghost jumps where another phase is so much nearer, for so long.
+# The ghost jumps if another phase is nearer by this much, for this long.
 _LOST_M, _LOST_S = 0.06, 0.3
 
 
@@ -48,14 +48,14 @@ class GhostTracker:
         return self._time_s
 
     def follow(self, state: CharacterState, restarted: Tensor) -> CharacterState:
-        """Go on by one step.
+        """Advance by one step.
 
         Args:
             state: N characters.
-            restarted: (N,) bool, those whose episode has just begun.
+            restarted: (N,) bool, those whose episode has just started.
 
         Returns:
-            N states of the clips, where those have them; `place` puts them on the characters.
+            N states of the clips, in the clips' own place; `place` moves them to the characters.
         """
         distance = _distances(state, self._table)
         if self._clip is None:
@@ -113,7 +113,7 @@ def _heading_pose(state: CharacterState) -> Tensor:
 
 
 def _distances(state: CharacterState, table: _Table) -> Tensor:
-    """Return the mean distance of the bodies (N, M) m between N characters and M poses; NaN counts as far."""
+    """Return the mean distance of the bodies (N, M) m between N characters and M poses; NaN counts as far away."""
     pose = _heading_pose(state).to(table.poses.device)
     distance = (pose.unsqueeze(1) - table.poses.unsqueeze(0)).norm(dim=-1).mean(-1)
     return torch.nan_to_num(distance, nan=1e6)
@@ -128,11 +128,11 @@ def offset_m(mode: str, facing: Tensor) -> Tuple[float, float]:
 
 
 def place(ghost: CharacterState, state: CharacterState, offset_m: Sequence[float] = (0.0, 0.0)) -> CharacterState:
-    """Put ghosts on characters, or beside them: facing where they face, at the clip's height.
+    """Place ghosts on or next to characters: with their heading, at the clip's height.
 
     Args:
         ghost, state: of the same shape.
-        offset_m: where beside the character, x and y in the world.
+        offset_m: offset from the character, x and y in the world.
 
     Returns:
         The ghosts' root_pos, root_rot, dof_pos, joint_rot and body_pos; velocities are the clip's own.

@@ -1,4 +1,4 @@
-"""What somebody at a live viewer can do to the episodes, whatever the viewer: the same actions behind the same keys."""
+"""The actions of a live viewer's user, with the same keys in every viewer."""
 
 import time
 from collections import deque
@@ -23,11 +23,11 @@ KEYS: Dict[str, str] = {
     "arrowdown": "slower",
 }
 MIN_SPEED, MAX_SPEED = 0.05, 4.0
-_LAG_S = 0.25  # more than that behind real time is not caught up
+_LAG_S = 0.25  # a larger delay behind real time is not caught up
 
 
 class Live:
-    """Playing, pausing and disturbing; asked for by a viewer's thread, done by the loop's between two steps."""
+    """Playing, pausing and disturbing; requested by a viewer's thread, done by the loop's thread between two steps."""
 
     def __init__(self, env: AmpEnv) -> None:
         """Begin playing, at real time."""
@@ -39,11 +39,11 @@ class Live:
         self._requests: Deque[Callable[[], None]] = deque()
 
     def ask(self, request: Callable[[], None]) -> None:
-        """Have something done by the loop's thread."""
+        """Queue something for the loop's thread."""
         self._requests.append(request)
 
     def do_requests(self) -> None:
-        """Do what was asked for."""
+        """Do what was requested."""
         while self._requests:
             self._requests.popleft()()
         self._steering.apply(self.env, 0.0)
@@ -52,8 +52,8 @@ class Live:
         """Wait for real time, or while paused.
 
         Args:
-            control_dt_s: s of the step that is over.
-            is_running: whether somebody still wants this.
+            control_dt_s: s of the completed step.
+            is_running: whether to continue.
             idle: called about twenty times a second while paused.
         """
         self._due_s = max(self._due_s + control_dt_s / self.speed, time.perf_counter() - _LAG_S)
@@ -73,7 +73,7 @@ class Live:
         self._single_steps = max(0, self._single_steps - 1)
 
     def press(self, key: str) -> None:
-        """Do what a key of `KEYS` means."""
+        """Do the action of a key of `KEYS`."""
         actions: Dict[str, Callable[[], None]] = {
             "space": self.toggle,
             "N": self.step_once,
@@ -92,7 +92,7 @@ class Live:
         self.paused, self._single_steps = not self.paused, 0
 
     def step_once(self) -> None:
-        """Pause, and do one step more."""
+        """Pause, and do one more step."""
         self.paused, self._single_steps = True, self._single_steps + 1
 
     def _toggle_ghosts(self) -> None:
@@ -102,7 +102,7 @@ class Live:
         self.follow = not self.follow
 
     def restart(self, clip: Optional[int] = None, time_s: Optional[float] = None) -> None:
-        """Restart all episodes: anew as the task does it, or at a time in a clip."""
+        """Restart all episodes: as the task does, or at a time in a clip."""
         self.ask(lambda: self._restart(clip, time_s))
 
     def _restart(self, clip: Optional[int], time_s: Optional[float]) -> None:
@@ -137,14 +137,14 @@ class Live:
         env.simulator.set_state(chosen, state)
 
     def steer(self, **values: float) -> None:
-        """Set goals of the task; nothing happens in a task without."""
+        """Set goals of the task; without goals, do nothing."""
         if values:
             self.goals.values.update(values)
             self.ask(lambda: self.goals.set(values))
 
 
 class Checkpoints(Protocol):
-    """What a viewer's checkpoint chooser needs; `runner.live_policy.LivePolicy` is one."""
+    """The interface of a viewer's checkpoint menu; `runner.live_policy.LivePolicy` is one."""
 
     current: str
 
@@ -152,7 +152,7 @@ class Checkpoints(Protocol):
         """Return the checkpoints to choose from, oldest first."""
 
     def load(self, name: str) -> None:
-        """Go on with another checkpoint.
+        """Continue with another checkpoint.
 
         Raises:
             UserError: it cannot be used.

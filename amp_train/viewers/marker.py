@@ -1,4 +1,4 @@
-"""A task's goals, and what stands or lies beside the character, as something to draw."""
+"""Drawable markers: a task's goals, and the objects of its scene."""
 
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Tuple
@@ -13,7 +13,7 @@ _TERRAIN_RGBA = (0.55, 0.57, 0.6, 1.0)
 
 @dataclass
 class MarkerPose:
-    """One thing at one time, once for each of N characters.
+    """One marker at one time, once for each of N characters.
 
     Attributes:
         kind: `arrow`, `ball` or `flag` of a goal, `bone` of another skeleton, or a solid: `sphere`, `capsule`, `box`.
@@ -33,7 +33,7 @@ class MarkerPose:
 
 
 def marker_poses(env: Any, num: int) -> List[MarkerPose]:
-    """Return what there is to see beside the first `num` characters of an environment: objects, terrain, goals."""
+    """Return the markers of the first `num` characters of an environment: objects, terrain, goals."""
     markers: Callable[[], List[Any]] = getattr(getattr(env, "task", None), "markers", list)
     goals = [
         MarkerPose(m.kind, _numpy(m.pos[:num]), None if m.direction is None else _numpy(m.direction[:num]))

@@ -1,4 +1,4 @@
-"""MuJoCo's own window: the same actions behind the same keys as in the browser."""
+"""MuJoCo's own window, with the same actions and keys as in the browser."""
 
 import os
 import sys
@@ -37,8 +37,8 @@ class NativeViewer(EpisodeCallback):
         watch: bool = False,
         ghost: str = "over",
     ) -> None:
-        """Show the first `num_characters` environments; with `watch`, load each new checkpoint by itself. Ghosts are
-        `beside` the characters, `over` them, or hidden at first (`none`)."""
+        """Show the first `num_characters` environments; with `watch`, load each new checkpoint automatically. Ghosts
+        are `beside` the characters, `over` them, or hidden at first (`none`)."""
         self._num, self._checkpoints, self._watch, self._ghost = num_characters, checkpoints, watch, ghost
         self._said = ""
 
@@ -62,7 +62,7 @@ class NativeViewer(EpisodeCallback):
         camera.distance, camera.azimuth, camera.elevation = _DISTANCE_M + num - 1, _AZIMUTH_DEG, _ELEVATION_DEG
 
     def on_key(self, code: int) -> None:
-        """Do what a key means; others are MuJoCo's own."""
+        """Do the action of a key; other keys are MuJoCo's own."""
         if code in _NAMES:
             self.live.press(_NAMES[code])
 
@@ -84,7 +84,7 @@ class NativeViewer(EpisodeCallback):
             raise StopEpisodes
 
     def on_end(self) -> None:
-        """Close the window, and wait until its thread has let go of it: GLFW must not end before."""
+        """Close the window, and wait until its thread has released it: GLFW must not end before."""
         self._window.close()
         for thread in self._threads:
             thread.join(timeout=_CLOSE_TIMEOUT_S)

@@ -1,6 +1,6 @@
-"""Draw MuJoCo scenes with OpenGL and no window.
+"""Draw MuJoCo scenes with OpenGL, without a window.
 
-The platform is chosen here, not by MUJOCO_GL at `import mujoco`: the simulator has long imported it by then."""
+The platform is chosen here, not by MUJOCO_GL at `import mujoco`: the simulator has already imported it."""
 
 import importlib
 import os
@@ -16,7 +16,7 @@ _SOFTWARE_RENDERERS = ("llvmpipe", "softpipe", "swrast")
 
 
 class ViewerError(UserError):
-    """Something that cannot be drawn or written here."""
+    """Something cannot be drawn or written."""
 
 
 class OffscreenCanvas:
@@ -30,7 +30,7 @@ class OffscreenCanvas:
         self._platform = _open_platform(width, height)
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         if _draws_on_cpu():
-            # Smoothed edges and a sharp shadow would make a picture cost five times as much.
+            # Antialiasing and a sharp shadow would cost five times as much.
             model.vis.quality.offsamples, model.vis.quality.shadowsize = 0, 1024
         else:
             model.vis.quality.offsamples = 4
@@ -51,7 +51,7 @@ class OffscreenCanvas:
         return self._pixels[::-1].copy()
 
     def close(self) -> None:
-        """Give the frame buffer back."""
+        """Release the frame buffer."""
         self._context.free()
         self._platform.free()
 

@@ -24,7 +24,7 @@ def export_page(path: Union[str, Path], recording: Recording, view: Optional[Vie
         The path.
 
     Raises:
-        ViewerError: nothing to show, or another ending.
+        ViewerError: nothing to show, or an unsupported ending.
         MissingPackageError: viser is not installed.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""What there is to show of an episode run: the characters over time, their ghosts, scores and goals."""
+"""The recording of an episode run: characters over time, their ghosts, scores and goals."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -13,7 +13,7 @@ from amp_train.viewers.marker import MarkerPose, floor_height, marker_poses
 from amp_train.viewers.row import Row
 
 CONTACT_N = 1.0
-MAX_STEPS = 10_000  # five minutes; how long an episode is may be a stranger's idea
+MAX_STEPS = 10_000  # five minutes; a stranger may have set the length of an episode
 SCORES = ("style_reward", "task_reward", "disc_logit")
 
 
@@ -26,11 +26,11 @@ class Recording:
         dt_s: s between two steps.
         states: fields (T, N, ...), CPU.
         done: (T, N) bool, the last step of an episode.
-        ghosts: fields (T, N, ...): the clips in phase, where those have them; None without.
+        ghosts: fields (T, N, ...): the clips in phase, in their own place; None without ghosts.
         scores: (T, N) each: `style_reward`, `task_reward`, `disc_logit`, `pose_error_m` (to the ghost).
         contacts: (T, N, num_bodies) bool.
         markers: T lists of a task's markers.
-        clip_names: of the clips that ghosts come from.
+        clip_names: of the ghosts' clips.
         floor_height: m.
     """
 
@@ -67,7 +67,7 @@ class Recorder(EpisodeCallback):
 
     @property
     def is_full(self) -> bool:
-        """Whether all steps asked for are there."""
+        """Whether all requested steps are recorded."""
         return len(self._states) >= self._max_steps
 
     def on_start(self, env: Any) -> None:
@@ -81,7 +81,7 @@ class Recorder(EpisodeCallback):
         if self.is_full:
             return
         state = step.state[: self._num]
-        if self._last is not None:  # a character that diverged is left where it was
+        if self._last is not None:  # a diverged character stays in place
             state = _where(torch.isfinite(state.body_pos).flatten(1).all(-1), state, self._last)
         self._last = state = state.clone()
         self._states.append(_cpu(state))
@@ -100,7 +100,7 @@ class Recorder(EpisodeCallback):
         self._markers.append(marker_poses(self._env, self._num))
 
     def recording(self) -> Recording:
-        """Return what was recorded."""
+        """Return the recording."""
         rows = {name: torch.stack(values) for name, values in self._rows.items()}
         return Recording(
             spec=self._env.spec,

@@ -30,9 +30,9 @@ class ReportEntry:
     Attributes:
         name: of the run.
         numbers: measures by name, shown as a table; a number, a word, or a list of them.
-        commands: how to do it again, one a line.
+        commands: to reproduce it, one per line.
         config: its configuration, YAML.
-        metrics_csv: of the training, if it is there.
+        metrics_csv: of the training, if it exists.
         pictures: PNG files by caption.
         video: an MP4 file.
         falls_by_phase: falls by the phase of the clip before them.
@@ -59,7 +59,7 @@ def write_report(path: Union[str, Path], entries: Sequence[ReportEntry]) -> Path
         The path.
 
     Raises:
-        ViewerError: another ending than .html, or it cannot be written there.
+        ViewerError: the ending is not .html, or it cannot be written there.
     """
     path = Path(path)
     check_report_path(path)
@@ -78,7 +78,7 @@ def write_report(path: Union[str, Path], entries: Sequence[ReportEntry]) -> Path
 
 
 def check_report_path(path: Union[str, Path]) -> None:
-    """Check the name before the work.
+    """Check the name before the evaluation.
 
     Raises:
         ViewerError: it does not end in .html.
@@ -93,7 +93,7 @@ def _page(title: str, body: str) -> str:
 
 
 def _numbers(entries: Sequence[ReportEntry]) -> str:
-    """Show the measures, a column a run."""
+    """Show the measures, one column per run."""
     names = list(dict.fromkeys(name for entry in entries for name in entry.numbers))
     if not names:
         return ""
@@ -120,7 +120,7 @@ def _text(value: Any) -> str:
 def _comparison(entries: Sequence[ReportEntry], scratch: Path) -> str:
     tables = {entry.name: entry.metrics_csv for entry in entries if entry.metrics_csv is not None}
     if not tables:
-        return "<p>No curves: none of the runs has a metrics.csv beside its checkpoint.</p>"
+        return "<p>No curves: none of the runs has a metrics.csv next to its checkpoint.</p>"
     return "<h2>Curves side by side</h2>" + _drawn(
         "Every run, over its samples", lambda: plot_comparison(tables, scratch / "comparison.png")
     )
@@ -136,7 +136,7 @@ def _details(entry: ReportEntry, scratch: Path, is_alone: bool) -> str:
         parts.append(_drawn("Curves", lambda: plot_curves(table, scratch / "curves.png")))
         parts.append(_drawn("Health of the discriminator", lambda: plot_health(table, scratch / "health.png")))
     if entry.pictures:
-        parts.append("<h2>One episode beside the clip</h2>")
+        parts.append("<h2>One episode and the clip</h2>")
         parts += [_figure(caption, picture) for caption, picture in entry.pictures.items()]
     if sum(entry.falls_by_phase):
         counts = list(entry.falls_by_phase)
@@ -150,7 +150,7 @@ def _details(entry: ReportEntry, scratch: Path, is_alone: bool) -> str:
 
 
 def _drawn(caption: str, draw: Callable[[], Path]) -> str:
-    """Draw a figure and embed it; what cannot be drawn is a sentence."""
+    """Draw a figure and embed it; if that fails, show a sentence."""
     try:
         return _figure(caption, draw())
     except (ViewerError, MissingPackageError) as error:
@@ -172,7 +172,7 @@ def _base64(path: Path) -> str:
 
 
 def episode_pictures(folder: Path) -> Dict[str, Path]:
-    """Return the evaluation's pictures that lie in a folder, by caption."""
+    """Return the evaluation's pictures in a folder, by caption."""
     captions = {
         "alignment.png": "Alignment with the clip, and the error along it",
         "joint_angles.png": "Joint angles, the policy's and the clip's",

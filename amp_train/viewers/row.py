@@ -1,4 +1,4 @@
-"""Several characters side by side: in the simulation each has a world of its own, and all stand in one place."""
+"""Several characters side by side: in the simulation each has its own world, and all are in the same place."""
 
 from dataclasses import replace
 from typing import List
@@ -15,7 +15,7 @@ SPACING_M = 1.8
 
 
 class Row:
-    """Moves N characters so that each episode begins in its character's own lane and heads along x."""
+    """Moves N characters so that each episode starts in its character's lane, facing x."""
 
     def __init__(self, num: int) -> None:
         """Lay out `num` lanes along y, the middle at 0."""
@@ -28,8 +28,8 @@ class Row:
         """Return N states in their lanes.
 
         Args:
-            state: N characters where they are simulated, on the CPU.
-            restarted: (N,) bool, those whose episode has just begun.
+            state: N characters in their worlds, on the CPU.
+            restarted: (N,) bool, those whose episode has just started.
         """
         new = (restarted | ~self._begun).unsqueeze(-1)
         ground = state.root_pos * torch.tensor([1.0, 1.0, 0.0])
@@ -45,7 +45,7 @@ class Row:
         return moved
 
     def place_markers(self, markers: List[MarkerPose]) -> List[MarkerPose]:
-        """Move goals as their characters were moved last."""
+        """Move goals like their characters."""
         return [self._place_marker(marker) for marker in markers]
 
     def _place_marker(self, marker: MarkerPose) -> MarkerPose:
@@ -58,6 +58,6 @@ class Row:
         return replace(marker, pos=pos.numpy(), direction=direction, rot=rot)
 
     def direction_in_world(self, n: int, direction: np.ndarray) -> np.ndarray:
-        """Turn a direction (3,) as shown for character n back to where it is simulated."""
+        """Turn a direction (3,) as shown for character n back to its world."""
         back = rotations.quat_conjugate(self._turn[n])
         return rotations.quat_rotate(back, torch.tensor(direction, dtype=torch.float32)).numpy()

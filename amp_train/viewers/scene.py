@@ -1,4 +1,4 @@
-"""What a picture shows: characters, translucent ghosts, goals, and a camera that glides along, as MuJoCo's geoms."""
+"""The content of a picture as MuJoCo's geoms: characters, translucent ghosts, goals, and a gliding camera."""
 
 from dataclasses import dataclass
 from typing import Any, List
@@ -19,7 +19,7 @@ CAMERAS = ("tracking", "fixed")
 _CAMERA_SMOOTHING_FRAMES = 21
 _JUMP_M = 1.0  # between two frames: nothing runs at 30 m/s
 _CAMERA_ELEVATION_DEG = -12.0
-# Seen from the front right of the direction the character faces at first.
+# Seen from the front right of the character's initial heading.
 _CAMERA_AZIMUTH_DEG, _ROW_AZIMUTH_DEG = 120.0, 160.0
 _DISTANCE = {"none": 1.6, "over": 1.6, "beside": 1.85}  # in extents of the model
 _ROW_DISTANCE_PER_M = 0.75
@@ -30,11 +30,11 @@ _MARKER_RGBA = (0.85, 0.15, 0.15, 0.9)
 
 @dataclass
 class View:
-    """How a recording is looked at.
+    """The view of a recording.
 
     Attributes:
         ghost: the clip `beside` the character, `over` it, or `none`.
-        camera: `tracking` glides along; `fixed` stands where the whole way is in the picture.
+        camera: `tracking` glides along; `fixed` shows the whole path.
         shadows: without a GPU they take half of the time of a picture.
     """
 
@@ -49,10 +49,10 @@ class View:
 
 
 class Scene:
-    """Poses a model frame by frame and lists what is to be drawn."""
+    """Poses a model frame by frame and lists the geoms to draw."""
 
     def __init__(self, recording: Recording, view: View) -> None:
-        """Prepare T frames. Several characters are lined up; one stays where it was."""
+        """Prepare T frames. Several characters are lined up; a single one is not moved."""
         self._mujoco = mujoco = import_mujoco()
         spec = recording.spec
         shown = in_a_row(recording) if recording.num_characters > 1 else recording
@@ -179,8 +179,8 @@ def to_qpos(spec: CharacterSpec, states: CharacterState) -> np.ndarray:
 
 
 def smooth_path(root_pos: np.ndarray) -> np.ndarray:
-    """Average root positions (T, 3) over time and hold the mean height, so that the camera glides. Where an episode
-    begins elsewhere it jumps with the character."""
+    """Average root positions (T, 3) over time and keep the mean height, so that the camera glides. Where an episode
+    starts elsewhere it jumps with the character."""
     steps = np.linalg.norm(np.diff(root_pos[:, :2], axis=0), axis=-1)
     path = np.concatenate([_averaged(part) for part in np.split(root_pos, np.flatnonzero(steps > _JUMP_M) + 1)])
     path[:, 2] = 0.9 * root_pos[:, 2].mean()

@@ -1,4 +1,4 @@
-"""Draw MuJoCo scenes as flat capsules with Pillow, for machines without OpenGL: every limb is in its place."""
+"""Draw MuJoCo scenes as flat capsules with Pillow, for machines without OpenGL; the poses are exact."""
 
 from typing import Any, Tuple
 
@@ -19,7 +19,7 @@ class SoftwareCanvas:
 
     def draw(self, scene: Any) -> np.ndarray:
         """Return the picture of an MjvScene, (height, width, 3) uint8, top row first."""
-        # The scene holds a pair of cameras for stereo; the eye between them is the one that was asked for.
+        # The scene has a pair of cameras for stereo; the requested camera is in the middle.
         left, right = scene.camera[0], scene.camera[1]
         self._eye = (np.array(left.pos) + np.array(right.pos)) / 2
         forward, up = np.array(left.forward), np.array(left.up)
@@ -33,7 +33,7 @@ class SoftwareCanvas:
         return np.asarray(image)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def _project(self, points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """Map world points (K, 3) m to pixels (K, 2) and depths (K,) m."""

@@ -8,7 +8,7 @@ from amp_train.viewers.scene import View
 from amp_train.viewers.video import draw
 from amp_train.viewers.writers import gif_of, write_pictures
 
-EVERY = 2  # steps between two pictures: smooth enough, and half the work
+EVERY = 2  # steps between two pictures: smooth enough at half the cost
 
 
 class TrainingRecorder(Recorder):
@@ -26,7 +26,7 @@ class TrainingRecorder(Recorder):
         """Write the video; return it as a GIF.
 
         Raises:
-            UserError: nothing can be drawn or encoded here.
+            UserError: drawing or encoding is not possible on this machine.
         """
         recording: Recording = self.recording()
         indices = range(0, len(recording), EVERY)

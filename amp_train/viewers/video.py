@@ -30,13 +30,13 @@ def render_frames(
         spec: the character.
         states: T poses in time order; velocities are not read.
         width, height: picture size in pixels.
-        reference: T poses to show translucently beside the character, the clip it imitates for example.
+        reference: T poses to show translucently next to the character, for example its clip.
 
     Returns:
         (T, height, width, 3) uint8.
 
     Raises:
-        ViewerError: nothing to draw, or a reference of another length.
+        ViewerError: nothing to draw, or a reference of a different length.
     """
     recording = _recording(spec, states, reference)
     return np.stack(list(draw(recording, View(), width, height, with_text=False)))
@@ -52,7 +52,7 @@ def render_video(
     height: int = 480,
     reference: Optional[CharacterState] = None,
 ) -> Path:
-    """Write T states of one character as a file of `fps` frames a second, in the format that its name says.
+    """Write T states of one character as a file of `fps` frames a second, in the format of its ending.
 
     The other arguments and the errors are those of `render_frames` and `write_pictures`.
 
@@ -137,7 +137,7 @@ def _check(recording: Recording, width: int, height: int) -> None:
 
 
 def open_canvas(model: Any, width: int, height: int) -> Any:
-    """Return what draws here: OpenGL, or flat capsules where there is none, which one line in the log says."""
+    """Return a renderer: OpenGL, or flat capsules without it, with one line in the log."""
     try:
         return OffscreenCanvas(model, width, height)
     except ViewerError as error:

@@ -21,11 +21,11 @@ class WebViewer(EpisodeCallback):
     """Shows the episodes to browsers, at real time, until the program ends.
 
     Attributes:
-        address: where to look.
-        live: what the panel asks to do things.
-        frames_per_s: how many steps are shown a second, lately.
-        work_s: s of a step's drawing, lately, waiting excluded.
-        shown: the step in the picture, which is an earlier one while it is looked back.
+        address: URL of the viewer.
+        live: the actions of the panel.
+        frames_per_s: steps shown per second, recently.
+        work_s: time to draw a step, recently, without waiting.
+        shown: the step in the picture: an earlier one while looking back.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class WebViewer(EpisodeCallback):
         port: int = PORT,
         ghost: str = "over",
     ) -> None:
-        """Open the server; a port that is taken is not waited for, the next free one is used.
+        """Open the server; if the port is taken, the next free one is used.
 
         Args:
-            num_characters: of the first environments.
-            checkpoints: a choice of policies.
-            watch: load each new checkpoint by itself.
+            num_characters: number of environments shown, from the first.
+            checkpoints: the policies to choose from.
+            watch: load each new checkpoint automatically.
             host: loopback, unless others on the network may watch and steer.
             ghost: the clip `beside` the characters, `over` them, or `none` at first.
 
@@ -100,7 +100,7 @@ class WebViewer(EpisodeCallback):
         self.scene.show_markers(frame.markers)
 
     def _idle(self) -> None:
-        """While paused: show the step that is looked back at, or the clip at the phase that is pointed at."""
+        """While paused: show the selected past step, or the clip at the selected phase."""
         self.panel.update_buttons()
         back = round(-float(self.panel.look_back.value) / self.live.env.control_dt_s)
         frame = self.frames.history[max(0, len(self.frames.history) - 1 - back)]

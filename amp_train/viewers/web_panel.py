@@ -1,4 +1,4 @@
-"""The web viewer's panel: buttons, sliders and running plots, which ask a `Live` for what they do."""
+"""The web viewer's panel: buttons, sliders and running plots, which call a `Live`."""
 
 from typing import Any, Dict, List, Optional
 
@@ -14,7 +14,7 @@ _COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 
 
 class Panel:
-    """Everything beside the picture."""
+    """The panel next to the picture."""
 
     def __init__(
         self, server: Any, live: Live, frames: Frames, checkpoints: Optional[Checkpoints], watch: bool
@@ -23,10 +23,10 @@ class Panel:
 
         Args:
             server: `viser.ViserServer`.
-            live: what is asked to do things.
-            frames: what is plotted.
-            checkpoints: a choice of policies, if there is one.
-            watch: whether each new checkpoint is loaded by itself.
+            live: the actions.
+            frames: the plotted data.
+            checkpoints: the policies to choose from, if any.
+            watch: whether each new checkpoint is loaded automatically.
         """
         self._gui, self._live, self._frames, self._checkpoints = server.gui, live, frames, checkpoints
         self.preview_s: Optional[float] = None
@@ -77,7 +77,7 @@ class Panel:
 
     @property
     def clip(self) -> int:
-        """The clip that is chosen."""
+        """The chosen clip."""
         return list(self._live.env.motion_library.clip_names).index(self._clip.value)
 
     def _clip_time_s(self) -> float:
@@ -154,10 +154,10 @@ class Panel:
             command = self._gui.add_command(meaning.capitalize(), hotkey=key)
             command.on_trigger(lambda _, key=key: self._live.press(key))
 
-    # ---- Keeping up
+    # ---- Updates
 
     def update(self, index: int, status: str) -> None:
-        """Show how things are after a step."""
+        """Update after a step."""
         self.preview_s = None if not self._live.paused else self.preview_s
         if self._looks_back and not self._live.paused:
             self.look_back.value, self._looks_back = 0.0, False
@@ -169,7 +169,7 @@ class Panel:
             self._watch_checkpoints()
 
     def update_buttons(self) -> None:
-        """Show what keys have changed."""
+        """Show changes made by keys."""
         label = "Play" if self._live.paused else "Pause"
         if self._play.label != label:
             self._play.label = label
@@ -188,7 +188,7 @@ class Panel:
             return
         for names, handle in self._plots:
             series = [self._frames.series(name, PLOT_SECONDS) for name in names]
-            # Contacts of several feet lie above one another.
+            # Contacts of several feet are stacked.
             shown = [1.2 * k + y if name.startswith("contact") else y for k, (name, y) in enumerate(zip(names, series))]
             handle.data = (time_s, *shown)
 

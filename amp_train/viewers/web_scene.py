@@ -28,7 +28,7 @@ class _Part(NamedTuple):
 
 
 class WebScene:
-    """N characters, their ghosts and goals. What is shown stays around the first character, wherever it goes."""
+    """N characters, their ghosts and goals. The view stays centred on the first character."""
 
     def __init__(self, server: Any, spec: CharacterSpec, num: int, with_ghosts: bool, floor: float = 0.0) -> None:
         """Build the meshes.
@@ -36,8 +36,8 @@ class WebScene:
         Args:
             server: `viser.ViserServer`.
             spec: the character.
-            num: characters.
-            with_ghosts: whether there are as many ghosts.
+            num: number of characters.
+            with_ghosts: whether each has a ghost.
             floor: its height, m.
         """
         self._server, self._kinematics, self._num = server, Kinematics(spec), num
@@ -120,7 +120,7 @@ class WebScene:
             self._show_solid(k, marker)
 
     def _show_solid(self, number: int, marker: MarkerPose) -> None:
-        """Move a ball, a box or the like; it is built the first time."""
+        """Move a solid; it is built the first time."""
         assert marker.rot is not None
         wxyz = rotations.xyzw_to_wxyz(torch.from_numpy(np.nan_to_num(marker.rot))).contiguous().numpy()
         if number not in self._solids:
@@ -143,7 +143,7 @@ class WebScene:
             return scene.add_point_cloud(
                 name, points, np.array(_MARKER_RGB), point_size=0.24, point_shape="circle", precision="float32"
             )
-        if marker.kind == "flag":
+        if marker.kind in ("flag", "bone"):
             return scene.add_line_segments(name, points, colors=_MARKER_RGB, thickness=0.03)
         return scene.add_arrows(name, points, colors=_MARKER_RGB, shaft_radius=0.02, head_radius=0.05, head_length=0.12)
 
@@ -226,7 +226,7 @@ def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, in
 
 
 def _rgba(model: Any, geom: int) -> Tuple[float, ...]:
-    """Return a geom's colour; its material's goes first, as in MuJoCo's own viewer where it has one."""
+    """Return a geom's colour: its material's if it has one, as in MuJoCo's own viewer."""
     material = int(model.geom_matid[geom])
     values = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
     return tuple(float(value) for value in values)

@@ -15,10 +15,10 @@ _MP4_NAMES = (".mp4", ".mkv", ".mov", ".avi")
 
 
 def chosen_pictures(path: Union[str, Path], count: int) -> List[int]:
-    """Return which of `count` pictures a file shows: all of them, or of a strip the evenly spaced ones.
+    """Return which of `count` pictures a file shows: all of them, or evenly spaced ones for a strip.
 
     Raises:
-        ViewerError: a name whose ending is no format of ours.
+        ViewerError: an unsupported ending.
     """
     kind = Path(path).suffix.lower()
     if kind not in (".gif", ".webp", ".png", *_MP4_NAMES):
@@ -33,9 +33,9 @@ def write_pictures(path: Union[str, Path], pictures: Iterable[np.ndarray], fps: 
     """Write pictures (H, W, 3) uint8 in order.
 
     Args:
-        path: its ending says the format: .mp4, .gif, .webp, or .png for all of them side by side.
-        pictures: they are drawn while they are written.
-        fps: pictures a second.
+        path: its ending selects the format: .mp4, .gif, .webp, or .png for all of them side by side.
+        pictures: drawn while they are written.
+        fps: pictures per second.
 
     Returns:
         The path; its folder is made.
@@ -45,7 +45,7 @@ def write_pictures(path: Union[str, Path], pictures: Iterable[np.ndarray], fps: 
     """
     path, kind = Path(path), Path(path).suffix.lower()
     remaining = iter(pictures)
-    first = next(remaining)  # what cannot be drawn is told before there is a file
+    first = next(remaining)  # errors of drawing come before the file exists
     path.parent.mkdir(parents=True, exist_ok=True)
     everything = _chain(first, remaining)
     if kind == ".png":
@@ -69,8 +69,8 @@ def _write_animation(path: Path, pictures: Iterable[np.ndarray], fps: float) -> 
 
 
 def gif_duration_ms(fps: float) -> int:
-    """Return how long a picture stays: a GIF counts in hundredths of a second, and browsers show anything below two of
-    them at ten pictures a second."""
+    """Return the duration of a picture: a GIF counts in hundredths of a second, and browsers show anything below two of
+    them at ten pictures per second."""
     return max(20, round(100.0 / fps) * 10)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real SLURM of three nodes on this machine, to try the batch scripts on (`make test-slurm` does).
-#   local_cluster.sh start DIR     start it, everything it writes lies in DIR; prints the SLURM_CONF to export
+# A real SLURM with three nodes on this machine, to try the batch scripts (`make test-slurm` does).
+#   local_cluster.sh start DIR     start it, with all its files in DIR; prints the SLURM_CONF to export
 #   local_cluster.sh status DIR    list the nodes
 #   local_cluster.sh stop DIR      end its jobs and daemons; ports: SLURM_LOCAL_PORT (26817) and three more
 set -euo pipefail
@@ -20,7 +20,7 @@ export SLURM_CONF=$DIR/slurm.conf
 
 until_true() {
     for _ in {1..400}; do "$@" && return; sleep 0.1; done &>/dev/null
-    echo "Waited 40 s in vain for: $*. Logs are in $DIR." >&2
+    echo "Timed out after 40 s waiting for: $*. Logs are in $DIR." >&2
     exit 1
 }
 no_jobs() { [ -z "$(squeue --noheader)" ]; }
@@ -53,7 +53,7 @@ stop() {
         if kill "$pid" 2>/dev/null; then until_true has_ended "$pid"; fi
     done
 }
-# A zombie has ended too, where nobody collects orphans.
+# A zombie has ended too, if nothing reaps orphans.
 has_ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status"; }
 status() { sinfo --Node --long; }
 "$command"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Read by the batch scripts: run a training, pass SLURM's signals on to it, and put the job back into the queue when it
-# ended early. The requeued job runs the same command, which continues the newest checkpoint (resume=auto).
+# Sourced by the batch scripts: run a training, pass SLURM's signals on to it, and requeue the job when it ended early.
+# The requeued job runs the same command, which continues the newest checkpoint (resume=auto).
 #
 #   exit code of amp-train   what happens
 #   0                        done
@@ -8,8 +8,8 @@
 #   75                       stopped and saved: requeued, unless it was scancel
 #   anything else            it crashed: requeued, unless it was scancel
 #
-# The third start in a row after which no checkpoint is of a later iteration is the last (MAX_STARTS): what only crashes
-# does not go round for ever. The count is in <run directory>/slurm_starts; remove that file to begin again.
+# The third start in a row without a checkpoint of a later iteration is the last (MAX_STARTS), so that a job that only
+# crashes is not requeued forever. The count is in <run directory>/slurm_starts; remove that file to start over.
 set -u
 PATH=${AMP_TRAIN_HOME:-$SLURM_SUBMIT_DIR}/.venv/bin:$PATH
 # The bare job id of an array's last task would mean the whole array.
@@ -34,7 +34,7 @@ fruitless_starts() { # RUN_DIR: how many starts since its newest checkpoint was 
     (($(newest_iteration "$1") > 10#$iteration)) && echo 0 || echo "$((10#$starts))"
 }
 give_up() { # RUN_DIR EXIT_CODE
-    echo "Not started again: $(fruitless_starts "$1") starts in a row left no later checkpoint in $1." >&2
+    echo "Not started again: $(fruitless_starts "$1") starts in a row wrote no later checkpoint in $1." >&2
     exit "$2"
 }
 run_until_done() { # COMMAND...: ends the batch script
@@ -59,11 +59,11 @@ run_until_done() { # COMMAND...: ends the batch script
     case $(squeue --noheader --jobs="$JOB" --format="%T %r") in
     "COMPLETING TimeLimit") ;;
     COMPLETING*) # scancel, or preemption, after which SLURM requeues the job by itself
-        echo "SLURM ends this job (exit code $code). If it is not requeued: submit it again with experiment=$experiment."
+        echo "SLURM is ending this job (exit code $code). If SLURM does not requeue it, submit it again with experiment=$experiment."
         exit $code ;;
     esac
     (($(fruitless_starts "$run_dir") < most)) || give_up "$run_dir" $code
-    echo "Exit code $code: the job goes back into the queue."
+    echo "Exit code $code: the job is requeued."
     scontrol requeue "$JOB"
     exit $code
 }

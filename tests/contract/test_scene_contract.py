@@ -219,7 +219,7 @@ def test_the_character_is_the_same_beside_objects(make: Make) -> None:
 
 
 def test_a_backend_without_objects_says_so(humanoid: CharacterSpec) -> None:
-    with pytest.raises(ConfigError, match="sim=isaacgym cannot have the objects or terrain .* take sim=mujoco or sim="):
+    with pytest.raises(ConfigError, match="sim=isaacgym does not support the objects or terrain .* Use sim=mujoco or"):
         make_simulator(configured("isaacgym", 1), humanoid, BALL_AND_TARGET)
 
 
@@ -235,5 +235,5 @@ def test_an_object_that_makes_no_sense_is_refused(given: Tuple[str, Tuple[float,
 
 @pytest.mark.mujoco
 def test_an_object_with_the_name_of_a_body_is_refused(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Object 'head' has the name of a body"):
+    with pytest.raises(ConfigError, match="Object 'head' has the same name as a body"):
         make(Scene((SceneObject("head", "sphere", (0.1,)),)))

@@ -140,7 +140,7 @@ def test_ctrl_c_during_the_final_video_leaves_no_half_of_it(here, tmp_path, monk
         here(train, *SMALL, "max_iterations=1", "experiment=cut")
     printed = capfd.readouterr()
     assert caught.value.code == 130
-    assert "video       none, interrupted. amp-play checkpoint=runs/cut/nn/" in printed.out
+    assert "video       none: interrupted. amp-play checkpoint=runs/cut/nn/" in printed.out
     assert "Traceback" not in printed.err
     assert not (tmp_path / "runs" / "cut" / "video.mp4").exists()
     assert newest(tmp_path / "runs" / "cut").is_file()
@@ -209,4 +209,4 @@ def test_a_training_goes_on_when_wandb_cannot_start(here, monkeypatch):
     monkeypatch.setattr("wandb.init", broken)
     out, warnings = here(train, *SMALL, "max_iterations=1", "video=False", "wandb_activate=True")
     assert "Trained 1 iterations" in out
-    assert warnings.count("wandb stopped, the training goes on") == 1
+    assert warnings.count("wandb stopped; training continues") == 1

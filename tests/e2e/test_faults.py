@@ -19,6 +19,7 @@ from amp_train.cli import train
 from amp_train.learning import training_loop
 from amp_train.paths import MOTIONS_DIR
 from amp_train.resume.run_dir import RunLock
+from amp_train.runner import divergence_watch
 from amp_train.runner.stopping import EXIT_FAILED, EXIT_STOPPED, EXIT_USER_ERROR
 from amp_train.sim.mujoco_cpu import MujocoSimulator
 from amp_train.telemetry import MetricsFiles
@@ -99,7 +100,7 @@ def test_a_signal_ends_the_training_after_the_iteration_saved_with_the_code_to_g
     at_row(2, lambda: os.kill(os.getpid(), number))
     code, printed = amp_train()
     assert code == EXIT_STOPPED and saved_iteration(tmp_path / "runs" / "run") == 2
-    assert f"Stopped by {name} and saved. Go on with: amp-train resume=runs/run" in printed
+    assert f"Stopped by {name} and saved. Continue with: amp-train resume=runs/run" in printed
     signal.signal(number, handler)
 
 
@@ -169,6 +170,21 @@ def test_physics_that_diverges_all_the_time_ends_the_training_with_one_line(amp_
     assert saved_iteration(tmp_path / "runs" / "run") == 2
 
 
+def test_a_resumed_training_is_ended_by_diverging_physics_when_the_uninterrupted_one_is(
+    amp_train, at_row, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(divergence_watch, "MIN_WINDOW_STEPS", 600)
+    diverge(monkeypatch, [3], steps=range(1, 1000))  # 8 times an iteration; more than 18 are too many
+    argv = ["max_diverged_share=0.03", "max_iterations=9"]
+    code, printed = amp_train(*argv, "experiment=whole")
+    assert code == EXIT_FAILED and "diverged in 24 of the last 384 environment steps" in printed
+    at_row(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert amp_train(*argv)[0] == EXIT_STOPPED
+    code, printed = amp_train(*argv, "resume=auto")
+    assert code == EXIT_FAILED and "diverged in 24 of the last 384 environment steps" in printed
+    assert saved_iteration(tmp_path / "runs" / "run") == saved_iteration(tmp_path / "runs" / "whole") == 3
+
+
 def test_a_clip_that_vanishes_under_a_training_is_missed_by_nobody_but_the_video(amp_train, at_row, tmp_path):
     clip = tmp_path / "mine.npz"
     shutil.copy(str(MOTIONS_DIR / "walk.npz"), str(clip))
@@ -176,7 +192,7 @@ def test_a_clip_that_vanishes_under_a_training_is_missed_by_nobody_but_the_video
     code, printed = amp_train("motion.file=mine.npz", "motion.contact_bodies=[all]", "eval_interval=2", "video=True")
     assert code == 0 and "Trained 4 iterations" in printed
     assert [bool(row["dtw_pose_error_m"]) for row in rows(tmp_path / "runs" / "run")] == [False, True, False, True]
-    assert "video       none." in printed and "mine.npz" in printed
+    assert "video       none:" in printed and "mine.npz" in printed
 
 
 def test_a_clip_that_changed_is_noticed_when_the_training_is_resumed(amp_train, at_row, tmp_path):
@@ -214,7 +230,7 @@ def test_a_wandb_that_never_answers_delays_neither_the_training_nor_its_end(tmp_
     server.close()
     out = "".join(line for line, _ in read_at_s)
     assert process.returncode == 0 and "Trained 4 iterations" in out, out
-    assert out.count("wandb stopped, the training goes on") == 1
+    assert out.count("wandb stopped; training continues") == 1
     (trained_s,) = [at_s for line, at_s in read_at_s if "Trained 4 iterations" in line]
     (drawn_s,) = [at_s for line, at_s in read_at_s if "  curves " in line]
     last_row_s = (tmp_path / "runs" / "run" / "metrics.csv").stat().st_mtime

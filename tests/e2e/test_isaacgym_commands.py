@@ -53,7 +53,7 @@ def test_a_training_runs_and_says_with_what(trained):
     folder, printed = trained
     assert "8 environments (isaacgym" in printed
     assert len(metrics(folder)) == 2 and list((folder / "runs" / "run" / "nn").glob("*.pth"))
-    assert "is not measured while training; amp-eval does" in printed
+    assert "no pose error is measured during training. Use amp-eval" in printed
 
 
 def test_the_policy_can_be_played(trained):

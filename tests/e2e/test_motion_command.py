@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from amp_train.cli import motion, train
+from amp_train.cli import motion, play, train
 from amp_train.motion import find_motion, load_clip
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,16 +42,18 @@ def here(monkeypatch, tmp_path, in_process):
 def page_commands():
     blocks = re.findall(r"```(?:bash)?\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [shlex.split(line) for line in lines if line.startswith(("amp-motion", "amp-train"))]
+    return [shlex.split(line) for line in lines if line.startswith(("amp-motion", "amp-train", "amp-play"))]
 
 
 def test_every_command_of_the_page_works_in_its_order(monkeypatch, tmp_path, in_process, here) -> None:
     commands = page_commands()
-    assert len(commands) >= 13
+    assert len(commands) >= 16
     (tmp_path / "takes").mkdir()
     for number, (command, *argv) in enumerate(commands):
         if command == "amp-train":
             in_process(train, *argv, *SMALL, "train_dir=runs", f"experiment=run{number}")
+        elif command == "amp-play":
+            in_process(play, *argv, "episodes=1", "video=False", "num_threads=1", "task.env.episode_length=30")
         else:
             assert here(*argv) == 0, argv
         if (tmp_path / "mine.bvh").is_file() and not any((tmp_path / "takes").iterdir()):
@@ -62,6 +64,7 @@ def test_every_command_of_the_page_works_in_its_order(monkeypatch, tmp_path, in_
     assert Image.open(tmp_path / "mine.png").size[0] > 1000
     assert len(load_clip(tmp_path / "both.npz").root_pos) > len(load_clip(tmp_path / "mine.npz").root_pos)
     assert (tmp_path / "clips" / "two.npz").is_file()
+    assert load_clip(tmp_path / "walked.npz").num_frames == 30 and (tmp_path / "walked.bvh").is_file()
 
 
 def test_a_folder_goes_on_after_a_broken_file(tmp_path, here, capfd) -> None:
@@ -110,6 +113,21 @@ def test_what_is_wrong_is_one_line(here, capfd, argv, says) -> None:
     assert here(*argv) == 2
     error = capfd.readouterr().err.strip()
     assert re.search(says, error) and error.startswith("Error: ") and "\n" not in error
+
+
+def test_a_clip_is_viewed_as_a_page(tmp_path, here) -> None:
+    pytest.importorskip("viser")
+    here("export", "walk", "out=mine.bvh")
+    assert here("view", "mine.bvh", "out=mine.html") == 0
+    assert 50_000 < (tmp_path / "mine.html").stat().st_size < 5e6
+
+
+def test_the_check_of_another_skeleton_tells_the_error_of_each_body(tmp_path, here, capfd) -> None:
+    here("export", "walk", "out=mine.bvh")
+    assert here("check", "mine.bvh", "out=report.json") == 0
+    error_cm = json.loads((tmp_path / "report.json").read_text())["retarget_error_cm"]
+    assert {"left_foot", "right_hand", "left_shin"} <= set(error_cm) and max(error_cm.values()) < 2.0
+    assert "distance to the source's joints, cm: " in capfd.readouterr().out
 
 
 def test_help_names_every_command(monkeypatch, in_process) -> None:

@@ -185,5 +185,5 @@ def test_a_slip_in_its_settings_is_one_line(override, says, run, folder):
 
 
 def test_a_file_that_is_not_there_is_named(run):
-    with pytest.raises(ConfigError, match="task_file=none.py is no Python file"):
+    with pytest.raises(ConfigError, match="task_file=none.py: there is no such Python file"):
         compose(["task_file=none.py"])

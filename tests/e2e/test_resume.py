@@ -160,7 +160,7 @@ def test_a_training_that_crashed_is_continued_from_its_last_checkpoint_bit_for_b
 
 def test_a_training_that_was_stopped_says_how_to_go_on_and_goes_on_bit_for_bit(stop_after, amp_train, uninterrupted):
     printed = stop_after(3)
-    assert "Stopped by a whim and saved. Go on with: amp-train resume=runs/run" in printed
+    assert "Stopped by a whim and saved. Continue with: amp-train resume=runs/run" in printed
     assert len(rows(Path("runs/run"))) == 3
     amp_train("resume=runs/run")  # with the checkpoint's configuration
     assert_same(Path("runs/run"), uninterrupted)
@@ -171,8 +171,14 @@ VARIANTS = {
     "adaptive starts": ["motion=spin"],
     "a data set": ["motion=locomotion"],
     "the PPO recipe": ["train=HumanoidAMPPPO"],
+    "the PPO recipe of a low gradient penalty": ["train=HumanoidAMPPPOLowGP"],
+    "the recipe for IsaacGymEnvs": ["recipe=isaacgymenvs"],
     "random draws whose range grows": ["task.task.randomize=True", SCHEDULED],
     "a task with a goal": ["task=HumanoidAMPHeading"],
+    "a task with a ball that is touched": ["task=HumanoidAMPDribble", "task.goal.ball_distance_m=[0.2,0.4]"],
+    "a task with targets": ["task=HumanoidAMPStrike"],
+    "episodes that go on from a fall": ["task=HumanoidAMPGetup", "task.goal.go_on_prob=0.9", "task.goal.drop_prob=0.3"],
+    "terrain": ["task=HumanoidAMPObstacles"],
 }
 
 
@@ -196,7 +202,7 @@ def test_after_going_back_and_a_kill_the_training_goes_on_from_there_and_no_row_
     crash_at(3, f"resume={before.policy}")  # no checkpoint is due at 3
     assert [c.iteration for c in read_manifests("runs/run/nn")[0]] == [2]
     assert [c.iteration for c in read_manifests("runs/run/superseded")[0]] == [4]
-    assert "\n4," in Path("runs/run/superseded/metrics.csv").read_text()
+    assert "\n4," in Path(f"runs/run/superseded/{newest.name}.metrics.csv").read_text()
     printed = amp_train(*ARGV)
     assert "after iteration 2" in printed
     assert_same(Path("runs/run"), uninterrupted)
@@ -230,7 +236,7 @@ def test_a_finished_training_is_left_as_it_is(crash_at, amp_train, uninterrupted
     assert f"All {ITERATIONS} iterations are done" in amp_train(*ARGV)
     assert {path: path.stat().st_mtime_ns for path in (uninterrupted / "nn").iterdir()} == before
     error = amp_train("resume=runs/run", exit_code=EXIT_USER_ERROR)
-    assert "has done 7 iterations of 7: give max_iterations= a larger number" in error
+    assert "has done 7 of 7 iterations: set a larger max_iterations=" in error
 
 
 def test_what_would_make_it_another_training_is_refused_or_allowed_by_name(uninterrupted, amp_train, tmp_path):

@@ -77,8 +77,8 @@ def test_the_processes_collect_experience_of_their_own(straight):
 def test_a_killed_process_ends_the_other_with_an_error_that_names_it(killed):
     ended, pid = killed
     assert [e.returncode for e in ended] == [3, -9]
-    assert "Error: Rank 0 cannot go on: rank 1 (" in ended[0].output
-    assert "process {}) is gone.".format(pid) in ended[0].output
+    assert "Error: Rank 0 cannot continue: rank 1 (" in ended[0].output
+    assert "process {}) does not respond.".format(pid) in ended[0].output
 
 
 def test_after_a_death_the_training_goes_on_bit_for_bit(straight, killed):

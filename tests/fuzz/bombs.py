@@ -105,6 +105,15 @@ def _one_scalar_read_often() -> bytes:
     return begin + data + b"](" + b"h\x00h\x01h\x02\x86R" * 200 + b"e."
 
 
+def _one_array_built_often() -> bytes:
+    """16 MB of text, remembered once and made into an array 5000 times, each looked through for bad characters."""
+    begin = b"\x80\x03cnumpy.core.multiarray\n_reconstruct\nq\x00cnumpy\nndarray\nK\x00\x85C\x01b\x87q\x01"
+    data = b"B" + struct.pack("<I", 2**24) + b"x\x00\x00\x00" * 2**22
+    dtype = b"cnumpy\ndtype\n" + _text(b"U%d" % 2**22) + b"\x85R"
+    state = b"(K\x01)" + dtype + b"\x89" + data + b"tq\x02"
+    return begin + state + b"](" + b"h\x00h\x01Rh\x02b" * 5000 + b"e."
+
+
 def _one_key_of_many_dicts() -> bytes:
     """A key of 16 MB that 200 dicts share, with what is to be taken out of each."""
     begin = b"\x80\x02" + _text(b"_orig_mod." + b"x" * 2**24) + b"q\x00"
@@ -128,6 +137,7 @@ BOMBS: Dict[str, Tuple[str, Callable[[], bytes]]] = {
         "pkl", lambda: b"\x80\x02" + b"]" * 499_000 + b"a" * 498_999 + b"."),
     "pkl: one text encoded often": ("pkl", _one_text_encoded_often),
     "pkl: one scalar read often": ("pkl", _one_scalar_read_often),
+    "pkl: one array built often": ("pkl", _one_array_built_often),
     "pth: one text encoded often": ("pth_pickle", _one_text_encoded_often),
     "pth: one key of many dicts": ("pth_pickle", _one_key_of_many_dicts),
     "txt: a number of seven million digits": (

@@ -114,7 +114,7 @@ def test_a_stored_text_calls_no_resolver(
     for part in place.split(".")[:-1]:
         node = node[part]
     node[place.split(".")[-1]] = value
-    with pytest.raises(ConfigError, match="only plain values are allowed") as caught:
+    with pytest.raises(ConfigError, match="only plain values and one reference") as caught:
         accepted(changed, composed)
     assert SECRET not in str(caught.value)
 

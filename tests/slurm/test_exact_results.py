@@ -30,7 +30,7 @@ def test_after_usr1_a_job_is_requeued_and_ends_as_if_uninterrupted(cluster, unin
     cluster.wait_for_iteration("a", EARLY)
     cluster.command("scancel", "--signal=USR1", "--batch", job)
     assert cluster.wait_for_end(job)["Restarts"] == "1"
-    assert "Exit code 75: the job goes back into the queue" in cluster.log(job)
+    assert "Exit code 75: the job is requeued" in cluster.log(job)
     assert_as_uninterrupted(cluster, "a", uninterrupted)
 
 

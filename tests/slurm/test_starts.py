@@ -17,7 +17,7 @@ def test_a_job_that_only_crashes_is_not_requeued_for_ever(cluster):
     job = cluster.submit("train.sbatch", "experiment=a", CRASH="yes")
     ended = cluster.wait_for_end(job, "FAILED")
     assert (ended["Restarts"], ended["ExitCode"]) == ("2", "137:0")
-    assert "3 starts in a row left no later checkpoint" in cluster.log(job)
+    assert "3 starts in a row wrote no later checkpoint" in cluster.log(job)
 
 
 def test_a_wrong_command_line_is_not_requeued(cluster):

@@ -1,7 +1,7 @@
-"""What the character is to do beside moving like the clips: one file a task, each found by its name in `task.name`.
+"""Goals in addition to moving like the clips: one file per task, chosen by `task.name`.
 
-A task of your own need not be in this package: `task_file=my_task.py` on the command line reads a file that registers
-it, as `register_task` shows.
+Your own task need not be in this package: `task_file=my_task.py` on the command line reads a file that registers it,
+as `register_task` shows.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`Task`: goals, rewards and failures of N episodes, worked through in batches and without waiting for a GPU."""
+"""`Task`: goals, rewards and failures of N episodes, computed in batches and without waiting for a GPU."""
 
 import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -14,11 +14,11 @@ from amp_train.sim.scene import Scene
 
 
 class TaskSetup(NamedTuple):
-    """What a task is built from.
+    """The arguments of a task.
 
     Attributes:
         simulator: the worlds; with `spec`, `num_envs`, `device`, `control_dt_s`.
-        generator: the environment's source of randomness, on the simulator's device. All draws are to come from it.
+        generator: the environment's source of randomness, on the simulator's device. All draws must come from it.
     """
 
     simulator: Simulator
@@ -40,15 +40,15 @@ class Marker(NamedTuple):
 
 
 class Task:
-    """The base of all tasks; as it is, there is no goal and the reward is 1.
+    """The base class of all tasks, without a goal and with reward 1.
 
     In every control step the environment calls `step`, `reward`, `metrics`, `failed`, `forgives`, `change_goals` and
     `goal_obs`, in this order: the reward is for the goals that the policy has seen, and the observation shows those it
     is to follow next. When episodes have ended, it calls `goes_on`, `put`, `begin` and `goal_obs`.
-    A world that has diverged passes through with the others; what comes of its rows is not used.
+    Diverged worlds are processed with the others; the results in their rows are not used.
 
     Every tensor that is an attribute is saved in training states and restored from them, so a task needs no code for
-    an exact continuation. Assign new tensors instead of writing into old ones.
+    exact resume. Assign new tensors instead of writing into old ones.
 
     Attributes:
         goal_size: numbers in the observation of a goal.
@@ -74,25 +74,25 @@ class Task:
 
     @classmethod
     def scene(cls, settings: Any) -> Scene:
-        """Return the objects and the terrain beside the character, before the simulator is built."""
+        """Return the objects and the terrain besides the character, before the simulator is built."""
         return Scene()
 
     def ground_height(self, state: CharacterState) -> Optional[Tensor]:
         """Return the height (N,) m of the ground that N characters stand on; None: it is level, at 0.
 
-        What is observed, and what all other methods are given, has heights from there."""
+        Observations and the states passed to all other methods have heights measured from there."""
         return None
 
     def put(self, state: CharacterState) -> Optional[Tuple[CharacterState, Tensor]]:
-        """Return other states (n) for episodes to begin in than those that were chosen from the clips, and where (n,)
-        bool they are to be taken; None: nowhere."""
+        """Return states (n) that replace the starts chosen from the clips, and where (n,) bool they do; None:
+        nowhere."""
         return None
 
     def begin(self, chosen: Tensor, state: CharacterState) -> None:
-        """Begin episodes, those `chosen` (N,) bool, of characters in N states. Others stay as they are."""
+        """Begin episodes, those `chosen` (N,) bool, of characters in N states. Others do not change."""
 
     def step(self, state: CharacterState) -> None:
-        """Take note of a control step that led to N states."""
+        """Process a control step that led to N states."""
 
     def reward(self, state: CharacterState) -> Tensor:
         """Return the rewards (N,), from 0 to 1, of the control step that led to N states."""
@@ -103,34 +103,34 @@ class Task:
         return None
 
     def forgives(self, state: CharacterState, fallen: Tensor) -> Optional[Tensor]:
-        """Return in which episodes (N,) bool a fall, of `fallen` (N,) bool, is no failure; None: in none."""
+        """Return in which episodes (N,) bool a fall, of `fallen` (N,) bool, is not a failure; None: in none."""
         return None
 
     def goes_on(self, terminated: Tensor) -> Optional[Tensor]:
-        """Return which of the episodes that ended in a failure (N,) bool, diverged ones not among them, are followed by
-        one that begins where they ended; None: none is."""
+        """Return which of the failed episodes (N,) bool, without diverged ones, are followed by one that starts where
+        they ended; None: none."""
         return None
 
     def change_goals(self, state: CharacterState) -> None:
-        """Set new goals where it is time to."""
+        """Set new goals where they are due."""
 
     def goal_obs(self, state: CharacterState) -> Tensor:
-        """Return what the policy sees of the goals, (N, goal_size), in the characters' own frames."""
+        """Return the observation of the goals, (N, goal_size), in the characters' own frames."""
         return torch.zeros(self.num_envs, 0, device=self.device)
 
     def demo_goal(self, state: CharacterState) -> Tensor:
-        """Return goals (n, goal_size), as `goal_obs` shows them, that n states of the clips are the right answer to.
+        """Return goals (n, goal_size), in the form of `goal_obs`, that n states of the clips fulfil.
 
-        A policy's warm start imitates the clips under these."""
+        The policy's warm start imitates the clips under these."""
         return torch.zeros(len(state), self.goal_size, device=self.device)
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
-        """Return measures of success that a person understands, each (N,), of the control step; NaN where there is
+        """Return readable measures of success, each (N,), of the control step; NaN where there is
         none."""
         return {}
 
     def markers(self) -> List[Marker]:
-        """Return what shows the goals in a picture."""
+        """Return the markers of the goals in a picture."""
         return []
 
     def set_goal(self, **values: float) -> None:
@@ -151,16 +151,23 @@ class Task:
         self._steer(values)
 
     def _steer(self, values: Dict[str, float]) -> None:
-        """Do what `set_goal` promises, the values being checked."""
+        """Set the goals of `set_goal`, whose values have been checked."""
 
     def get_state(self) -> Dict[str, Tensor]:
         """Return the tensors of the task, on the CPU."""
         return {name: value.cpu().clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def set_state(self, saved: Dict[str, Tensor]) -> None:
-        """Continue from `get_state`."""
+        """Continue from `get_state`.
+
+        Raises:
+            ValueError: it is of another task.
+        """
         for name, value in saved.items():
-            setattr(self, name, value.to(self.device))
+            now = getattr(self, name, value)
+            if not isinstance(now, Tensor) or now.shape != value.shape:
+                raise ValueError(f"the {name} of its task is another one")
+            setattr(self, name, value.to(self.device, now.dtype, copy=True))
 
     def uniform(self, low: float, high: float, n: Optional[int] = None) -> Tensor:
         """Draw n numbers (n,), by default N, evenly from low to high."""
@@ -175,7 +182,7 @@ class Task:
 class GoalTask(Task):
     """A task that depends on how the characters move.
 
-    The centre of mass is taken as the mean of the bodies' origins by mass, which lies within centimetres of it and
+    The centre of mass is taken as the mean of the bodies' origins by mass, which is within centimetres of it and
     moves with it. Its velocity is the mean over the control step, as in the author's code.
 
     Attributes:
@@ -247,7 +254,7 @@ def direction_of(angle: Tensor) -> Tensor:
 
 
 def unit(vector: Tensor) -> Tensor:
-    """Scale vectors (..., 2) to length 1; what is shorter than 0.1 mm has no direction, and stays short."""
+    """Scale vectors (..., 2) to length 1; vectors below 0.1 mm have no direction and stay short."""
     return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-4)
 
 
@@ -258,7 +265,7 @@ def check_choice(key: str, given: str, allowed: Sequence[str]) -> None:
 
 
 def check_range(key: str, bounds: Sequence[float], least: float = -math.inf) -> None:
-    """Refuse a setting of `task.goal` that is not a least and a largest value."""
+    """Refuse a setting of `task.goal` that is not [least, largest]."""
     if len(bounds) != 2 or not all(math.isfinite(bound) for bound in bounds) or not least <= bounds[0] <= bounds[1]:
         at_least = f", at least {least:g}" if math.isfinite(least) else ""
         raise ConfigError(f"task.goal.{key} must be [least, largest]{at_least}, not {list(bounds)}.")

@@ -35,7 +35,7 @@ DONE_M, WITH_IT_M = 0.5, 2.0  # ball from the place, character from the ball
 
 @dataclass
 class DribbleSettings:
-    """The ball, and where it and places are."""
+    """Settings of the ball and the places."""
 
     reward: str = "code"  # paper | code
     speed_m_s: float = 1.0  # v*; faster is as good
@@ -98,7 +98,7 @@ class Dribble(PlaceTask):
         self._until_new_s = self._until_new_s - self.control_dt_s
 
     def _offsets(self) -> Tuple[Tensor, Tensor]:
-        """Return how the ball lies from the character and the place from the ball, (N, 2) m, world."""
+        """Return the offsets from character to ball and from ball to place, (N, 2) m, world."""
         ball = self._ball.pos[:, 0, :2]
         return ball - self.centre[:, :2], self.place - ball
 
@@ -134,7 +134,7 @@ class Dribble(PlaceTask):
         return torch.cat((_seen(to_heading_frame(state, to_place)), pos, ball.pos[:, 0, 2:], seen), dim=-1)
 
     def demo_goal(self, state: CharacterState) -> Tensor:
-        """Return balls that lie where the clips go, at rest, and places beyond them."""
+        """Return balls in the clips' direction, at rest, and places beyond them."""
         n, settings = len(state), self.settings
         velocity = to_heading_frame(state, state.root_vel[:, :2])
         ahead = torch.zeros_like(velocity)

@@ -1,11 +1,12 @@
 """`HumanoidAMPGetup`: `HumanoidAMPHeading`, and getting up from a fall (the author's code, "heading AMP getup").
 
-While getting up, for a time that the get-up clips take, no fall is judged and the reward is for height:
+While getting up, for as long as the get-up clips take, falls do not count and the reward is for height:
 
     r = 0.2 clip(h_root / 0.5 m) + 0.8 clip(h_head / 1.3 m)
 
-Afterwards the reward is that of the heading. Episodes that begin low begin with getting up, and a share of those that
-failed go on from the fall. The code knows the time since the clip's beginning; here it begins anew for whoever is low.
+Afterwards the reward is that of the heading. Episodes that start low start with getting up, and a share of those that
+failed continue from the fall. The author's code uses the time since the clip's beginning; here it restarts for each
+character that is low.
 """
 
 from dataclasses import dataclass
@@ -20,23 +21,23 @@ from amp_train.env.tasks.base import TaskSetup
 from amp_train.env.tasks.heading import Heading, HeadingSettings
 from amp_train.env.tasks.registry import register_task
 
-STOOP_M = 0.1  # who runs has the head so much lower
+STOOP_M = 0.1  # a running character's head is this much lower
 DROP_M = 0.2  # height of the lowest body
 MOST_BENT_RAD = 0.8  # from the middle of a joint's range
 
 
 @dataclass
 class GetupSettings(HeadingSettings):
-    """How goals are drawn, and what getting up is."""
+    """Settings of goals and getting up."""
 
     getup_s: float = 3.8  # of the longest get-up clip
     root_m: float = 0.5  # heights that are high enough
     head_m: float = 1.3
-    low_head_m: float = 1.0  # who begins with the head below gets up first
+    low_head_m: float = 1.0  # an episode that starts with the head below this gets up first
     head_body: str = "head"
-    go_on_prob: float = 0.2  # of the failed episodes, those that go on from the fall
-    drop_prob: float = 0.0  # of all episodes, those that begin in any pose, dropped from just above the ground
-    fall_ends: bool = True  # false: a fall is no failure but the beginning of getting up
+    go_on_prob: float = 0.2  # share of failed episodes that continue from the fall
+    drop_prob: float = 0.0  # share of episodes that start in a random pose, dropped from just above the ground
+    fall_ends: bool = True  # false: a fall is not a failure but the start of getting up
 
 
 @register_task("HumanoidAMPGetup", GetupSettings)
@@ -123,13 +124,13 @@ class Getup(Heading):
         return torch.cat((super().goal_obs(state), (self._left_s / self.settings.getup_s).unsqueeze(-1)), dim=-1)
 
     def demo_goal(self, state: CharacterState) -> Tensor:
-        """Return the clips' own direction and speed, and for who is low any time that is left."""
+        """Return the clips' direction and speed, and for low characters any remaining time."""
         low = (state.body_pos[:, self._head, 2] < self.settings.low_head_m).to(state.root_pos.dtype)
         left = low * self.uniform(0.0, 1.0, len(state))
         return torch.cat((super().demo_goal(state), left.unsqueeze(-1)), dim=-1)
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
-        """Return the errors of the heading while walking, whether a get-up came to stand in its time, and after how
+        """Return the errors of the heading while walking, whether a get-up succeeded in its time, and after how
         long."""
         nothing = torch.full_like(self._left_s, float("nan"))
         walking = {name: torch.where(self.getting_up, nothing, value) for name, value in super().metrics(state).items()}

@@ -3,7 +3,7 @@
     r = exp(-0.25 (v* - d* . v)^2)
 
 d* is the direction, v* the speed, v the horizontal velocity of the centre of mass over the control step. The author's
-code gives nothing for moving away from the direction (`reward: code`), the paper says nothing of it (`reward: paper`).
+code gives 0 when moving away from the direction (`reward: code`); the paper does not (`reward: paper`).
 """
 
 import math
@@ -36,7 +36,7 @@ class HeadingSettings:
 
     reward: str = "paper"  # paper | code
     speed_m_s: List[float] = field(default_factory=lambda: [1.0, 5.0])  # least and largest
-    first_turn_rad: float = math.pi  # an episode's first direction is up to so far from the character's own
+    first_turn_rad: float = math.pi  # largest angle between the first direction and the character's own
     interval_s: List[float] = field(default_factory=lambda: [0.2, 0.5])  # between two small turns
     turn_std_rad: float = 0.15  # of a small turn
     sharp_turn_prob: float = 0.01  # any other direction instead
@@ -99,7 +99,7 @@ class Heading(GoalTask):
         return torch.cat((direction, self.speed.unsqueeze(-1)), dim=-1)
 
     def demo_goal(self, state: CharacterState) -> Tensor:
-        """Return the clips' own direction and speed; a clip that stands goes ahead at no speed."""
+        """Return the clips' direction and speed; a clip that stands has speed 0 straight ahead."""
         velocity = to_heading_frame(state, state.root_vel[:, :2])
         speed = velocity.norm(dim=-1, keepdim=True)
         ahead = torch.zeros_like(velocity)

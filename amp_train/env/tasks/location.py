@@ -3,8 +3,8 @@
     r = 0.7 exp(-0.5 |x* - x|^2) + 0.3 exp(-max(0, v* - d* . v)^2)
 
 x* is the place, x the root, d* the direction to the place from the centre of mass, v its horizontal velocity, and v* is
-1 m/s. The author's code weighs 0.6 and 0.4, takes the velocity's squared error times 4 / v*^2, gives the whole velocity
-term within 0.5 m of the place, and nothing of it to who moves away (`reward: code`).
+1 m/s. The author's code weighs 0.6 and 0.4, takes the velocity's squared error times 4 / v*^2, gives the full velocity
+term within 0.5 m of the place, and none when moving away (`reward: code`).
 """
 
 import math
@@ -25,7 +25,7 @@ from amp_train.env.tasks.base import (
 from amp_train.env.tasks.registry import register_task
 
 POS_SCALE = 0.5  # 1/m^2
-NEAR_M = 1e-4  # of a place nearer than this the direction is said to be ahead
+NEAR_M = 1e-4  # for a place nearer than this the direction is straight ahead
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Location(PlaceTask):
         return _seen(to_heading_frame(state, self.place - state.root_pos[:, :2]))
 
     def demo_goal(self, state: CharacterState) -> Tensor:
-        """Return places that lie where the clips go, at any distance."""
+        """Return places in the clips' direction, at any distance."""
         seen = _seen(to_heading_frame(state, state.root_vel[:, :2]))
         low, high = self.settings.distance_m
         return torch.cat((seen[:, :2], self.uniform(low, high, len(seen)).unsqueeze(-1)), dim=-1)
@@ -125,7 +125,7 @@ class Location(PlaceTask):
 
 
 def _seen(offset: Tensor) -> Tensor:
-    """Return what the policy sees of a place (n, 2) m in the heading frame: unit direction and distance, (n, 3)."""
+    """Return the observation of a place (n, 2) m in the heading frame: unit direction and distance, (n, 3)."""
     distance = offset.norm(dim=-1, keepdim=True)
     ahead = torch.zeros_like(offset)
     ahead[:, 0] = 1.0

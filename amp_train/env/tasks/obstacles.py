@@ -1,8 +1,8 @@
 """`HumanoidAMPObstacles`: run along a strip of gaps, steps and hurdles that is seen ahead (Peng et al. 2021, A).
 
 The reward is that of `HumanoidAMPHeading` along the world's x axis at one speed. The policy sees the height of the
-ground at 100 places over the next 10 m. Characters begin before the strip, where the clips do. Heights, in what is
-observed and in what a fall is, count from the ground below the root, over a gap from its edge.
+ground at 100 places over the next 10 m. Characters begin before the strip, where the clips do. Heights, in
+observations and fall rules, are measured from the ground below the root; over a gap, from its edge.
 """
 
 import math
@@ -23,12 +23,12 @@ SPEED_SCALE = 0.25  # s^2/m^2
 SAMPLES, AHEAD_M = 100, 10.0
 GRID_M = 0.01
 BEHIND_M, DEPTH_M = 10.0, 2.0  # ground behind the origin; of the boxes
-HURDLE_M = 0.1  # how thick
+HURDLE_M = 0.1  # thickness
 
 
 @dataclass
 class ObstaclesSettings:
-    """What the strip is made of; the ranges are those that obstacles are drawn from."""
+    """The strip; obstacles are drawn from the ranges."""
 
     reward: str = "paper"  # paper | code
     speed_m_s: float = 2.5
@@ -40,14 +40,16 @@ class ObstaclesSettings:
     step_m: List[float] = field(default_factory=lambda: [0.05, 0.2])  # height, up and after apart_m down again
     hurdle_m: List[float] = field(default_factory=lambda: [0.1, 0.3])  # height
     pit_m: float = 1.0  # depth of the gaps
-    half_width_m: float = 5.0  # beside it there is the pit
+    half_width_m: float = 5.0  # the pit lies beside it
 
     def __post_init__(self) -> None:
         check_choice("reward", self.reward, ("paper", "code"))
         for key in ("apart_m", "gap_m", "step_m", "hurdle_m"):
             check_range(key, getattr(self, key), least=0.0)
-        if not 1 <= self.num <= 200 or not self.first_m >= 4.0:
-            raise ConfigError("task.goal.num must be from 1 to 200, and first_m at least 4 m, where the clips begin.")
+            if getattr(self, key)[1] > 100.0:
+                raise ConfigError(f"task.goal.{key} must be at most 100 m, not {getattr(self, key)}.")
+        if not 1 <= self.num <= 200 or not 4.0 <= self.first_m <= 100.0:
+            raise ConfigError("task.goal.num must be from 1 to 200, and first_m 4 to 100 m: episodes start at 0.")
 
 
 class Stretch(NamedTuple):
@@ -128,7 +130,7 @@ class Obstacles(GoalTask):
         return torch.cat((direction, torch.zeros(len(state), SAMPLES, device=self.device)), dim=-1)
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
-        """Return how far along the strip the character has come so far, and the error of its speed along it."""
+        """Return how far along the strip the character has come, and the error of its speed along it."""
         return {
             "distance_so_far_m": state.root_pos[:, 0] - self._begun_m,
             "speed_error_m_s": (self.settings.speed_m_s - self.centre_vel[:, 0]).abs(),

@@ -1,4 +1,4 @@
-"""Tasks by name. A configuration names a task and sets it up; it never says where code is to be found."""
+"""Tasks by name. A configuration names a task and its settings; it never names a file with code."""
 
 import importlib.util
 from dataclasses import dataclass, fields
@@ -12,6 +12,7 @@ from amp_train.env.tasks.base import Task, TaskSetup
 from amp_train.errors import ConfigError, nearest, unknown_choice
 from amp_train.sim.scene import Scene
 
+MAX_SETTING = 1e6  # beyond it sizes fill the memory, and simulators fail
 AnyTask = TypeVar("AnyTask", bound=Type[Task])
 
 
@@ -32,10 +33,10 @@ _FILES: List[Path] = []
 
 
 def register_task(name: str, settings: Type[Any] = NoSettings) -> Callable[[AnyTask], AnyTask]:
-    """Make a task known: `@register_task("HumanoidAMPHeading", HeadingSettings)` above its class.
+    """Register a task: `@register_task("HumanoidAMPHeading", HeadingSettings)` above its class.
 
     Args:
-        name: what `task.name` calls it.
+        name: its name in `task.name`.
         settings: a dataclass with a default for every field; the YAML's `task.goal` sets them. It may refuse values in
             its `__post_init__` with a ConfigError.
     """
@@ -48,16 +49,16 @@ def register_task(name: str, settings: Type[Any] = NoSettings) -> Callable[[AnyT
 
 
 def load_task_file(path: str) -> None:
-    """Run a Python file of the user's own, which registers tasks; once in a process.
+    """Run the user's Python file, which registers tasks; once per process.
 
     Raises:
-        ConfigError: no such file, or none of Python's.
+        ConfigError: no such file, or not a Python file.
     """
     file = Path(path).expanduser().resolve()
     if file in _FILES:
         return
     if file.suffix != ".py" or not file.is_file():
-        raise ConfigError(f"task_file={path} is no Python file that is here.")
+        raise ConfigError(f"task_file={path}: there is no such Python file.")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
@@ -83,9 +84,18 @@ def task_settings(name: str, goal: Mapping[str, Any]) -> Any:
             raise ConfigError(f"Unknown key 'task.goal.{key}'. {keys}{nearest(str(key), names)}")
     try:
         typed = OmegaConf.merge(OmegaConf.structured(_entry(name).settings), cast(DictConfig, dict(goal)))
-        return OmegaConf.to_object(typed)
+        settings = OmegaConf.to_object(typed)
     except OmegaConfBaseException as error:
         raise ConfigError(f"task.goal: {str(error).splitlines()[0].rstrip('.')}.") from error
+    for key in goal:
+        _check_numbers(str(key), getattr(settings, key))
+    return settings
+
+
+def _check_numbers(key: str, value: Any) -> None:
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not abs(number) <= MAX_SETTING:
+            raise ConfigError(f"task.goal.{key} must be at most {MAX_SETTING:g}, not {number}.")
 
 
 def make_task(cfg: Any, setup: TaskSetup) -> Task:
@@ -103,7 +113,7 @@ def has_goal(name: str) -> bool:
 
 
 def scene_of(cfg: Any) -> Scene:
-    """Return what the task of a configuration's `task` part puts beside the character."""
+    """Return the scene of a configuration's task."""
     return _entry(cfg.name).make.scene(task_settings(cfg.name, cfg.goal))
 
 

@@ -1,4 +1,4 @@
-"""`HumanoidAMPStrike`: go to a target that hangs in the air and strike it with a hand (Peng et al. 2021, appendix A).
+"""`HumanoidAMPStrike`: go to a target in the air and strike it with a hand (Peng et al. 2021, appendix A).
 
     r = 1 once it is hit, else 0.3 + 0.3 r_near within 1.4 m of it, else 0.3 r_far
     r_near = 0.2 exp(-2 |x* - x_hand|^2) + 0.8 clip(d* . v_hand / 1.5 m/s, 0, 1)
@@ -6,8 +6,8 @@
 
 It is hit by a hand within 0.2 m of it that moves towards it at 1.5 m/s or more. e is the root's horizontal distance, d*
 the horizontal direction to the target: from the root for the hand, from the centre of mass for its velocity v. The
-author's code squares the clip and gives nothing of the last term to who moves away (`reward: code`). The target is a
-place and no body, there as here: what touches it goes through it, and who touches it with the trunk has failed.
+author's code squares the clip and drops the last term when moving away (`reward: code`). The target is a place, not a
+body, as in that code: bodies pass through it, and touching it with the trunk is a failure.
 """
 
 import math
@@ -36,12 +36,12 @@ HAND_SCALE, POS_SCALE = 2.0, 0.5  # 1/m^2
 
 @dataclass
 class StrikeSettings:
-    """Where targets hang, and what a hit is."""
+    """Settings of targets and hits."""
 
     reward: str = "paper"  # paper | code
     hands: List[str] = field(default_factory=lambda: ["right_hand"])  # bodies that strike
     trunk: List[str] = field(default_factory=lambda: ["pelvis", "torso", "head"])  # bodies that must not touch it
-    speed_m_s: float = 1.0  # of the way there; faster is as good
+    speed_m_s: float = 1.0  # target speed on the way; faster is as good
     hit_speed_m_s: float = 1.5
     radius_m: float = 0.2  # within which it is touched
     near_m: float = 1.4  # within which it is for the hand
@@ -51,8 +51,8 @@ class StrikeSettings:
     far_prob: float = 0.4  # of a target in any direction ...
     far_distance_m: List[float] = field(default_factory=lambda: [0.6, 10.0])  # ... and as far as this
     hit_before_prob: float = 0.1  # of an episode that begins after a hit
-    after_hit_s: float = 2.0  # how long the policy sees that it has hit
-    again: bool = True  # a new target then; false, as in the paper: nothing more is to be done
+    after_hit_s: float = 2.0  # how long the policy observes its hit
+    again: bool = True  # a new target then; false, as in the paper: the episode stays hit
     lost_m: float = 15.0
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Strike(GoalTask):
         self._hand_vel = self._hand_vel.masked_fill(mask, 0.0)
 
     def _draw(self, chosen: Tensor, state: CharacterState) -> None:
-        """Hang a new target where `chosen` (N,) bool."""
+        """Set a new target where `chosen` (N,) bool."""
         settings = self.settings
         is_far = self.uniform(0.0, 1.0) < settings.far_prob
         near_angle = rotations.heading(state.root_rot) + self.uniform(-settings.near_angle_rad, settings.near_angle_rad)
@@ -162,7 +162,7 @@ class Strike(GoalTask):
         return torch.cat((place, self.target[:, 2:], phase.unsqueeze(-1)), dim=-1)
 
     def demo_goal(self, state: CharacterState) -> Tensor:
-        """Return targets ahead of where the clips go, near for who stands and at any distance for who walks."""
+        """Return targets in the clips' direction, near if standing and at any distance if walking."""
         n, settings = len(state), self.settings
         velocity = to_heading_frame(state, state.root_vel[:, :2])
         is_walking = velocity.norm(dim=-1) > 0.5 * settings.speed_m_s

@@ -1,5 +1,5 @@
-"""Write a clip as CSV, and as DeepMimic, poselib and MimicKit have them. The importers of the same names say what those
-formats are; these are their inverses."""
+"""Write a clip as CSV, DeepMimic, poselib or MimicKit: the inverses of the importers of the same names, which describe
+the formats."""
 
 import io
 import json
@@ -33,9 +33,9 @@ def csv_text(clip: MotionClip, spec: CharacterSpec) -> str:
 
 
 def deepmimic_text(clip: MotionClip, spec: CharacterSpec) -> str:
-    """Raises: MotionError: the character has not DeepMimic's joints."""
+    """Raises: MotionError: the character does not have DeepMimic's joints."""
     if set(spec.joint_names) != {name for name, _ in JOINTS}:
-        raise MotionError(f"DeepMimic's clips are of its own humanoid; '{spec.name}' has other joints.")
+        raise MotionError(f"DeepMimic's format is for its own humanoid; '{spec.name}' has other joints.")
     clip = match_joints(clip, spec)
     columns: List[Tensor] = [torch.full((clip.num_frames, 1), 1.0 / clip.fps), _y_up(clip.root_pos)]
     columns.append(_wxyz_y_up(clip.root_rot))

@@ -18,17 +18,17 @@ from amp_train.motion.retarget import AS_FOUND, RetargetOptions
 __all__ = ["IMPORTERS", "Imported", "Importer", "MotionFile", "find_importer", "import_motion"]
 
 IMPORTERS: Tuple[Importer, ...] = (OWN, SMPL, BVH, GLB, POSELIB, MIMICKIT, GMR, DEEPMIMIC, ROBOT_CSV)
-_FBX = "an FBX file, which no library with a clear licence reads. Export it as BVH or GLB (Blender: File > Export)"
-# How a file begins whose format is known, but not read.
+_FBX = "an FBX file, which is not supported. Export it as BVH or GLB (Blender: File > Export)"
+# First bytes of formats that are recognised but not supported.
 _UNREAD = {
     b"Kaydara FBX": _FBX,
     b"; FBX": _FBX,
-    b"ASF": "a CMU skeleton without its motion; take the BVH version of the data set",
+    b"ASF": "a CMU skeleton without its motion; use the BVH version of the data set",
 }
 
 
 def find_importer(file: MotionFile) -> Importer:
-    """Return the format of a file, told by what it holds and not by its name.
+    """Return the format of a file, recognised by its content, not by its name.
 
     Raises:
         MotionError: of no known format.
@@ -40,7 +40,7 @@ def find_importer(file: MotionFile) -> Importer:
     if kind is None and file.is_bare_array:
         kind = "a bare array, not a motion clip"
     if kind is None:
-        holds = " (a pickle, but of none of these)" if file.is_pickle else ""
+        holds = " (an unknown pickle)" if file.is_pickle else ""
         kind = f"of no known format{holds}. Supported: {', '.join(i.name for i in IMPORTERS)}"
     raise MotionError(f"{file.what} is {kind}.")
 

@@ -1,4 +1,4 @@
-"""What every importer is, and what it gets and gives back."""
+"""The interface of importers, their input and their result."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,10 +14,10 @@ from amp_train.untrusted.pickles import PICKLE_MAGIC, load_plain_pickle
 
 
 class MotionFile:
-    """A file of unknown format: its bytes, and what safe readers make of them, each read once and only when asked."""
+    """A file of unknown format: its bytes, and their parsed forms from safe readers, computed once when needed."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        """`name` is the file's without its suffix; messages call the clip so."""
+        """`name` is the file's name without suffix, for messages."""
         self.data, self.name, self.what = data, name, f"Clip '{name}'"
 
     @property
@@ -43,7 +43,7 @@ class MotionFile:
 
     @property
     def pickled(self) -> Any:
-        """What a pickle holds: plain data and arrays."""
+        """The content of a pickle: plain data and arrays."""
         return _unpickled(self)
 
     @property
@@ -71,12 +71,12 @@ def _members(data: bytes) -> "set[str]":
 
 @dataclass(frozen=True)
 class Imported:
-    """A clip for the character, and what is to be said about it.
+    """A clip for the character, with notes about it.
 
     Attributes:
         clip: joints as the character has them or in the file's order; not fitted to the ground.
-        notes: one fact a line.
-        retargeted: how it was put on another skeleton; None where it was made for this one.
+        notes: one fact per line.
+        retargeted: the result of retargeting; None for a clip of this character.
     """
 
     clip: MotionClip
@@ -88,10 +88,10 @@ class Importer(NamedTuple):
     """One format.
 
     Attributes:
-        name: what messages and `amp-motion` call it.
-        matches: whether a file is of this format, by what it holds.
+        name: its name in messages and `amp-motion`.
+        matches: whether a file has this format, by content.
         parse: read it for a character; raises MotionError.
-        is_own: whether its clips are the project's own, which lie where they should.
+        is_own: whether its clips are the project's own, which are already on the ground.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Biovision BVH, the format that most mocap is published in. A reader of our own: bounded, and it runs nothing.
+"""Biovision BVH, the format that most mocap is published in. Our own reader: bounded, and it runs no code.
 
 HIERARCHY names joints with an OFFSET and CHANNELS in any order; MOTION has one row of numbers a frame, angles in
-degrees. A joint turns by its channels in the order in which they are listed, each about the axes that the one before
-left it with. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
+degrees. A joint turns by its channels in the order in which they are listed, each about the axes that result from the
+one before. The format fixes neither unit nor up-axis: `retarget.axes` finds them."""
 
 import math
 import re
@@ -23,7 +23,9 @@ from amp_train.untrusted import printable
 _MAX_HEADER_BYTES = 256 * 1024
 _MAX_DEPTH = 64
 _AXES = "XYZ"
-_MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_MAX_WORDS = 8  # in a name
+_MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_CLOCK = re.compile(rb"\s*Frames\s*:\s*(\S{1,40})\s+Frame\s*Time\s*:\s*(\S{1,40})\s", re.IGNORECASE)
 
 
 class _Joints:
@@ -38,7 +40,7 @@ class _Joints:
 
 
 def is_bvh(data: bytes) -> bool:
-    """Tell whether a file begins as BVH files do."""
+    """Return whether a file begins like a BVH file."""
     return data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").upper().startswith(b"HIERARCHY")
 
 
@@ -46,16 +48,18 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     """Read a BVH file.
 
     Raises:
-        MotionError: broken, cut off, too large, or a joint without offset or channels.
+        MotionError: broken, truncated, too large, or a joint without offset or channels.
     """
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     found = _MOTION.search(data)
     head, motion = (data[: found.start()], data[found.end() :]) if found else (data, b"")
     if found is None:
-        raise _bad(name, "it has no MOTION part; it may have been cut off")
+        raise _bad(name, "it has no MOTION part; it may be truncated")
     if len(head) > _MAX_HEADER_BYTES:
         raise _bad(name, "its hierarchy is larger than {} KiB".format(_MAX_HEADER_BYTES // 1024))
     joints = _Joints()
-    _read_hierarchy(joints, iter(head.decode("utf-8", "replace").lstrip("\ufeff").split()), name)
+    text = head.decode("utf-8", "replace").lstrip("\ufeff").replace("{", " { ").replace("}", " } ")
+    _read_hierarchy(joints, iter(text.split()), name)
     fps, values = _read_motion(motion, sum(len(c) for c in joints.channels), name)
     local, root_pos, moved = _poses(joints, values, name)
     return SkeletonMotion(
@@ -80,11 +84,9 @@ def _read_hierarchy(joints: _Joints, words: Iterator[str], name: str) -> None:
         for word in words:
             kind = word.upper()
             if kind in ("ROOT", "JOINT"):
-                _open_joint(joints, above, next(words), kind, name)
-                _expect(next(words), "{", name)
+                _open_joint(joints, above, _title(words, name), kind, name)
             elif kind == "END":
-                next(words)
-                _skip_to_brace(words)
+                _title(words, name)
                 above.append(-1)
             elif kind == "OFFSET":
                 _read_offset(joints, above, [_number(next(words), name) for _ in range(3)], name)
@@ -93,7 +95,7 @@ def _read_hierarchy(joints: _Joints, words: Iterator[str], name: str) -> None:
             elif kind == "}":
                 above.pop()
             else:
-                raise _bad(name, "its hierarchy holds '{}' where a joint belongs".format(printable(word)[:40]))
+                raise _bad(name, "its hierarchy has '{}' where a joint is expected".format(printable(word)[:40]))
     except (StopIteration, IndexError):
         raise _bad(name, "its hierarchy is not complete") from None
     if above or not joints.names or min(len(o) for o in joints.offsets) < 3:
@@ -106,7 +108,7 @@ def _open_joint(joints: _Joints, above: List[int], title: str, kind: str, name: 
     if len(joints.names) >= MAX_JOINTS or len(above) >= _MAX_DEPTH:
         raise _bad(name, "it has more than {} joints, or {} inside each other".format(MAX_JOINTS, _MAX_DEPTH))
     title = printable(title)[:80]
-    if title in joints.names:  # some exporters name two joints alike
+    if title in joints.names:  # some exporters give two joints the same name
         title = "{}.{}".format(title, len(joints.names))
     joints.names.append(title)
     joints.parents.append(above[-1] if above else -1)
@@ -117,12 +119,16 @@ def _open_joint(joints: _Joints, above: List[int], title: str, kind: str, name: 
     above.append(len(joints.names) - 1)
 
 
-def _skip_to_brace(words: Iterator[str]) -> None:
-    """An End Site may have a name."""
-    for _ in range(4):
-        if next(words) == "{":
-            return
-    raise IndexError
+def _title(words: Iterator[str], name: str) -> str:
+    """Read a name, which may have spaces, and the brace after it."""
+    title: List[str] = []
+    for word in words:
+        if word == "{":
+            return " ".join(title) or "joint"
+        title.append(word)
+        if len(title) > _MAX_WORDS or word.upper() in ("OFFSET", "CHANNELS"):
+            raise _bad(name, f"it has '{printable(word)[:40]}' where '{{' is expected")
+    raise StopIteration
 
 
 def _read_offset(joints: _Joints, above: List[int], offset: List[float], name: str) -> None:
@@ -143,22 +149,21 @@ def _read_channels(joints: _Joints, above: List[int], words: Iterator[str], name
 
 def _read_motion(motion: bytes, columns: int, name: str) -> Tuple[float, np.ndarray]:
     """Return frames per second and the rows (F, columns)."""
-    lines = motion.lstrip().split(b"\n", 2)
-    if len(lines) < 3 or columns == 0:
+    clock = _CLOCK.match(motion)
+    if clock is None or columns == 0:
         raise _bad(name, "its MOTION part needs Frames:, Frame Time: and rows of numbers")
-    frames = _number(lines[0].partition(b":")[2].decode("latin1").strip(), name)
-    step_s = _number(lines[1].partition(b":")[2].decode("latin1").strip(), name)
+    frames, step_s = (_number(word.decode("latin1"), name) for word in clock.groups())
     if not 0 < step_s <= 10.0 or not 1 <= frames <= MAX_FRAMES or frames * columns > MAX_NUMBERS:
         raise _bad(name, "it declares {:g} frames of {:g} s; at most {} frames are allowed".format(
             frames, step_s, min(MAX_FRAMES, MAX_NUMBERS // columns)))  # fmt: skip
-    words = lines[2].split(None, int(frames) * columns)[: int(frames) * columns]
+    words = motion[clock.end() :].split(None, int(frames) * columns)[: int(frames) * columns]
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError:
-        raise _bad(name, "its MOTION part holds something else than numbers") from None
+        raise _bad(name, "its MOTION part contains something other than numbers") from None
     if len(values) < columns or not np.isfinite(values).all():
-        raise _bad(name, "its MOTION part is cut off or holds NaN or infinity")
-    # A file that was cut off in its last row is used up to the row before.
+        raise _bad(name, "its MOTION part is truncated or contains NaN or infinity")
+    # A file that is truncated in its last row is used up to the row before.
     return _round_fps(1.0 / step_s), values[: len(values) // columns * columns].reshape(-1, columns)
 
 
@@ -214,13 +219,8 @@ def _number(word: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _bad(name, "'{}' stands where a number belongs".format(printable(word)[:40]))
+        raise _bad(name, "it has '{}' where a number is expected".format(printable(word)[:40]))
     return value
-
-
-def _expect(word: str, wanted: str, name: str) -> None:
-    if word != wanted:
-        raise _bad(name, "'{}' stands where '{}' belongs".format(printable(word)[:40], wanted))
 
 
 def _bad(name: str, what: str) -> MotionError:

@@ -83,7 +83,7 @@ def _frames(clip: Any, name: str) -> np.ndarray:
     except OverflowError:
         frames = np.full((1, 1), np.inf)
     if not np.isfinite(frames).all():
-        raise MotionError("DeepMimic clip '{}' holds NaN, infinity or a number out of range.".format(name))
+        raise MotionError("DeepMimic clip '{}' contains NaN, infinity or a number out of range.".format(name))
     return frames
 
 
@@ -122,7 +122,7 @@ def _timing(durations: np.ndarray, name: str) -> Tuple[float, np.ndarray]:
     usual = float(np.median(steps))
     if not (steps > 0).all() or not 1e-3 <= usual <= 1.0 or steps.max() > 100.0 * usual:
         raise MotionError(
-            "DeepMimic clip '{}': every frame must last a positive time, 1 ms to 1 s as a rule.".format(name)
+            "DeepMimic clip '{}': every frame must have a positive duration, usually 1 ms to 1 s.".format(name)
         )
     fps = 1.0 / usual
     # The files print 0.016666 for 1/60.

@@ -1,6 +1,6 @@
-"""glTF 2.0 in one file (`.glb`): the first animation of a skeleton. Meshes and everything else are left alone.
+"""glTF 2.0 in one file (`.glb`): the first animation of a skeleton. Meshes and everything else are ignored.
 
-A reader of our own, bounded: the JSON part, and the accessors that the animation names. Bones are measured from the
+Our own bounded reader: the JSON part, and the accessors that the animation names. Bones are measured from the
 nodes' own pose, which exporters set to the rest pose. Metres, y up."""
 
 import json
@@ -51,21 +51,21 @@ def parse_glb(data: bytes, name: str, fps: Optional[float] = None) -> SkeletonMo
     """Read the first animation.
 
     Raises:
-        MotionError: broken, without animation, or of a kind that is not read.
+        MotionError: broken, without animation, or of an unsupported kind.
     """
     try:
         return _read(data, name, fps)
     except _Broken as error:
         raise MotionError(f"GLB file '{name}' cannot be used: {error}.") from None
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, struct.error, OverflowError):
-        raise MotionError(f"GLB file '{name}' cannot be used: it is broken or was cut off.") from None
+        raise MotionError(f"GLB file '{name}' cannot be used: it is broken or truncated.") from None
 
 
 def _read(data: bytes, name: str, fps: Optional[float]) -> SkeletonMotion:
     content, binary = _chunks(data)
     nodes = content.get("nodes", [])
     if not 1 <= len(nodes) <= _MAX_NODES or not content.get("animations"):
-        raise _Broken("it holds no animation of a skeleton")
+        raise _Broken("it contains no animation of a skeleton")
     tracks = _tracks(content, binary)
     parents = _parents(nodes)
     chosen = _chosen(content, tracks, parents)
@@ -94,14 +94,14 @@ def _accessor(content: Dict[str, Any], binary: bytes, index: int) -> np.ndarray:
     accessor = content["accessors"][index]
     width, count = _WIDTHS.get(accessor["type"], 0), accessor["count"]
     if accessor["componentType"] != _FLOAT or width == 0 or "sparse" in accessor:
-        raise _Broken("its animation is compressed in a way that is not read")
+        raise _Broken("its animation is compressed, which is not supported")
     if type(count) is not int or not 1 <= count * width <= MAX_NUMBERS:
         raise _Broken("its animation is too long")
     view = content["bufferViews"][accessor["bufferView"]]
     stride = view.get("byteStride", 4 * width)
     start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
     if stride != 4 * width or start < 0 or view.get("buffer", 0) != 0 or start + 4 * width * count > len(binary):
-        raise _Broken("its animation lies outside the file")
+        raise _Broken("its animation points outside the file")
     return np.frombuffer(binary, "<f4", width * count, start).reshape(count, width).astype(np.float64)
 
 
@@ -122,7 +122,7 @@ def _tracks(content: Dict[str, Any], binary: bytes) -> Dict[Tuple[int, str], _Tr
             raise _Broken("the times of its animation are not in order")
         found[node, path] = _Track(times[:, 0], values)
     if not found:
-        raise _Broken("its animation turns no joint")
+        raise _Broken("its animation rotates no joint")
     return found
 
 
@@ -146,12 +146,12 @@ def _chosen(content: Dict[str, Any], tracks: Dict[Tuple[int, str], _Track], pare
         path: List[int] = []
         while node >= 0 and node not in order:
             if node in path:
-                raise _Broken("its nodes go round in a circle")
+                raise _Broken("its nodes form a cycle")
             path.append(node)
             node = parents[node]
         order += reversed(path)
     roots = [node for node in order if parents[node] < 0]
-    if len(roots) > 1:  # cameras and lights may be animated too: the tree with most nodes is the body
+    if len(roots) > 1:  # cameras and lights may be animated too: the tree with the most nodes is the body
         top = {node: node for node in roots}
         for node in order:
             top[node] = node if parents[node] < 0 else top[parents[node]]
@@ -189,7 +189,7 @@ def _channels(
     for node in chosen:
         own = nodes[node]
         if "matrix" in own:
-            raise _Broken("its nodes have matrices where rotations belong")
+            raise _Broken("its nodes have matrices instead of rotations")
         scale = _vector(own.get("scale", [1.0, 1.0, 1.0]), 3)
         grown = size[parents[node]]
         size[node] = grown * float(scale.mean())
@@ -207,7 +207,7 @@ def _channels(
 def _vector(value: Any, length: int) -> Tensor:
     vector = torch.tensor(value, dtype=torch.float64)
     if vector.shape != (length,) or not bool(torch.isfinite(vector).all()):
-        raise _Broken("a node's place is not made of numbers")
+        raise _Broken("a node's position is not made of numbers")
     return vector
 
 

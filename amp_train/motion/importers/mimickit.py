@@ -28,7 +28,7 @@ ARMS = (("right", -0.5 * math.pi), ("left", 0.5 * math.pi))
 
 
 def is_mimickit(content: Any) -> bool:
-    """Tell whether unpickled content is a MimicKit motion."""
+    """Return whether unpickled content is a MimicKit motion."""
     return isinstance(content, dict) and {"fps", "loop_mode", "frames"} <= set(content)
 
 
@@ -61,7 +61,7 @@ def parse_mimickit(content: Dict[str, Any], name: str, spec: CharacterSpec) -> M
 def _frames(rows: Any, name: str, columns: int, spec: CharacterSpec) -> np.ndarray:
     """Return the frames as a finite float64 array (F, columns), from an array or from a list of lists."""
     if isinstance(rows, list) and 0 < len(rows) <= MAX_FRAMES:
-        # A pickle may hold one list many times over: the size is checked before numpy expands it.
+        # A pickle may contain one list many times: the size is checked before numpy expands it.
         if all(isinstance(row, list) and len(row) == columns and all(_is_number(x) for x in row) for row in rows):
             rows = np.array(rows, dtype=np.float64)
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iuf" or rows.ndim != 2 or rows.shape[1] != columns:
@@ -76,7 +76,7 @@ def _frames(rows: Any, name: str, columns: int, spec: CharacterSpec) -> np.ndarr
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether it is a number that a float can hold; whole numbers of a pickle may have hundreds of digits."""
+    """Return whether it is a number that fits a float; integers in a pickle may have hundreds of digits."""
     return type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 

@@ -1,6 +1,6 @@
 """poselib's `SkeletonMotion`, as ASE and IsaacGymEnvs publish it: a pickled dict inside a `.npy` file.
 
-z up, quaternions xyzw; `rotation.arr` (F, bodies, 4) holds the root's rotation and every other body's relative to its
+z up, quaternions xyzw; `rotation.arr` (F, bodies, 4) is the root's rotation and every other body's relative to its
 parent (or all in the world, where `is_local` is false); `root_translation.arr` (F, 3) m; bodies and parents in
 `skeleton_tree`."""
 
@@ -19,7 +19,7 @@ from amp_train.motion.retarget import RetargetOptions
 
 
 def is_poselib(content: Any) -> bool:
-    """Tell whether unpickled content is a poselib motion."""
+    """Return whether unpickled content is a poselib motion."""
     return isinstance(content, dict) and {"rotation", "root_translation", "skeleton_tree"} <= set(content)
 
 

@@ -20,7 +20,7 @@ from amp_train.untrusted import printable
 _CSV_FPS = 30.0
 _ROOT = 7
 _GMR_MEMBERS = {"fps", "root_pos", "root_rot", "dof_pos"}
-_NUMBER = re.compile(rb"\s*[-+]?(\d|\.\d)")
+_NUMBER = re.compile(rb"\s*[-+]?(\d|\.\d|(nan|inf|infinity)\s*(,|$))", re.IGNORECASE)
 
 
 def _is_gmr(file: MotionFile) -> bool:
@@ -51,7 +51,7 @@ def _parse_csv(file: MotionFile, spec: CharacterSpec, options: RetargetOptions) 
     if rows.shape[1] != _ROOT + spec.num_dofs:
         raise _bad(file.name, _wanted(rows.shape[1] - _ROOT, spec))
     fps = options.fps or _CSV_FPS
-    notes = [] if options.fps else [f"a CSV tells no frame rate: {_CSV_FPS:g} fps taken (fps=)"]
+    notes = [] if options.fps else [f"a CSV has no frame rate: assuming {_CSV_FPS:g} fps (set fps=)"]
     return Imported(_clip(rows, file.name, fps, spec), notes)
 
 
@@ -68,14 +68,14 @@ def _read_csv(data: bytes, name: str) -> Tuple[Optional[List[str]], np.ndarray]:
     try:
         rows = np.array([line.split(b",") for line in lines], dtype=np.float64)
     except ValueError:
-        raise _bad(name, "it holds something else than numbers") from None
+        raise _bad(name, "it contains something other than numbers") from None
     if not np.isfinite(rows).all():
-        raise _bad(name, "it holds NaN or infinity")
+        raise _bad(name, "it contains NaN or infinity")
     return names, rows
 
 
 def _in_order(names: Optional[List[str]], rows: np.ndarray, spec: CharacterSpec, name: str) -> np.ndarray:
-    """Put named columns in the character's order; a header that names no joint of it says nothing."""
+    """Put named columns in the character's order; a header without its joints is ignored."""
     wanted = dof_names(spec)
     if names is None or not set(wanted) & set(names):
         return rows

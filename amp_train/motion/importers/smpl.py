@@ -2,8 +2,8 @@
 
 Members: `poses` (F, 66 or more), rotation vectors of the joints in SMPL's order (or `root_orient` (F, 3) and
 `pose_body` (F, 63)); `trans` (F, 3) m; `mocap_framerate` or `mocap_frame_rate`. z is up in AMASS. SMPL's body model
-has a licence of its own and is not needed: angles are what counts, so the bones here are those of an ordinary body,
-rounded to a centimetre."""
+has its own licence and is not needed: only angles matter, so the bones here are those of an average body, rounded to a
+centimetre."""
 
 from typing import Dict, Tuple
 
@@ -75,7 +75,7 @@ def read_smpl(arrays: Dict[str, np.ndarray], name: str, fps: "float | None" = No
         raise _bad(name, "poses and trans must be numbers")
     values = np.concatenate((poses[:, : 3 * count], trans), axis=1).astype(np.float64)
     if not np.isfinite(values).all() or np.abs(values).max() > 1e4:
-        raise _bad(name, "poses or trans holds NaN, infinity or a number out of range")
+        raise _bad(name, "poses or trans contains NaN, infinity or a number out of range")
     rates = [arrays[key] for key in _MEMBERS[-3:] if key in arrays and arrays[key].size == 1]
     rate = fps or (float(rates[0].reshape(-1)[0]) if rates and rates[0].dtype.kind in "iuf" else 0.0)
     if not rate:

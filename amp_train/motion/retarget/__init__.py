@@ -1,4 +1,4 @@
-"""Put the motion of one skeleton on another: `retarget`."""
+"""Transfer the motion of one skeleton to another: `retarget`."""
 
 from amp_train.motion.retarget.retarget import AS_FOUND, Retargeted, RetargetOptions, retarget
 from amp_train.motion.retarget.skeleton import SkeletonMotion

@@ -1,17 +1,17 @@
-"""What a motion does with the body's parts, whatever its skeleton is like.
+"""The motion of the body's parts, independent of the skeleton.
 
-Every part gets a frame (`frames`): identity when somebody stands upright with hanging arms and faces +x. Two skeletons
-whose frames agree are in the same pose, however their joints' axes are laid.
+Every part gets a frame (`frames`): identity for a person standing upright with hanging arms, facing +x. Two skeletons
+with equal frames are in the same pose, whatever the axes of their joints.
 
-- Limbs: from positions. The bone gives one axis, the plane in which knee or elbow is bent the other. While a limb is
-  straight that plane is not seen: then it is where the joint carried it, as learnt from the frames in which it is bent,
-  or from the zero pose.
-- Pelvis, chest, head, feet: a fixed frame in their joint. Files whose zero pose stands (T, A, or arms down) tell it.
-  Others lay each bone along an axis, and their zero pose is a tangle: for those it is learnt from the whole motion, and
-  put on the nearest axes."""
+- Limbs: from positions. The bone gives one axis, the plane in which knee or elbow bends the other. While a limb is
+  straight that plane is undefined: then it follows the joint, as learnt from the frames in which the limb is bent, or
+  from the zero pose.
+- Pelvis, chest, head, feet: a fixed frame in their joint. Files whose zero pose stands (T, A, or arms down) define
+  it. Others align each bone with an axis, so that their zero pose is meaningless: there it is learnt from the whole
+  motion and rounded to the nearest axes."""
 
 import math
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -28,9 +28,10 @@ _SNAP_RAD = {"pelvis": math.radians(40.0), "chest": math.radians(40.0), "head": 
 _FREE_SNAP_RAD = math.radians(50.0)
 _UPRIGHT_SNAP_RAD = math.radians(15.0)
 _BENT = (0.10, 0.35)  # sine of the bend: below it the plane is not seen, above it is
-_SEEN = 3.0  # frames' worth of bending that is enough to learn a joint's plane from
+_SEEN = 3.0  # frames of bending that suffice to learn a joint's plane
 _STEEP = 0.85
-# A foot that stands, and how its ankle-to-toe line slopes then; the usual slope where it never stands.
+_NO_LENGTH_M = 1e-3
+# A planted foot, and the slope of its ankle-to-toe line; the usual slope where it is never planted.
 _STILL_M_S, _LOW_M, _ENOUGH = 0.3, 0.03, 5
 _SLOPE_RAD, _STEEPEST_RAD = math.radians(28.0), math.radians(60.0)
 
@@ -40,7 +41,7 @@ class Anatomy(NamedTuple):
 
     Attributes:
         frames: part -> (F, 4) anatomical frame to world.
-        points: role -> (F, 3) m, where the part begins (its joint); `left_toe` too.
+        points: role -> (F, 3) m, the start of the part (its joint); `left_toe` too.
         stands: whether the frames of trunk and feet were read from a zero pose that stands.
     """
 
@@ -50,7 +51,7 @@ class Anatomy(NamedTuple):
 
 
 class _Upright(NamedTuple):
-    """The directions of a standing zero pose, in its own axes."""
+    """Directions of a standing zero pose, in its own axes."""
 
     up: Tensor
     left: Tensor
@@ -79,7 +80,7 @@ def anatomy_of(motion: SkeletonMotion, roles: Dict[str, int]) -> Anatomy:
                 joint_rot, _trunk_frame(part, joint_rot, points, upright).expand_as(joint_rot)
             )
     for side, chain in LIMBS:
-        if all(f"{side}_{part}" in points for part in chain):
+        if chain is LEG or _has_length([points.get(f"{side}_{part}") for part in chain]):
             frames.update(_limb_frames(side, chain, points, rot, roles, frames, motion, upright))
     for side in SIDES:
         joint_rot = rot[:, roles[side + "_foot"]]
@@ -89,7 +90,7 @@ def anatomy_of(motion: SkeletonMotion, roles: Dict[str, int]) -> Anatomy:
 
 
 def _toe(motion: SkeletonMotion, roles: Dict[str, int], side: str) -> Optional[Tensor]:
-    """Return where the toes begin, in the foot's frame; None where the foot has no length."""
+    """Return where the toes begin, in the foot's frame; None for a foot of length 0."""
     foot = roles[side + "_foot"]
     if side + "_toe" in roles and motion.parents[roles[side + "_toe"]] == foot:
         toe = motion.offsets[roles[side + "_toe"]]
@@ -102,11 +103,17 @@ def _toe(motion: SkeletonMotion, roles: Dict[str, int], side: str) -> Optional[T
 def _add_hand(
     points: Dict[str, Tensor], motion: SkeletonMotion, roles: Dict[str, int], side: str, pos: Tensor, rot: Tensor
 ) -> None:
-    """Where no joint is a hand, the end of the forearm is."""
+    """Use the end of the forearm where no joint is a hand."""
     elbow = roles.get(side + "_lower_arm")
     if elbow is not None and side + "_hand" not in points and elbow in motion.tips:
         tip = motion.tips[elbow].expand(len(pos), 3)
         points[side + "_hand"] = pos[:, elbow] + rotations.quat_rotate(rot[:, elbow], tip)
+
+
+def _has_length(places: Sequence[Optional[Tensor]]) -> bool:
+    """Tell whether a limb's joints (F, 3) are all there, and apart."""
+    return all(a is not None and b is not None and float((b - a).norm(dim=-1).median()) > _NO_LENGTH_M
+               for a, b in zip(places, places[1:]))  # fmt: skip
 
 
 def _upright(motion: SkeletonMotion, roles: Dict[str, int]) -> Optional[_Upright]:
@@ -205,6 +212,10 @@ def _foot_frame(
     joint_rot = rot[:, roles[side + "_foot"]]
     if upright is not None and (toe is None or abs(float(unit(toe) @ upright.up)) < _STEEP):
         return upright.rotation if toe is None else _facing(upright.up, toe)
+    if upright is not None:  # the file's foot ends straight below the ankle: does it stand as in the zero pose?
+        up = rotations.quat_rotate(joint_rot, upright.up.expand(len(joint_rot), 3))
+        if float(up[:, 2].median()) > _STANDS:
+            return upright.rotation
     if toe is None:
         return mean_rotation(relative(joint_rot, frames[side + "_shin"]), torch.ones(len(rot)).to(rot))
     return _learnt_foot(side, toe, joint_rot, points, frames, motion.fps)
@@ -213,8 +224,8 @@ def _foot_frame(
 def _learnt_foot(
     side: str, toe: Tensor, joint_rot: Tensor, points: Dict[str, Tensor], frames: Dict[str, Tensor], fps: float
 ) -> Tensor:
-    """Return a foot's frame in its joint where no zero pose tells it: sideways as the shin is on the average, and level
-    while it stands."""
+    """Return a foot's frame in its joint without a zero pose: sideways as the shin on average, and level while
+    planted."""
     lateral = rotations.quat_rotate(
         frames[side + "_shin"], torch.tensor([0.0, 1.0, 0.0]).to(toe).expand(len(joint_rot), 3)
     )

@@ -1,4 +1,4 @@
-"""Which way is up in a file, and how long its unit is: BVH says neither."""
+"""The up-axis and the unit of a file, neither of which BVH states."""
 
 from dataclasses import replace
 from typing import Dict, Optional, Tuple
@@ -26,8 +26,8 @@ def in_our_axes(
     Args:
         motion: in the file's axes and unit.
         roles: see `roles.find_roles`.
-        units: one of `UNITS`; None: the file's, else the one that makes a leg most like a leg.
-        up: "y" or "z"; None: the file's, else where the body points while it stands.
+        units: one of `UNITS`; None: the file's, else the one that gives the most likely leg length.
+        up: "y" or "z"; None: the file's, else the direction of the standing body.
 
     Returns:
         The motion, the unit's name and the up-axis.
@@ -76,7 +76,7 @@ def _guess_unit(leg: float) -> Tuple[str, float]:
 
 def _guess_up(motion: SkeletonMotion, roles: Dict[str, int]) -> str:
     """Choose the axis along which the body stands, and over which its lowest joint keeps its height. Where the zero
-    pose stands, its own axis is taken unless the frames contradict it clearly."""
+    pose stands, its own axis is used unless the frames clearly contradict it."""
     pos, _ = motion.thinned(10.0).forward()
     top = roles.get("head", roles.get("chest", roles["pelvis"]))
     body = pos[:, top] - 0.5 * (pos[:, roles["left_foot"]] + pos[:, roles["right_foot"]])

@@ -1,4 +1,4 @@
-"""Small geometry of anatomical frames: x forward, y left, z up for every part of somebody who stands with hanging
+"""Geometry of anatomical frames: x forward, y left, z up for every part of a person standing with hanging
 arms."""
 
 import itertools
@@ -22,8 +22,8 @@ def frame(up: Tensor, left: Tensor) -> Tensor:
 
 
 def matrix_to_quat(matrix: Tensor) -> Tensor:
-    """Convert rotation matrices (..., 3, 3) to quaternions (..., 4): the largest of the four components is taken from
-    the diagonal, so that nothing is divided by a small number."""
+    """Convert rotation matrices (..., 3, 3) to quaternions (..., 4): the largest of the four components comes from
+    the diagonal, so that no division is by a small number."""
     m = matrix
     d0, d1, d2 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     four = torch.stack((1 + d0 - d1 - d2, 1 - d0 + d1 - d2, 1 - d0 - d1 + d2, 1 + d0 + d1 + d2), dim=-1)
@@ -71,7 +71,7 @@ def swing(start: Tensor, end: Tensor) -> Tensor:
     """Return the shortest rotations (..., 4) that turn unit vectors `start` (..., 3) into `end` (..., 3)."""
     axis = torch.cross(start, end, dim=-1)
     cos = (start * end).sum(-1, keepdim=True)
-    # Opposite vectors: half a turn about anything square to them.
+    # Opposite vectors: half a turn about any perpendicular axis.
     other = torch.eye(3).to(start)[start.abs().argmin(dim=-1)]
     axis = torch.where(cos < -1 + 1e-9, torch.cross(start, other, dim=-1), axis)
     return rotations.normalize(torch.cat((axis, (1.0 + cos).clamp(min=0.0)), dim=-1))

@@ -1,5 +1,5 @@
-"""Inverse kinematics (mink): feet where they stand, hands and pelvis near their goals, hinges within their limits,
-every part's orientation as far as that allows."""
+"""Inverse kinematics (mink): planted feet in place, hands and pelvis near their goals, hinges within their limits, and
+the orientation of every part as far as that allows."""
 
 from typing import Any, Dict, List, Tuple
 
@@ -16,7 +16,7 @@ from amp_train.motion.retarget.target import Target
 from amp_train.motion.retarget.transfer import Goals
 from amp_train.motion.strength import pose_qpos
 
-# Costs of a metre and of a radian: a foot 1 cm off counts as much as a thigh turned by 9 degrees too far.
+# Costs of a metre and of a radian: a foot error of 1 cm counts as much as a thigh error of 9 degrees.
 _FOOT_COST, _HAND_COST, _HIPS_COST = 10.0, 1.0, 3.0
 _TURN_COST = {"pelvis": 1.0, "chest": 1.0, "head": 0.5, "foot": 1.0}
 _LIMB_COST = 0.6
@@ -28,13 +28,13 @@ _SOLVER = "daqp"
 
 
 def import_mink() -> Any:
-    """Import mink, or say how to get it."""
+    """Import mink, or raise an error that says how to install it."""
     try:
         import daqp  # noqa: F401
         import mink
     except ImportError:
         raise MissingPackageError(
-            "Putting a motion on another body needs mink: pip install 'amp_train[motion]' (Python 3.10 or newer)."
+            "Retargeting needs mink: pip install 'amp_train[motion]' (Python 3.10 or newer)."
         ) from None
     return mink
 
@@ -45,8 +45,8 @@ def solve(goals: Goals, target: Target, start: Tuple[Tensor, Tensor, Tensor]) ->
     Args:
         goals: where bodies should be.
         target: the character.
-        start: root_pos (F, 3), root_rot (F, 4), joint_rot (F, J, 4) to begin each frame from, where the character's
-            joints can take them over.
+        start: root_pos (F, 3), root_rot (F, 4), joint_rot (F, J, 4) to start each frame from, if the character's
+            joints can represent them.
 
     Returns:
         root_pos, root_rot and joint_rot like `start`.
@@ -67,7 +67,7 @@ def _joint_rot(target: Target, body_rot: Tensor) -> Tensor:
 
 
 class _Solver:
-    """The tasks of one character, and the pose it has got to."""
+    """The tasks of one character, and its current pose."""
 
     def __init__(self, goals: Goals, target: Target, start: Tuple[Tensor, Tensor, Tensor]) -> None:
         import mujoco
@@ -116,8 +116,8 @@ class _Solver:
             )
         except (self._mink.NoSolutionFound, ValueError, ArithmeticError):
             raise MotionError(
-                f"Frame {index} cannot be put on '{self._target.spec.name}': inverse kinematics finds no pose. "
-                "Crop it away, or give ik=False."
+                f"Frame {index} cannot be retargeted to '{self._target.spec.name}': inverse kinematics finds no "
+                "pose. Crop the clip, or set ik=False."
             ) from None
 
     def _task(self, body: int, place: float, turn: float) -> Any:

@@ -2,8 +2,8 @@
 
 1. `roles`: which joint is which part of the body;
 2. `axes`: z up, metres;
-3. `anatomy`: the orientation of every part, whatever the joints' own axes and rest pose are;
-4. `transfer`: the same orientations on the character, places scaled by the length of the legs, standing feet held;
+3. `anatomy`: the orientation of every part, whatever the joints' axes and rest pose;
+4. `transfer`: the same orientations on the character, positions scaled by leg length, planted feet held;
 5. `ik`: feet, hands, pelvis and joint limits together."""
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from amp_train import rotations
 from amp_train.character import CharacterSpec, Kinematics
 from amp_train.errors import MotionError
 from amp_train.motion.clip import MotionClip
-from amp_train.motion.retarget.anatomy import Anatomy, anatomy_of
+from amp_train.motion.retarget.anatomy import TRUNK, Anatomy, anatomy_of
 from amp_train.motion.retarget.axes import in_our_axes, leg_length
 from amp_train.motion.retarget.ik import solve
 from amp_train.motion.retarget.roles import family_of, find_roles, read_map
@@ -26,19 +26,20 @@ from amp_train.motion.retarget.target import Target, target_of
 from amp_train.motion.retarget.transfer import Goals, goals_of, posed, stretches
 
 _MAX_FPS = 60.0
+_BACKWARDS_M = 0.03  # of toes behind the ankle
 
 
 @dataclass(frozen=True)
 class RetargetOptions:
-    """What the user may say about a file that it does not say itself.
+    """What the user may specify about a file that the file does not state.
 
     Attributes:
-        units: "m", "cm", "mm", "inch" or "cmu"; None: found by the length of the legs.
-        up: "y" or "z"; None: found.
+        units: "m", "cm", "mm", "inch" or "cmu"; None: derived from the length of the legs.
+        up: "y" or "z"; None: detected.
         fps: frames a second; None: the file's.
         map: YAML file, or role -> joint; None: found by the joints' names.
-        max_fps: frames above this rate are left out.
-        ik: whether feet, hands and limits are put right by inverse kinematics; False: orientations only.
+        max_fps: frames above this rate are dropped.
+        ik: whether inverse kinematics corrects feet, hands and limits; False: orientations only.
         smooth: s, Gaussian over time; 0: none.
     """
 
@@ -55,14 +56,15 @@ AS_FOUND = RetargetOptions()
 
 
 class Retargeted(NamedTuple):
-    """A clip, and what is to be said about how it came about.
+    """A retargeted clip, with notes on how it was made.
 
     Attributes:
         clip: for the character, not yet fitted to the ground.
-        notes: one fact a line.
-        error_cm: role -> mean distance of the character's body from the source's scaled joint, cm.
-        source: the file's motion in our axes and metres, for showing it beside.
-        planted: side -> (F,) bool, the foot stands.
+        notes: one fact per line.
+        error_cm: part of a limb -> mean distance of the character's body from the source's scaled joint, cm.
+        source: the file's motion in our axes and metres, for showing it next to the clip.
+        planted: side -> (F,) bool, the foot is planted.
+        is_mirrored: the toes point backwards: the file calls left what is right.
     """
 
     clip: MotionClip
@@ -70,13 +72,14 @@ class Retargeted(NamedTuple):
     error_cm: Dict[str, float]
     source: SkeletonMotion
     planted: Dict[str, Tensor]
+    is_mirrored: bool
 
 
 def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptions = AS_FOUND) -> Retargeted:
-    """Put a skeleton's motion on a character.
+    """Transfer a skeleton's motion to a character.
 
     Raises:
-        MotionError: legs cannot be found in one of them, or an option is wrong.
+        MotionError: one of them has no recognisable legs, or an option is wrong.
         MissingPackageError: mink is not installed.
     """
     given = read_map(Path(options.map)) if isinstance(options.map, (str, Path)) else options.map
@@ -84,10 +87,10 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     begins = motion.begins_in_zero_pose
     motion = motion.without_first() if begins else motion
     motion = replace(motion, fps=options.fps or motion.fps).thinned(options.max_fps)
+    if leg_length(motion, roles) < 1e-6:
+        raise MotionError(f"Clip '{motion.name}': the legs of its skeleton have no length.")
     ours, unit_name, up = in_our_axes(motion, roles, options.units, options.up)
     leg_m = leg_length(ours, roles)
-    if leg_m < 1e-4:
-        raise MotionError(f"Clip '{motion.name}': the legs of its skeleton have no length.")
     target = target_of(spec)
     anatomy = anatomy_of(ours, roles)
     goals = goals_of(anatomy, target, leg_m, ours.fps)
@@ -105,8 +108,8 @@ def retarget(motion: SkeletonMotion, spec: CharacterSpec, options: RetargetOptio
     clip = smoothed(clip, options.smooth)
     notes = _notes(motion, unit_name, up, leg_m, anatomy, goals, target)
     if begins:
-        notes.append("its first frame is the zero pose: left out")
-    return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.planted)
+        notes.append("its first frame is the zero pose and was dropped")
+    return Retargeted(clip, notes, _errors(clip, goals, target), ours, goals.planted, _is_mirrored(goals))
 
 
 def smoothed(clip: MotionClip, deviation_s: float) -> MotionClip:
@@ -132,12 +135,12 @@ def smoothed(clip: MotionClip, deviation_s: float) -> MotionClip:
 
 
 def _errors(clip: MotionClip, goals: Goals, target: Target) -> Dict[str, float]:
-    """Return how far (cm) bodies are from where the source has them, about the hips, mean over the frames."""
+    """Return the mean distance (cm) of bodies from the source's, relative to the hips."""
     body_pos, _ = Kinematics(target.spec).forward(clip.root_pos, clip.root_rot, clip.joint_rot)
     return {
         role: 100.0 * float((body_pos[:, target.bodies[role]] - points).norm(dim=-1).mean())
         for role, points in goals.points.items()
-        if role in target.bodies
+        if role in target.bodies and role not in TRUNK  # every skeleton has its spine's joints elsewhere
     }
 
 
@@ -148,22 +151,20 @@ def _notes(
     notes = [
         "{} joints{}, {} frames, {:g} fps, unit {}, {} up, {}".format(
             len(motion.joint_names), f" ({family})" if family else "", motion.num_frames, motion.fps, unit, up,
-            "zero pose stands" if anatomy.stands else "zero pose does not stand: axes learnt from the motion",
+            "zero pose stands" if anatomy.stands else "zero pose does not stand: axes derived from the motion",
         ),
         "legs {:.2f} m, '{}' {:.2f} m: scaled by {:.3f}".format(leg_m, target.spec.name, target.leg_m, goals.scale),
     ]  # fmt: skip
     missing = [part for part in target.fixed if part not in goals.body_rot]
     if missing:
-        notes.append("not in the file, left at rest: " + ", ".join(missing))
-    if _is_mirrored(goals):
-        notes.append("left and right seem to be exchanged: the toes point backwards")
+        notes.append("not in the file, kept at rest: " + ", ".join(missing))
     standing = [f"{side} {len(stretches(flags))}" for side, flags in goals.planted.items()]
-    notes.append("stretches in which a foot stands: " + ", ".join(standing))
+    notes.append("foot contacts: " + ", ".join(standing))
     return notes
 
 
 def _is_mirrored(goals: Goals) -> bool:
-    """Tell whether the toes point where the back is."""
+    """Return whether the toes point backwards."""
     forward = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     agree = []
     for side in ("left", "right"):
@@ -171,4 +172,4 @@ def _is_mirrored(goals: Goals) -> bool:
             ankle = goals.points[side + "_foot"]
             facing = rotations.quat_rotate(goals.body_rot["pelvis"], forward.expand(len(ankle), 3))
             agree.append(float(((goals.points[side + "_toe"] - ankle) * facing).sum(-1).mean()))
-    return bool(agree) and max(agree) < 0.0
+    return bool(agree) and max(agree) < -_BACKWARDS_M

@@ -1,10 +1,10 @@
-"""Which joint is which: the parts of a humanoid, found by the names that mocap and robots use, or given in a YAML file.
+"""Roles of joints: the parts of a humanoid, found by the usual names of mocap and robots, or given in a YAML file.
 
     left_thigh: LeftUpLeg      # role: joint of the file
     left_shin: LeftLeg
 
 A role is the joint at the part's upper end: `left_thigh` is the hip, `left_shin` the knee, `left_foot` the ankle.
-Pelvis and chest need no name: they are where the legs, and the arms, branch off."""
+Pelvis and chest need no name: the legs and arms branch off there."""
 
 import difflib
 import re
@@ -23,7 +23,7 @@ ROLES = ("pelvis", "chest", "head") + tuple(
 _NEEDED = tuple("{}_{}".format(side, part) for side in SIDES for part in LEG)
 _MAX_MAP_BYTES = 64 * 1024
 
-# What a part is called once left and right are taken off, best first: `thigh` where there is one, `hip` where not.
+# Names of a part without left and right, best first: `thigh` if there is one, else `hip`.
 _WORDS: Dict[str, Tuple[str, ...]] = {
     "thigh": ("thigh", "upleg", "upperleg", "legupper", "femur", "hipyaw", "hip"),
     "shin": ("shin", "lowleg", "lowerleg", "leglower", "calf", "tibia", "knee", "leg"),
@@ -33,7 +33,7 @@ _WORDS: Dict[str, Tuple[str, ...]] = {
     "lower_arm": ("lowarm", "lowerarm", "forearm", "armlower", "radius", "elbow"),
     "hand": ("hand", "wristyaw", "wrist"),
 }
-# Families, told by names that only they have; for the line that says what was recognised.
+# Families, recognised by names that only they have; for the printed note.
 _FAMILIES: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
     ("CMU", ("lhipjoint",)),
     ("CMU (ASF names)", ("lfemur", "lhumerus")),
@@ -51,7 +51,7 @@ _SUFFIXES = ("link", "base", "jnt", "bone", "0")
 
 
 def family_of(names: Sequence[str]) -> str:
-    """Return what kind of skeleton the names belong to, "" where that is not known."""
+    """Return the kind of skeleton that the names belong to, "" if unknown."""
     plain = {_plain(name) for name in names}
     for family, marks in _FAMILIES:
         if all(any(p.endswith(mark) for p in plain) for mark in marks):
@@ -62,7 +62,7 @@ def family_of(names: Sequence[str]) -> str:
 def find_roles(
     names: Sequence[str], parents: Sequence[int], given: Optional[Mapping[str, str]] = None
 ) -> Dict[str, int]:
-    """Return the joint of each role, as far as there is one.
+    """Return the joint of each role that has one.
 
     Args:
         names: joints, or bodies of a character.
@@ -86,7 +86,7 @@ def find_roles(
     missing = [role for role in _NEEDED if role not in found]
     if missing:
         raise MotionError(
-            "The skeleton has no joints known as {}; it has: {}. Give map=FILE.yaml with lines like "
+            "No joints of the skeleton were recognised as {}. It has: {}. Give map=FILE.yaml with lines like "
             "'left_thigh: NAME'.".format(", ".join(missing), printable(", ".join(names))[:600])
         )
     return found
@@ -103,7 +103,7 @@ def read_map(path: Path) -> Dict[str, str]:
     except ValueError as error:
         raise MotionError("Joint map '{}' is {}.".format(printable(str(path)), printable(str(error)))) from None
     if not isinstance(content, dict) or not all(isinstance(v, str) for kv in content.items() for v in kv):
-        raise MotionError("Joint map '{}' must hold lines like 'left_thigh: LeftUpLeg'.".format(printable(str(path))))
+        raise MotionError("Joint map '{}' must have lines like 'left_thigh: LeftUpLeg'.".format(printable(str(path))))
     return content
 
 
@@ -119,7 +119,7 @@ def side_and_part(name: str) -> Tuple[str, str]:
                 return side, "".join(words[at + 1 :] if at + 1 < len(words) else words[:at])
     joined = "".join(words)
     for side, marks in (("left", _LEFT), ("right", _RIGHT)):
-        for mark in marks:  # lfemur: only before a word that is known, lowerback is no left owerback
+        for mark in marks:  # lfemur: only before a known word; lowerback is not a left owerback
             if joined.startswith(mark) and any(joined[len(mark) :] in known for known in _WORDS.values()):
                 return side, joined[len(mark) :]
     return "", joined
@@ -141,7 +141,7 @@ def _given(names: Sequence[str], given: Mapping[str, str]) -> Dict[str, int]:
 
 
 def _best(names: Sequence[str], side: str, words: Sequence[str]) -> Optional[int]:
-    """Return the joint that goes by the first word that any goes by; of several, the first in the file."""
+    """Return the joint that matches the first matching word; of several, the first in the file."""
     split = [side_and_part(name) for name in names]
     for word in words:
         for joint, (its_side, part) in enumerate(split):
@@ -151,7 +151,7 @@ def _best(names: Sequence[str], side: str, words: Sequence[str]) -> Optional[int
 
 
 def _toes_below_ankles(found: Dict[str, int], names: Sequence[str], given: Mapping[str, str]) -> None:
-    """Where a side has both an ankle and a foot, as SMPL has, the foot is what others call toes."""
+    """If a side has both an ankle and a foot, as in SMPL, the foot is what others call toes."""
     split = [side_and_part(name) for name in names]
     for side in SIDES:
         foot, toe = f"{side}_foot", f"{side}_toe"
@@ -175,7 +175,7 @@ def _above(found: Dict[str, int], names: Sequence[str], parents: Sequence[int]) 
 
 
 def _check_order(found: Dict[str, int], parents: Sequence[int]) -> None:
-    """Leave out what does not lie below what it should lie below: a name that means something else here."""
+    """Drop joints that are not below their expected ancestor: there the name means something else."""
     for side in SIDES:
         for chain in (LEG + ("toe",), ARM):
             above: List[int] = []

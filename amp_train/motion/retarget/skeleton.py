@@ -1,4 +1,4 @@
-"""`SkeletonMotion`: a motion of somebody else's skeleton, as a file has it. Every importer of mocap ends here."""
+"""`SkeletonMotion`: a motion of another skeleton, as in its file. The result of every mocap importer."""
 
 from dataclasses import dataclass, field, replace
 from typing import Dict, List, Tuple
@@ -26,7 +26,7 @@ class SkeletonMotion:
     """Joints, bones and rotations in the file's own axes and unit.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         fps: frames per second.
         joint_names: J names, a parent before its children; the first is the root.
         parents: index of each joint's parent, -1 for the root.
@@ -35,8 +35,8 @@ class SkeletonMotion:
         root_pos: (F, 3) world position of the root joint.
         tips: joint -> (3,) where its bone ends, in its own frame (BVH: End Site).
         moved: joint -> (F, 3) positions in the parent's frame that replace its offset, where the file moves it.
-        up: the file's up-axis, "y" or "z"; "" where it is not known.
-        metres: length of the file's unit, m; 0 where it is not known.
+        up: the file's up-axis, "y" or "z"; "" if unknown.
+        metres: length of the file's unit, m; 0 if unknown.
     """
 
     name: str
@@ -66,7 +66,7 @@ class SkeletonMotion:
         if not all(bool((part.abs() < _FARTHEST).all()) for part in places) or not bool(
             torch.isfinite(self.rotations).all()
         ):
-            raise MotionError(f"Clip '{self.name}' holds NaN, infinity or a place out of range.")
+            raise MotionError(f"Clip '{self.name}' contains NaN, infinity or a position out of range.")
 
     @property
     def num_frames(self) -> int:
@@ -74,19 +74,19 @@ class SkeletonMotion:
 
     @property
     def begins_in_zero_pose(self) -> bool:
-        """Whether the first frame is the zero pose and the second is not: many exporters put it there."""
+        """Whether the first frame is the zero pose and the second is not: many exporters write it."""
         if self.num_frames < 3 or len(self.joint_names) < 2:
             return False
         turns = rotations.quat_to_exp_map(self.rotations[:2, 1:]).norm(dim=-1)
         return bool(turns[0].max() < _NO_TURN_RAD) and bool(turns[1].mean() > _SOME_TURN_RAD)
 
     def without_first(self) -> "SkeletonMotion":
-        """Leave the first frame out."""
+        """Drop the first frame."""
         moved = {joint: pos[1:] for joint, pos in self.moved.items()}
         return replace(self, rotations=self.rotations[1:], root_pos=self.root_pos[1:], moved=moved)
 
     def thinned(self, max_fps: float) -> "SkeletonMotion":
-        """Keep every n-th frame, so that at most `max_fps` remain a second."""
+        """Keep every n-th frame, so that at most `max_fps` per second remain."""
         step = max(1, int(np.ceil(self.fps / max_fps - 1e-3)))
         if step == 1 or self.num_frames <= step:
             return self

@@ -1,4 +1,4 @@
-"""The character that a motion is put on: its parts, and their anatomical frames in its rest pose."""
+"""The target of retargeting: the character's parts, and their anatomical frames in its rest pose."""
 
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -16,7 +16,7 @@ _HANGING = 0.5  # cosine between an arm and straight down
 
 
 class Target(NamedTuple):
-    """A character as the transfer needs it.
+    """A character, prepared for the transfer.
 
     Attributes:
         spec: the character.
@@ -41,12 +41,12 @@ def target_of(spec: CharacterSpec) -> Target:
     """Read a character's parts and rest pose.
 
     Raises:
-        MotionError: it has no legs that are known by their names.
+        MotionError: its legs are not recognised by their names.
     """
     try:
         bodies = find_roles(spec.body_names, spec.parent_ids)
     except MotionError as error:
-        raise MotionError(f"Character '{spec.name}' cannot take over motions of people: {error}") from None
+        raise MotionError(f"Human motions cannot be retargeted to character '{spec.name}': {error}") from None
     bodies["pelvis"] = 0
     state = Kinematics(spec).default_state(1)
     assert state.body_rot is not None

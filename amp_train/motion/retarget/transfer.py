@@ -1,4 +1,4 @@
-"""Put a motion's anatomy on a character: orientations of its parts as they are, positions by the length of the legs."""
+"""Transfer a motion's anatomy to a character: orientations unchanged, positions scaled by leg length."""
 
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -12,23 +12,23 @@ from amp_train.motion.retarget.frames import relative
 from amp_train.motion.retarget.roles import SIDES
 from amp_train.motion.retarget.target import Target, joint_of_body
 
-_PLANTED_M_S = 0.15  # of the character; a foot that carries is slower
-_PLANTED_RISE_M = 0.04  # above where the foot is at its lowest
+_PLANTED_M_S = 0.15  # of the character; a planted foot is slower
+_PLANTED_RISE_M = 0.04  # above the lowest height of the foot
 _PLANTED_S = 0.1
 _EASE_S = 0.08
-_UNEVEN_M = 0.04  # what capture may be wrong by about one step's height
+_UNEVEN_M = 0.04  # tolerance of capture for the height of one step
 
 
 class Goals(NamedTuple):
-    """Where the character's bodies should be in F frames.
+    """Goals for the character's bodies in F frames.
 
     Attributes:
         body_rot: part -> (F, 4), world.
-        points: role -> (F, 3) m, world; the feet are held to.
+        points: role -> (F, 3) m, world; feet are held in place.
         hips: (F, 3) m, the middle of the hips.
-        planted: side -> (F,) bool, the foot stands.
+        planted: side -> (F,) bool, the foot is planted.
         reach: side -> (F, 3) m, from the shoulder to the hand.
-        scale: metres of the character to one of the source.
+        scale: metres of the character per metre of the source.
     """
 
     body_rot: Dict[str, Tensor]
@@ -40,7 +40,7 @@ class Goals(NamedTuple):
 
 
 def goals_of(anatomy: Anatomy, target: Target, leg_m: float, fps: float) -> Goals:
-    """Scale a motion to the character and set it on z = 0.
+    """Scale a motion to the character and place it on z = 0.
 
     Args:
         anatomy: of the source, metres.
@@ -66,7 +66,7 @@ def goals_of(anatomy: Anatomy, target: Target, leg_m: float, fps: float) -> Goal
 
 
 def posed(goals: Goals, target: Target) -> Tuple[Tensor, Tensor, Tensor]:
-    """Pose the character by the orientations alone; hinges turn as near to them as they can.
+    """Pose the character by the orientations alone; hinges get as close as they can.
 
     Returns:
         root_pos (F, 3), root_rot (F, 4) and joint_rot (F, J, 4).
@@ -93,7 +93,7 @@ def posed(goals: Goals, target: Target) -> Tuple[Tensor, Tensor, Tensor]:
 
 
 def _planted(points: Dict[str, Tensor], side: str, fps: float) -> Tensor:
-    """Tell in which frames (F,) a foot stands: its ankle low and slow for a while."""
+    """Return in which frames (F,) a foot is planted: its ankle low and slow for a while."""
     ankle = points[side + "_foot"]
     speed = (ankle[1:] - ankle[:-1]).norm(dim=-1) * fps
     speed = torch.minimum(torch.cat((speed[:1], speed)), torch.cat((speed, speed[-1:])))
@@ -113,7 +113,7 @@ def stretches(flags: Tensor) -> List[Tuple[int, int]]:
 
 
 def _height_of_soles(points: Dict[str, Tensor], planted: Dict[str, Tensor]) -> float:
-    """Return how high the ankles are while the feet stand."""
+    """Return the height of the ankles while the feet are planted."""
     heights = torch.cat([points[side + "_foot"][planted[side], 2] for side in SIDES])
     if len(heights) > 0:
         return float(heights.median())
@@ -122,19 +122,19 @@ def _height_of_soles(points: Dict[str, Tensor], planted: Dict[str, Tensor]) -> f
 
 
 def _held(ankle: Tensor, planted: Tensor, ankle_m: float, fps: float) -> Tensor:
-    """Hold a foot in place while it stands, set the whole step on the ground, and ease in and out of that."""
+    """Hold a foot in place while planted, place the whole step on the ground, and ease in and out."""
     count = max(1, round(_EASE_S * fps))
     share, sums = torch.zeros(len(ankle), 1).double(), torch.zeros_like(ankle)
     for begin, end in stretches(planted):
         step = ankle[begin:end]
         moves = step.mean(dim=0) - ankle
-        # The ankle's height tells how the foot rolls: the step is shifted, not flattened.
+        # The ankle's height shows how the foot rolls: the step is shifted, not flattened.
         moves[:, 2] = (ankle_m - step[:, 2].min()).clamp(-_UNEVEN_M, _UNEVEN_M)
         for frame in range(max(0, begin - count), min(len(ankle), end + count)):
             away = max(begin - frame, frame - end + 1, 0)
             x = 1.0 - away / (count + 1)
             weight = x * x * (3.0 - 2.0 * x)
-            # Before and after the step it keeps moving as it did, from where it is held.
+            # Before and after the step it moves as before, starting from where it is held.
             nearest = min(max(frame, begin), end - 1)
             share[frame] += weight
             sums[frame] += weight * moves[nearest]

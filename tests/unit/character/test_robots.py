@@ -113,7 +113,7 @@ def test_kinematics_of_several_hinges_away_from_the_origin_equal_mujocos(tmp_pat
     [
         ('<joint name="j" type="slide"/>', "", "may have hinges and ball joints"),
         ('<joint name="j" ref="10"/>', "", "Joint 'j' .* must have ref=\"0\""),
-        (HINGE, '<actuator><muscle name="m" joint="j"/></actuator>', "Actuator 'm' .* dynamics of its own"),
+        (HINGE, '<actuator><muscle name="m" joint="j"/></actuator>', "Actuator 'm' .* activation dynamics"),
         ('<joint name="j" type="ball"/>', '<actuator><motor name="m" joint="j" gear="1 1 0"/></actuator>', "one axis"),
         (HINGE + '<site name="s"/>', '<actuator><motor name="m" site="s"/></actuator>', "does not drive a joint"),
     ],
@@ -141,7 +141,7 @@ def test_a_wrong_key_of_the_yaml_is_one_clear_line(tmp_path: Path, keys: Any, me
 
 def test_a_joint_without_a_drive_is_named(tmp_path: Path) -> None:
     spec = configured_character(hinge_robot_config(tmp_path, stiffness={"*_knee": 5.0}))
-    with pytest.raises(CharacterError, match="has 6 dofs, and 4 of them no drive: left_yaw, left_roll, right_yaw"):
+    with pytest.raises(CharacterError, match="has 6 dofs, 4 of them without a drive: left_yaw, left_roll, right_yaw"):
         spec.check_drives()
 
 
@@ -232,7 +232,7 @@ def test_the_g1_stands_on_its_feet() -> None:
         )
     )  # fmt: skip
     assert spec.num_dofs == 29 and spec.num_bodies == 30 and set(spec.joint_sizes) == {1}
-    with pytest.raises(CharacterError, match="29 of them no drive"):
+    with pytest.raises(CharacterError, match="29 of them without a drive"):
         load_character(str(path)).check_drives()
     simulator = MujocoSimulator(spec, 2, 1.0 / 30.0, 8)
     for _ in range(20):

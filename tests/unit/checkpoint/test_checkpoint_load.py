@@ -97,7 +97,7 @@ def test_a_file_cut_short_is_told_from_another_kind_of_file(tmp_path, kept):
     path = write(tmp_path / "a.pth")
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data))])
-    with pytest.raises(CheckpointError, match="is cut short"):
+    with pytest.raises(CheckpointError, match="is truncated"):
         safe_load(path)
 
 

@@ -67,7 +67,7 @@ def test_before_there_is_a_best_one_it_is_the_newest(run, name):
 
 def test_a_missing_policy_names_those_beside_it(run):
     (run / "HumanoidAMP.pth").write_bytes(b"policy")
-    with pytest.raises(CheckpointError, match="but runs/AMP_walk/nn/HumanoidAMP.pth"):
+    with pytest.raises(CheckpointError, match="has: runs/AMP_walk/nn/HumanoidAMP.pth"):
         find_checkpoint("runs/AMP_walk/nn/other.pth")
     with pytest.raises(CheckpointError, match="no checkpoint runs/nothing"):
         find_checkpoint("runs/nothing")

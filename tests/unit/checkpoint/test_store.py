@@ -3,12 +3,11 @@
 import contextlib
 import json
 import os
-from pathlib import Path
 
 import pytest
 import torch
+from killer import Killed, Killer
 
-from amp_train.checkpoint import atomic
 from amp_train.checkpoint.load import load_plain
 from amp_train.checkpoint.store import (
     CheckpointStore,
@@ -74,31 +73,6 @@ def test_the_newest_few_are_kept_and_the_best_policy_beside_them(tmp_path):
     assert (tmp_path / "toy.pth").exists()
 
 
-class Killed(BaseException):
-    """What ends a process at a file operation; nothing that comes after it takes effect."""
-
-
-class Killer:
-    """Lets so many operations on files pass, then none."""
-
-    def __init__(self, monkeypatch, survived):
-        self.left, self.used_up = survived, False
-        for place, name in ((os, "fsync"), (os, "replace"), (os, "unlink"), (Path, "open"), (Path, "unlink")):
-            monkeypatch.setattr(place, name, self._counted(getattr(place, name)))
-        writing = atomic._DigestingFile.write
-        monkeypatch.setattr(atomic._DigestingFile, "write", self._counted(writing))
-
-    def _counted(self, function):
-        def call(*args, **kwargs):
-            if self.left == 0:
-                self.used_up = True
-                raise Killed
-            self.left -= 1
-            return function(*args, **kwargs)
-
-        return call
-
-
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -122,7 +96,6 @@ SAVES = {
     "the last checkpoint, and all others go": lambda folder: add(folder, 30, last=True),
     "a checkpoint of a name that is there": lambda folder: add(folder, 20, ranks=2),
     "the best policy": lambda folder: CheckpointStore(folder, 2).save_policy("toy", {"best": 2}),
-    "the later ones go": lambda folder: set_aside_later(folder, 10, folder.parent / "superseded"),
     "what a kill has left goes": lambda folder: remove_unfinished(folder),
 }
 
@@ -251,6 +224,7 @@ def test_a_folder_that_does_not_exist_has_no_checkpoints(tmp_path):
         "{}",
         '{"format": 1, "files": {}}',
         '{"format": 1, "files": {"m.pth": 3}}',
+        '{"format": 1, "event_files": {"events.1": -5}, "files": {"m.pth": {"num_bytes": 1, "sha256": ""}}}',
         '{"format": 9, "files": {"m.pth": {"num_bytes": 1, "sha256": ""}}}',
         '{"format": 1, "files": {"m.pth": {"num_bytes": 1, "sha256": ""}, "../x": {"num_bytes": 1, "sha256": ""}}}',
         "[" * 100000,
@@ -271,3 +245,11 @@ def test_a_manifest_that_lacks_a_state_does_not_pass_for_a_checkpoint(tmp_path):
     del content["files"][name + ".state"]
     path.write_text(json.dumps(content))
     assert fault_of(read_manifest(path)) == f"its manifest lacks {name}.state"
+
+
+def test_a_name_with_control_characters_reaches_no_terminal(tmp_path):
+    name = add(tmp_path, 10)
+    for suffix in (".json", ".pth", ".state"):
+        (tmp_path / (name + suffix)).rename(tmp_path / f"x\x1b[2J{suffix}")
+    found, (damaged,) = newest_valid(tmp_path)
+    assert found is None and (damaged.name + damaged.reason).isprintable()

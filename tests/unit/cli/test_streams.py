@@ -40,7 +40,10 @@ def test_a_program_goes_on_without_its_streams_and_ends_as_it_wants_to(tmp_path,
 
 
 @pytest.mark.parametrize("redirection", ["| head -1", "2>&- | head -1", ">&- 2>&-"])
-@pytest.mark.parametrize("command, code", [("train --help", 0), ("play --help", 0), ("train motion=wlak", 2)])
+@pytest.mark.parametrize(
+    "command, code",
+    [("train --help", 0), ("play --help", 0), ("motion --help", 0), ("motion check wlak", 2), ("train motion=wlak", 2)],
+)
 def test_a_command_whose_reader_is_gone_ends_with_its_own_code(tmp_path, command, code, redirection):
     line = "{} -m amp_train.cli.{} {}; exit ${{PIPESTATUS[0]}}".format(sys.executable, command, redirection)
     found, out, err = shell(tmp_path, line)

@@ -119,9 +119,19 @@ def test_low_gradient_penalty_differs_from_the_reference_in_nothing_else():
 
 
 def test_every_motion_of_the_task_lets_a_hand_down_where_it_must():
-    assert compose(["motion=walk"]).motion.contact_bodies is None
-    assert "right_hand" in compose(["motion=cartwheel"]).motion.contact_bodies
-    assert list(compose(["motion=roll"]).motion.contact_bodies) == ["all"]
+    assert "right_hand" in compose(["motion=crawl"]).motion.contact_bodies
+    assert "right_shin" in compose(["task=HumanoidAMPObstacles"]).motion.contact_bodies
+    for motion in ("walk", "cartwheel", "roll", "getup"):  # these take it from the clip
+        own = compose(["motion=" + motion]).motion
+        assert own.contact_bodies is None and "contact_bodies" in own.derive
+
+
+def test_what_version_01_stored_takes_nothing_from_its_clip():
+    stored = stored_form(compose())
+    del stored["motion"]["derive"]
+    assert list(with_overrides(stored, []).motion.derive) == []
+    assert "contact_bodies" in with_overrides(stored, ["motion=roll"]).motion.derive
+    assert "contact_bodies" in with_overrides(stored, ["motion.file=mine.bvh"]).motion.derive
 
 
 @pytest.mark.parametrize(
@@ -193,9 +203,9 @@ def test_a_sweep_is_checked_alternative_by_alternative():
 
 def test_overrides_go_on_top_of_a_stored_configuration():
     stored = stored_form(compose(["num_envs=64", "train=HumanoidAMPPPO", "task.env.episode_length=20"]))
-    config = with_overrides(stored, ["num_envs=3", "motion=roll", "train.params.network.mlp.units=[8]"])
+    config = with_overrides(stored, ["num_envs=3", "motion=crawl", "train.params.network.mlp.units=[8]"])
     assert config.num_envs == 3 and config.train.params.config.num_actors == 3  # an interpolation follows
-    assert config.motion.file == "roll.npz" and list(config.motion.contact_bodies) == ["all"]
+    assert config.motion.file == "crawl.npz" and "right_shin" in config.motion.contact_bodies
     assert list(config.train.params.network.mlp.units) == [8]
     assert config.task.env.episode_length == 20 and config.train.name == "HumanoidAMPPPO"
 

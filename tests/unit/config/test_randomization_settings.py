@@ -31,13 +31,13 @@ def test_single_keys_and_null_are_given_on_the_command_line():
 @pytest.mark.parametrize(
     "given, said",
     [
-        (MASS + ".range=[1.5,0.5]", r"mass.range: \[least, largest\], not \[1.5, 0.5\]"),
+        (MASS + ".range=[1.5,0.5]", r"mass.range must be \[least, largest\], not \[1.5, 0.5\]"),
         (MASS + ".range=[1.0]", "mass.range must be two finite numbers"),
         (MASS + ".distribution=normal", "Choose one of: gaussian, loguniform, uniform"),
         (MASS + ".operation=add", "Choose one of: additive, scaling"),
         (MASS + ".schedule=cosine", "Choose one of: constant, linear"),
         (MASS + ".schedule_steps=0", "mass.schedule_steps must be at least 1"),
-        (MASS + ".setup_only=True", "Leave out setup_only or schedule"),
+        (MASS + ".setup_only=True", "Remove setup_only or schedule"),
         (MASS + ".rnage=[0.5,1.5]", "range"),
         (PARAMS + "frequency=0", "frequency must be at least 1"),
         (PARAMS + "observations.range=[0.0,-0.1]", "standard deviation"),

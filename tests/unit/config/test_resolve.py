@@ -3,7 +3,7 @@
 import pytest
 
 from amp_train.config import compose, resolve, rl_games_params
-from amp_train.config.resolve import auto_num_envs, available_cores
+from amp_train.config.resolve import auto_num_envs, available_cores, suited_to_clip
 from amp_train.errors import ConfigError
 
 
@@ -92,8 +92,8 @@ def test_resolving_twice_changes_nothing():
         ("train.params.config.minibatch_size=0", "minibatch_size"),
         ("motion.rise_height=0.5 motion.max_low_s=0", "max_low_s must be above 0"),
         ("motion.max_low_s=1 motion.rise_height=-1", "rise_height must be above 0"),
-        ("motion.rise_height=1", "go together, but max_low_s is null"),
-        ("motion.max_low_s=1", "go together, but rise_height is null"),
+        ("motion.rise_height=1", "must be set together, but max_low_s is null"),
+        ("motion.max_low_s=1", "must be set together, but rise_height is null"),
         ("task.env.hybrid_init_prob=1.5", "hybrid_init_prob"),
         ("train.params.config.save_frequency=-1", "save_frequency"),
         ("train.params.config.save_interval_s=-1", "save_interval_s"),
@@ -125,3 +125,25 @@ def test_a_value_out_of_range_is_one_line_that_names_it(override, named):
 def test_sizes_are_bounded_together_and_not_each_alone(overrides, says):
     with pytest.raises(ConfigError, match=says):
         resolved(*overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides, train",
+    [
+        (["motion.file=walk.npz"], "HumanoidAMPPaper"),
+        (["motion.file=spinkick.npz"], "HumanoidAMPCPU"),
+        (["motion.file=locomotion.yaml"], "HumanoidAMPCPU"),  # it contains the run
+        (["motion.file=spinkick.npz", "train=HumanoidAMPPaper"], "HumanoidAMPPaper"),
+        (["motion.file=spinkick.npz", "recipe=isaacgymenvs"], "HumanoidAMPPPO"),
+        (["motion=crawl", "motion.file=spinkick.npz"], "HumanoidAMPCPU"),  # the crawl's own
+        (["motion=walk"], "HumanoidAMPPaper"),
+    ],
+)
+def test_a_lively_clip_gets_its_hyperparameters(overrides, train):
+    assert suited_to_clip(compose(overrides), overrides).train.name == train
+
+
+def test_hyperparameters_of_the_command_line_stay_with_a_lively_clip():
+    overrides = ["motion.file=spinkick.npz", "train.params.config.gamma=0.9", "num_envs=64"]
+    suited = suited_to_clip(compose(overrides), overrides)
+    assert (suited.train.params.config.gamma, suited.train.params.config.disc_loss, suited.num_envs) == (0.9, "bce", 64)

@@ -5,13 +5,14 @@ from dataclasses import fields, is_dataclass
 from typing import Dict, List, Optional, Union, get_type_hints
 
 import pytest
+import torch
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from amp_train.config import compose
+from amp_train.config import compose, resolve
 from amp_train.config.schema import ActorConfig, Config, NoiseConfig, ParameterConfig
 from amp_train.config.simulator import EverySim
-from amp_train.config.validate import check_config, check_fields, check_path
-from amp_train.errors import ConfigError
+from amp_train.config.validate import check_config, check_fields, check_path, check_training
+from amp_train.errors import CheckpointError, ConfigError
 from amp_train.ranges import Range
 
 NUMBERS = (int, float)
@@ -129,3 +130,27 @@ def test_a_path_that_does_not_exist_is_left_to_who_reads_it(tmp_path):
     check_path("motion.file", str(tmp_path / "missing" / "x.npz"))
     (tmp_path / "file").write_bytes(b"")
     check_path("motion.file", str(tmp_path / "file" / "x.npz"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.params.config.amp_replay_buffer_size=10000000"],
+        ["train.params.config.amp_obs_demo_buffer_size=10000000"],
+        ["train.params.config.amp_batch_size=16000000"],
+        ["num_envs=65536", "train.params.config.horizon_length=256"],
+    ],
+)
+def test_buffers_are_bounded_together_with_the_length_of_what_the_discriminator_sees(overrides):
+    check_config(compose([*overrides, "task.env.num_amp_obs_steps=2"]))
+    with pytest.raises(ConfigError, match="more than the 67 million frames"):
+        check_config(compose([*overrides, "task.env.num_amp_obs_steps=256"]))
+
+
+def test_a_policy_whose_layers_are_no_matrices_is_one_line(tmp_path):
+    layers = {"a2c_network.actor_mlp.0.weight": 5, "a2c_network.actor_mlp.2.weight": torch.tensor(1.0), 7: 8}
+    path = tmp_path / "odd.pth"
+    torch.save({"model": layers, "epoch": 1, "frame": 1}, path)
+    config = resolve(compose([f"checkpoint={path}", "num_envs=128"]))
+    with pytest.raises(CheckpointError, match=r"has layers of \[0, 0\] units, this run"):
+        check_training(config)

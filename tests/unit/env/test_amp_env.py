@@ -36,6 +36,7 @@ def config(**changes: Any) -> SimpleNamespace:
         state_init=changes.pop("clip_state_init", None),
         rise_height=changes.pop("rise_height", None),
         max_low_s=changes.pop("max_low_s", None),
+        derive=changes.pop("derive", []),
         retime_flights=changes.pop("retime_flights", False),
         augment=SimpleNamespace(mirror=False, arcs_deg_s=[], tempo=[]),
     )

@@ -103,7 +103,7 @@ def test_who_stands_on_a_step_is_observed_as_on_the_floor_and_who_stands_over_a_
 
 
 @pytest.mark.parametrize(
-    "goal, says", [({"first_m": 2.0}, "first_m at least 4"), ({"gap_m": [0.6, 0.2]}, "gap_m must")]
+    "goal, says", [({"first_m": 2.0}, "first_m 4 to 100 m"), ({"gap_m": [0.6, 0.2]}, "gap_m must")]
 )
 def test_a_strip_that_cannot_be_is_refused(goal: Any, says: str, humanoid: CharacterSpec) -> None:
     with pytest.raises(ConfigError, match=says):

@@ -225,5 +225,5 @@ def test_it_continues_exactly_from_its_state() -> None:
 
 
 def test_what_a_simulator_cannot_change_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"sim=fake cannot randomize .*rigid_shape_properties.friction, only .*mass"):
+    with pytest.raises(ConfigError, match=r"sim=fake cannot randomize .*properties.friction: .*It can .*mass"):
         randomization(FakeSimulator(), friction=draw(0.5, 1.5))

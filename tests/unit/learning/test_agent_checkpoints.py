@@ -138,7 +138,7 @@ def test_the_discriminator_stays_out_of_a_compiled_graph(tmp_path):
 def test_a_checkpoint_of_another_network_is_refused_in_one_line(trained, tmp_path):
     path = save(trained, tmp_path)
     network = {**NETWORK, "mlp": {**NETWORK["mlp"], "units": [64, 16]}}
-    with pytest.raises(CheckpointError, match="other units") as caught:
+    with pytest.raises(CheckpointError, match="check the network's units") as caught:
         make_agent(tmp_path, network=network).restore(path)
     assert "\n" not in str(caught.value)
 

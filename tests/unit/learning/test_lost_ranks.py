@@ -14,7 +14,7 @@ def test_an_error_on_one_rank_is_told_to_the_others(tmp_path):
     ended = wait_for(processes, START_S)
     assert [e.returncode for e in ended] == [3, 1, 3]
     for survivor in (0, 2):
-        expected = "Rank {} cannot go on: rank 1 (".format(survivor)
+        expected = "Rank {} cannot continue: rank 1 (".format(survivor)
         assert ended[survivor].output.startswith(expected), ended[survivor].output
         assert "process {}): ValueError: a loss of nan.".format(processes[1].pid) in ended[survivor].output
 
@@ -33,7 +33,7 @@ def test_a_killed_rank_is_named(tmp_path):
     processes = start_ranks([WORKER, "kill", "60"], 2, tmp_path)
     ended = wait_for(processes, START_S)
     assert [e.returncode for e in ended] == [3, -9]
-    assert "process {}) is gone".format(processes[1].pid) in ended[0].output
+    assert "process {}) does not respond".format(processes[1].pid) in ended[0].output
 
 
 def test_a_rank_that_hangs_is_given_up_after_the_timeout(tmp_path):
@@ -41,7 +41,7 @@ def test_a_rank_that_hangs_is_given_up_after_the_timeout(tmp_path):
     survivor, hanging = processes
     output = end_of(survivor, hanging)
     assert survivor.returncode == 3
-    assert "process {}) is gone".format(hanging.pid) in output
+    assert "process {}) does not respond".format(hanging.pid) in output
 
 
 def test_a_rank_that_never_comes_is_named(tmp_path):
@@ -53,7 +53,7 @@ def test_a_rank_that_never_comes_is_named(tmp_path):
     (ended,) = wait_for([alone], START_S)
     assert time.monotonic() - started_s < START_S
     assert ended.returncode == 3
-    assert ended.output == "Of 2 processes, rank 1 did not come within 3 s."
+    assert ended.output == "Of 2 processes, rank 1 did not connect within 3 s."
 
 
 def test_the_others_wait_while_the_first_rank_measures_or_saves(tmp_path):
@@ -66,4 +66,4 @@ def test_a_rank_that_waits_patiently_is_not_left_waiting(tmp_path):
     survivor, hanging = start_ranks([WORKER, "hang_where_others_are_patient", "3"], 2, tmp_path)
     output = end_of(survivor, hanging)
     assert survivor.returncode == 3
-    assert "process {}) is gone, unheard of for 11 s. Rank 0 ends too.".format(hanging.pid) in output
+    assert "process {}) does not respond (silent for 11 s). Rank 0 stops too.".format(hanging.pid) in output

@@ -142,7 +142,7 @@ def test_policy_and_state_of_different_iterations_are_refused(half, tmp_path):
     agent.restore(str(checkpoint.policy))
     agent.epoch_num = HALF + 1
     agent.config["training_state"] = str(checkpoint.state())
-    with pytest.raises(CheckpointError, match="iteration 3, the policy of 4"):
+    with pytest.raises(CheckpointError, match="iteration 3, the policy from 4"):
         agent.train()
 
 

@@ -12,6 +12,7 @@ from amp_train.character import CharacterSpec
 from amp_train.errors import MotionError
 from amp_train.motion import MotionLibrary, find_motion, load_clip
 from amp_train.motion.augment import augmented, bent, played
+from amp_train.motion.clip import MAX_NUMBERS_IN_ALL
 from amp_train.motion.velocities import cycle_of
 
 
@@ -63,3 +64,10 @@ def test_a_faster_clip_is_shorter(humanoid: CharacterSpec) -> None:
 def test_values_out_of_range_are_told(humanoid: CharacterSpec, augment: SimpleNamespace) -> None:
     with pytest.raises(MotionError, match="motion.augment"):
         augmented([load_clip(find_motion("walk"))], [1.0], augment, humanoid)
+
+
+def test_more_variants_than_memory_holds_are_refused_before_they_are_made(humanoid: CharacterSpec) -> None:
+    walk = load_clip(find_motion("walk"))
+    rates = (1.0,) * (MAX_NUMBERS_IN_ALL // walk.joint_rot.numel())
+    with pytest.raises(MotionError, match="motion.augment makes up to .* more than the 268 million"):
+        augmented([walk], [1.0], _augment(arcs=rates), humanoid)

@@ -58,9 +58,9 @@ _POS, _ROT, _JOINTS = torch.ones(4, 3), torch.tensor([0.0, 0.0, 0.0, 1.0]).repea
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"root_pos": _with(_POS, (2, 1), float("nan"))}, "root_pos holds NaN or infinity in frame 2"),
-        ({"joint_rot": _with(_JOINTS, (3, 1, 0), float("inf"))}, "joint_rot holds NaN or infinity in frame 3"),
-        ({"root_rot": _with(_ROT, 1, 0.0)}, "root_rot holds a quaternion of length 0 in frame 1"),
+        ({"root_pos": _with(_POS, (2, 1), float("nan"))}, "root_pos contains NaN or infinity in frame 2"),
+        ({"joint_rot": _with(_JOINTS, (3, 1, 0), float("inf"))}, "joint_rot contains NaN or infinity in frame 3"),
+        ({"root_rot": _with(_ROT, 1, 0.0)}, "root_rot contains a quaternion of length 0 in frame 1"),
         ({"joint_rot": 2 * _JOINTS}, "quaternion of length 2 in frame 0"),
         ({"root_pos": 1e6 * _POS}, "metres"),
         ({"root_pos": torch.ones(1, 3)}, "it has 1 frames; 2 to"),
@@ -73,7 +73,7 @@ _POS, _ROT, _JOINTS = torch.ones(4, 3), torch.tensor([0.0, 0.0, 0.0, 1.0]).repea
         ({"fps": float("nan")}, "fps is nan"),
         ({"fps": None}, "fps is None"),
         ({"joint_names": ("a",) * 12}, "a joint name occurs twice"),
-        ({"joint_names": "abdomen"}, "joint_names must be a list of texts"),
+        ({"joint_names": "abdomen"}, "joint_names must be a list of strings"),
         ({"joint_names": ()}, "it has 0 joints"),
         ({"loop": "forever"}, "loop is 'forever'; it must be one of: clamp, wrap"),
         ({"version": 2}, "version 2 of the clip format is not known"),

@@ -56,18 +56,18 @@ def test_no_path_leads_out_of_the_folder(folder: Path, file: str) -> None:
 @pytest.mark.parametrize("file", ["../outside.npz", "/etc/passwd", "link.npz"])
 def test_the_error_says_that_the_path_leads_out(folder: Path, file: str) -> None:
     os.symlink("../outside.npz", str(folder / "link.npz"))
-    with pytest.raises(MotionError, match="leads out of the data set's folder"):
+    with pytest.raises(MotionError, match="is outside the data set's folder"):
         load_dataset(_dataset(folder, "motions: [{{file: '{}'}}]".format(file)))
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "must hold one key, motions"),
-        ("motions: []", "must hold one key, motions"),
-        ("motions: {file: a.npz}", "must hold one key, motions"),
-        ("motion: [{file: a.npz}]", "must hold one key, motions"),
-        ("motions: [{file: a.npz}]\nwieghts: [1]", "must hold one key, motions"),
+        ("", "must contain one key, motions"),
+        ("motions: []", "must contain one key, motions"),
+        ("motions: {file: a.npz}", "must contain one key, motions"),
+        ("motion: [{file: a.npz}]", "must contain one key, motions"),
+        ("motions: [{file: a.npz}]\nwieghts: [1]", "must contain one key, motions"),
         ("motions: [a.npz]", "entry 1: expected"),
         ("motions: [{file: a.npz}, {file: 5}]", "entry 2: expected"),
         ("motions: [{file: a.npz, wieght: 1}]", "entry 1: expected"),
@@ -81,7 +81,8 @@ def test_the_error_says_that_the_path_leads_out(folder: Path, file: str) -> None
         ("motions: [{file: a.npz", "not valid YAML"),
         ("motions: \x00", "not valid YAML"),
         ("motions: 2001-99-99", "not valid YAML"),
-        ("motions: !!python/object/apply:os.mkdir ['ran']", "not valid YAML"),
+        ("motions: !!python/object/apply:os.mkdir ['ran']", "no tags"),
+        ("motions: !!int '" + "1 :" * 30_000 + "1'", "no tags"),
         ("a: &a [1]\nb: *a", "no aliases"),
         ("[" * 10_000, "no deep nesting|maximum nesting depth"),
         ("? " * 10_000, "no deep nesting|maximum nesting depth"),
@@ -120,3 +121,9 @@ def test_one_clip_is_a_data_set_of_one(folder: Path, humanoid: CharacterSpec) ->
     clips, weights = load_motion(folder / "a.npz", humanoid)
     assert len(clips) == 1 and weights == (1.0,)
     assert len(load_motion("locomotion", humanoid).clips) == 2
+
+
+@pytest.mark.parametrize("name", ["07_01_" + "walk" * 15, "..." + "walk" * 15, "-1." + "9" * 50 + "_walk"])
+def test_a_long_name_that_begins_like_a_number_is_a_name(folder: Path, name: str) -> None:
+    (folder / "a.npz").rename(folder / f"{name}.npz")
+    assert len(load_dataset(_dataset(folder, f"motions: [{{file: {name}.npz}}]")).clips) == 1

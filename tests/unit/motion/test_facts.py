@@ -2,20 +2,25 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Dict, Optional, Set
+from typing import Any, Optional, Set
 
 import pytest
 import torch
 from make_clip import STANDING_HEIGHT, standing_clip
+from omegaconf import OmegaConf
 
 from amp_train import rotations
-from amp_train.character import CharacterSpec
-from amp_train.motion import clip_facts, fill_in, find_motion, load_clip, load_motion, place_on_ground, save_clip
+from amp_train.character import CharacterSpec, configured_character
+from amp_train.config import Config, compose, with_overrides
+from amp_train.config.validate import check_config
+from amp_train.errors import ConfigError
+from amp_train.motion import clip_facts, fill_in, find_motion, load_clip, load_motion, place_on_ground
 from amp_train.motion.check import BAD, OK, WARNING, as_json, check_clip, table, verdict
 from amp_train.motion.facts import standing_height
+from amp_train.motion.operations import crop, other_side
 from amp_train.motion.strength import torque_needed
+from amp_train.paths import PRETRAINED_DIR
+from amp_train.runner.training import stored_config
 
 FEET = {"right_foot", "left_foot"}
 
@@ -34,7 +39,8 @@ def test_contact_bodies_are_those_of_the_hand_written_presets(
 
 
 @pytest.mark.parametrize(
-    "name, more", [("crawl", {"right_shin", "left_shin", "right_hand"}), ("roll", {"torso", "head"})]
+    "name, more",
+    [("crawl", {"right_shin", "left_shin", "right_hand", "left_hand"}), ("roll", {"torso", "head", "left_thigh"})],
 )
 def test_clips_on_the_ground_may_touch_it_with_more(humanoid: CharacterSpec, name: str, more: Set[str]) -> None:
     assert more <= set(clip_facts(load_motion(name).clips, humanoid).contact_bodies)
@@ -87,32 +93,69 @@ def test_standing_height_is_that_of_the_legs(humanoid: CharacterSpec) -> None:
     assert standing_height(humanoid) == pytest.approx(0.881416, abs=1e-4)
 
 
-def _config(**given: Any) -> "tuple[SimpleNamespace, SimpleNamespace]":
-    motion: Dict[str, Any] = {"file": "walk.npz", "contact_bodies": None, "rise_height": None, "max_low_s": None}
-    motion.update(given)
-    return SimpleNamespace(**motion), SimpleNamespace(torque_limits=None)
+def _config(**given: Any) -> "tuple[Any, Any]":
+    """`cfg.motion` and `cfg.character` of a clip without presets, as they are composed."""
+    cfg = compose(["character=humanoid", "motion.file=mine.npz"])
+    for key, value in given.items():
+        cfg.motion[key] = value
+    return cfg.motion, cfg.character
 
 
-def test_bundled_motions_keep_their_presets(humanoid: CharacterSpec) -> None:
-    motion, character = _config(file="cartwheel.npz")
-    assert fill_in(motion, character, load_motion("cartwheel").clips, humanoid) == []
-    assert motion.contact_bodies is None and character.torque_limits is None
+def test_a_clip_sets_what_is_left_open(humanoid: CharacterSpec) -> None:
+    motion, character = _config()
+    said = fill_in(motion, character, load_motion("roll").clips, humanoid)
+    assert list(motion.contact_bodies) == ["all"] and motion.max_low_s > 0.7
+    assert character.torque_limits["left_hip"] == 187.5
+    assert len(said) == 3 and said[0] == "motion.contact_bodies=[all]"
 
 
-def test_a_clip_of_ones_own_sets_what_is_left_open(humanoid: CharacterSpec, tmp_path: Path) -> None:
-    save_clip(load_clip(find_motion("roll")), tmp_path / "mine.npz")
-    motion, character = _config(file=str(tmp_path / "mine.npz"))
-    said = fill_in(motion, character, load_motion(tmp_path / "mine.npz").clips, humanoid)
-    assert "torso" in motion.contact_bodies and motion.max_low_s > 0.7 and character.torque_limits["left_hip"] == 187.5
-    assert len(said) == 3 and said[0].startswith("motion.contact_bodies=[")
-
-
-def test_what_the_user_sets_stays(humanoid: CharacterSpec, tmp_path: Path) -> None:
-    save_clip(load_clip(find_motion("roll")), tmp_path / "mine.npz")
-    motion, character = _config(file=str(tmp_path / "mine.npz"), contact_bodies=["all"], rise_height=0.4, max_low_s=3.0)
+def test_what_the_user_sets_stays(humanoid: CharacterSpec) -> None:
+    motion, character = _config(contact_bodies=["all"], rise_height=0.4, max_low_s=3.0)
     character.torque_limits = {"left_hip": 99.0}
-    assert fill_in(motion, character, load_motion(tmp_path / "mine.npz").clips, humanoid) == []
-    assert motion.contact_bodies == ["all"] and motion.rise_height == 0.4
+    assert fill_in(motion, character, load_motion("roll").clips, humanoid) == []
+    assert list(motion.contact_bodies) == ["all"] and motion.rise_height == 0.4
+
+
+@pytest.mark.parametrize("derive, count", [([], 0), (["contact_bodies"], 1), (["low_posture", "torque_limits"], 2)])
+def test_only_what_is_asked_for_is_taken(humanoid: CharacterSpec, derive: "list[str]", count: int) -> None:
+    motion, character = _config(derive=derive)
+    assert len(fill_in(motion, character, load_motion("roll").clips, humanoid)) == count
+
+
+def _filled_in(*overrides: str) -> "tuple[Config, list[str]]":
+    """What a training with these overrides takes from its clips."""
+    cfg = compose(list(overrides))
+    spec = configured_character(cfg.character)
+    return cfg, fill_in(cfg.motion, cfg.character, load_motion(cfg.motion.file, spec).clips, spec)
+
+
+@pytest.mark.parametrize("name", ["walk", "run", "spinkick", "locomotion", "dance", "kick", "punch", "heading"])
+def test_clips_on_the_feet_add_nothing(name: str) -> None:
+    assert _filled_in(f"motion={name}")[1] == []
+
+
+@pytest.mark.parametrize("name", ["run", "spin", "backflip", "cartwheel", "roll"])
+def test_the_reference_takes_only_what_may_touch_the_ground(name: str) -> None:
+    cfg, _ = _filled_in(f"motion={name}", "recipe=isaacgymenvs")
+    assert (cfg.motion.rise_height, cfg.motion.max_low_s, dict(cfg.character.torque_limits)) == (None, None, {})
+
+
+def test_an_unknown_fact_is_told() -> None:
+    with pytest.raises(ConfigError, match="Unknown motion.derive 'contacts'.*contact_bodies"):
+        check_config(compose(["motion.derive=[contacts]"]))
+
+
+@pytest.mark.parametrize("policy", sorted(path.stem for path in PRETRAINED_DIR.glob("*.pth")))
+def test_shipped_policies_are_evaluated_as_they_were_trained(policy: str) -> None:
+    stored = stored_config(str(PRETRAINED_DIR / f"{policy}.pth"))
+    assert stored is not None
+    cfg = with_overrides(stored, [])
+    before = OmegaConf.to_container(cfg)
+    spec = configured_character(cfg.character)
+    assert fill_in(cfg.motion, cfg.character, load_motion(cfg.motion.file, spec).clips, spec) == []
+    assert OmegaConf.to_container(cfg) == before
+    for key in ("contact_bodies", "rise_height", "max_low_s"):
+        assert cfg.motion[key] == stored["motion"].get(key), key
 
 
 @pytest.mark.parametrize("name", ["walk", "jump", "crawl", "getup_faceup"])
@@ -133,7 +176,7 @@ def _spoilt(spec: CharacterSpec, how: str) -> Any:
     elif how == "joint_limit_excess_deg":
         knee = spec.joint_names.index("left_knee")
         rot[:, knee] = rotations.quat_from_angle_axis(torch.tensor(-0.7), torch.tensor([0.0, 1.0, 0.0]))
-    elif how == "joint_speed_rad_s":
+    elif how in ("joint_speed_rad_s", "joint_acceleration_rad_s2"):
         rot[20, 3] = rotations.exp_map_to_quat(torch.tensor([0.0, 3.0, 0.0]))
     elif how == "root_acceleration_m_s2":
         pos[20, 0] += 0.8
@@ -141,6 +184,17 @@ def _spoilt(spec: CharacterSpec, how: str) -> Any:
         rot[-1, 0] = rotations.exp_map_to_quat(torch.tensor([0.0, 0.5, 0.0]))
     elif how == "facing_off_path_deg":
         pos[:, 0] *= -1.0
+    elif how == "jitter_share":
+        noise = 0.15 * torch.randn(rot.shape[:2] + (3,), generator=torch.Generator().manual_seed(0))
+        rot = rotations.quat_mul(rot, rotations.exp_map_to_quat(noise))
+    elif how == "loop_speed_gap_rad_s":  # a run goes on backwards: the pose meets, its speed does not
+        clip = load_clip(find_motion("run"))
+        pos, rot = clip.root_pos, clip.joint_rot
+        pos, rot = torch.cat((pos, pos.flip(0)[1:])), torch.cat((rot, rot.flip(0)[1:]))
+        root_rot = torch.cat((clip.root_rot, clip.root_rot.flip(0)[1:]))
+        clip = replace(clip, root_rot=root_rot, joint_rot=rot, root_pos=pos)
+    elif how == "duration_s":
+        return crop(clip, 0.0, 0.2)
     elif how == "legs_crossed_share":
         order = [spec.joint_names.index(n) for n in ("left_hip", "right_hip")]
         for index, sign in zip(order, (1.0, -1.0)):
@@ -151,7 +205,8 @@ def _spoilt(spec: CharacterSpec, how: str) -> Any:
 @pytest.mark.parametrize(
     "how",
     ["ground_penetration_cm", "floating_cm", "foot_slide_m_s", "joint_limit_excess_deg", "joint_speed_rad_s",
-     "root_acceleration_m_s2", "loop_gap_deg", "facing_off_path_deg", "legs_crossed_share"],
+     "joint_acceleration_rad_s2", "jitter_share", "root_acceleration_m_s2", "loop_gap_deg", "loop_speed_gap_rad_s",
+     "facing_off_path_deg", "legs_crossed_share", "duration_s"],
 )  # fmt: skip
 def test_a_check_finds_what_is_wrong_and_says_what_to_do(humanoid: CharacterSpec, how: str) -> None:
     findings = {f.name: f for f in check_clip(_spoilt(humanoid, how), humanoid)}
@@ -163,6 +218,22 @@ def test_a_check_finds_what_is_wrong_and_says_what_to_do(humanoid: CharacterSpec
 def check_named(spec: CharacterSpec, how: str) -> str:
     """The verdict on the walk as it is."""
     return {f.name: f.verdict for f in check_clip(load_clip(find_motion("walk")), spec)}[how]
+
+
+@pytest.mark.parametrize("name", ["walk", "run", "kick", "punch", "jump", "spinkick", "cartwheel", "crawl"])
+def test_exchanged_sides_are_found(humanoid: CharacterSpec, name: str) -> None:
+    clip = load_clip(find_motion(name))
+    order = [humanoid.joint_names.index(other_side(joint)) for joint in humanoid.joint_names]
+    exchanged = replace(clip, joint_rot=clip.joint_rot[:, order])
+    as_it_is, wrong = ({f.name: f for f in check_clip(c, humanoid)}["left_right_exchanged"] for c in (clip, exchanged))
+    assert as_it_is.verdict == OK and wrong.verdict == BAD and "map=" in wrong.advice
+
+
+def test_a_leap_slowed_down_is_found(humanoid: CharacterSpec) -> None:
+    clip = load_clip(find_motion("jump"))
+    as_it_is, slow = ({f.name: f for f in check_clip(c, humanoid)}["flights_too_slow"]
+                      for c in (clip, replace(clip, fps=clip.fps / 1.5)))  # fmt: skip
+    assert as_it_is.verdict == OK and slow.verdict == WARNING and "retime_flights" in slow.advice
 
 
 def test_leaps_that_float_are_found(humanoid: CharacterSpec) -> None:

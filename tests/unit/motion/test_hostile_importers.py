@@ -49,8 +49,8 @@ def test_a_clip_named_many_times_cannot_fill_the_memory(
     clip = standing_clip(humanoid)
     save_clip(clip, tmp_path / "a.npz")
     (tmp_path / "set.yaml").write_text("motions:\n" + "  - {file: a.npz}\n" * 5)
-    monkeypatch.setattr(dataset, "_MAX_NUMBERS", 5 * clip.joint_rot.numel())
+    monkeypatch.setattr(dataset, "MAX_NUMBERS_IN_ALL", 5 * clip.joint_rot.numel())
     assert len(load_dataset(tmp_path / "set.yaml", humanoid).clips) == 5
-    monkeypatch.setattr(dataset, "_MAX_NUMBERS", 3 * clip.joint_rot.numel())
+    monkeypatch.setattr(dataset, "MAX_NUMBERS_IN_ALL", 3 * clip.joint_rot.numel())
     with pytest.raises(MotionError, match="larger than .* at entry 4"):
         load_dataset(tmp_path / "set.yaml", humanoid)

@@ -96,9 +96,9 @@ _GOOD = _frame()
         (_deepmimic([_GOOD, _frame(pos=[float("nan"), 0, 0])]), "NaN"),
         (_deepmimic([_GOOD, _frame(pos=[10**400, 0, 0])]), "out of range"),
         (_deepmimic([_GOOD, _frame(neck=[0.0] * 4)]), "rotation of neck is not a unit quaternion"),
-        (_deepmimic([_frame(0.0)] * 3), "last a positive time"),
-        (_deepmimic([_frame(-0.1)] * 3), "last a positive time"),
-        (_deepmimic([_frame(0.01)] * 3 + [_frame(1e9)] + [_GOOD]), "last a positive time"),
+        (_deepmimic([_frame(0.0)] * 3), "have a positive duration"),
+        (_deepmimic([_frame(-0.1)] * 3), "have a positive duration"),
+        (_deepmimic([_frame(0.01)] * 3 + [_frame(1e9)] + [_GOOD]), "have a positive duration"),
     ],
 )
 def test_broken_deepmimic_clips_are_refused(humanoid: CharacterSpec, data: bytes, message: str) -> None:
@@ -142,7 +142,7 @@ def test_a_poselib_clip_of_another_character_names_the_body(humanoid: CharacterS
     content = poselib_content(humanoid)
     content["skeleton_tree"]["node_names"][3] = "wing"
     (tmp_path / "clip.npy").write_bytes(_npy(content))
-    with pytest.raises(MotionError, match="it lacks right_shoulder; unknown here are wing"):
+    with pytest.raises(MotionError, match="it lacks right_shoulder; the character lacks wing"):
         load_clip(tmp_path / "clip.npy", humanoid)
 
 

@@ -191,7 +191,7 @@ def test_no_clip_and_a_clip_of_another_character_are_refused(humanoid: Character
     with pytest.raises(MotionError, match="at least one clip"):
         MotionLibrary([], spec=humanoid)
     names = ("tail",) + humanoid.joint_names[1:]
-    with pytest.raises(MotionError, match="it lacks abdomen; unknown here are tail"):
+    with pytest.raises(MotionError, match="it lacks abdomen; the character lacks tail"):
         MotionLibrary([standing_clip(humanoid, joint_names=names)], spec=humanoid)
 
 

@@ -170,7 +170,7 @@ def test_text_of_characters_that_do_not_exist_is_refused(byte_order: str) -> Non
     assert parse_npy(_npy(text), "clip").tolist() == ["walk"]
     beyond = text.view(byte_order + "u4").copy()
     beyond[2] = 0x110000
-    with pytest.raises(MotionError, match="a character beyond the last one"):
+    with pytest.raises(MotionError, match="a character beyond Unicode"):
         parse_npy(_npy(beyond.view(byte_order + "U4")), "clip")
 
 
@@ -198,5 +198,5 @@ def test_a_bare_array_is_not_a_clip(tmp_path: Path) -> None:
     with pytest.raises(MotionError, match="is a bare array, not a motion clip"):
         load_clip(tmp_path / "clip.npy")
     (tmp_path / "clip.pkl").write_bytes(pickle.dumps([1, 2, 3]))
-    with pytest.raises(MotionError, match="a pickle, but of none of these"):
+    with pytest.raises(MotionError, match="an unknown pickle"):
         load_clip(tmp_path / "clip.pkl")

@@ -35,7 +35,7 @@ def test_crop_keeps_the_frames_between(humanoid: CharacterSpec) -> None:
     part = crop(clip, 0.2, 0.8)
     assert part.num_frames == 19 and part.loop == "clamp" and torch.equal(part.joint_rot, clip.joint_rot[6:25])
     assert crop(clip).loop == "wrap"
-    with pytest.raises(MotionError, match="nothing lies between"):
+    with pytest.raises(MotionError, match="there is nothing between"):
         crop(clip, 5.0, 6.0)
 
 
@@ -80,7 +80,7 @@ def test_the_cycle_of_a_long_take_is_found_and_closed(humanoid: CharacterSpec) -
     closed = loop(take, 0.8, 2.0)
     assert closed.loop == "wrap" and ends_meet(closed)
     assert torch.allclose(closed.joint_rot[0], closed.joint_rot[-1], atol=1e-5)
-    with pytest.raises(MotionError, match="a cycle at least 9"):
+    with pytest.raises(MotionError, match=r"less than a cycle \(shortest=9"):
         best_cycle(walk, 9.0)
 
 

@@ -82,19 +82,19 @@ def test_bvh_agrees_with_another_reader(humanoid: CharacterSpec, tmp_path: Path)
     "change, says",
     [
         (("MOTION", ""), "no MOTION part"),
-        (("{\n  OFFSET 0 10 0", "OFFSET 0 10 0"), "stands where '{' belongs"),
-        (("OFFSET 0 10 0", "OFFSET 0 ten 0"), "'ten' stands where a number belongs"),
-        (("OFFSET 0 10 0", "OFFSET 0 nan 0"), "'nan' stands where a number belongs"),
+        (("{\n  OFFSET 0 10 0", "OFFSET 0 10 0"), "where '{' is expected"),
+        (("OFFSET 0 10 0", "OFFSET 0 ten 0"), "'ten' where a number is expected"),
+        (("OFFSET 0 10 0", "OFFSET 0 nan 0"), "'nan' where a number is expected"),
         (("Frames: 2", "Frames: 1e9"), "frames are allowed"),
         (("Frame Time: 0.0333333", "Frame Time: 0"), "frames are allowed"),
-        (("4 5 6", "4 x 6"), "something else than numbers"),
+        (("4 5 6", "4 x 6"), "something other than numbers"),
         (("4 5 6", "4 inf 6"), "NaN or infinity"),
         (("4 5 6 0 0 90 10 20 30", ""), "has 1 frames"),
         (("CHANNELS 3 Yrotation", "CHANNELS 3 Wrotation"), "must be up to 6 of"),
         (("CHANNELS 3 ", "CHANNELS 99999999 "), "must be up to 6 of"),
         (("JOINT Leg", "ROOT Leg"), "must have one ROOT"),
         (("HIERARCHY\n", "HIERARCHY\nJOINT x\n"), "must have one ROOT"),
-        (("End Site", "Bogus"), "holds 'Bogus' where a joint belongs"),
+        (("End Site", "Bogus"), "has 'Bogus' where a joint is expected"),
     ],
 )
 def test_a_broken_bvh_is_one_line(tmp_path: Path, change: "tuple[str, str]", says: str) -> None:
@@ -199,8 +199,13 @@ def test_a_csv_without_header_is_in_the_characters_order(humanoid: CharacterSpec
     [
         ("1,2,3,0,0,0,1,0.5\n" * 3, "has 1 joint angles and character 'humanoid' 28. .* choose it with character="),
         ("1,2,3,0,0,0,1,0.5,1\n" * 2 + "1,2,3,0,0,0,1,0.5", "different numbers of columns"),
-        ("1,2,3,0,0,0,1,0.5,x\n" * 3, "something else than numbers"),
+        ("1,2,3,0,0,0,1,0.5,x\n" * 3, "something other than numbers"),
         ("1,2,3,0,0,0,1,0.5,nan\n" * 3, "NaN"),
+        ("nan,2,3,0,0,0,1,0.5\n" + "1,2,3,0,0,0,1,0.5\n" * 2, "NaN"),
+        ("\ufeffx,y,z,qx,qy,qz,qw,caf\xe9\n1,2,3,0,0,0,1,0.5\n", "has 1 rows; 2 to"),
+        ("1e30,2,3,0,0,0,1" + ",0" * 28 + "\n" + ("1,2,3,0,0,0,1" + ",0" * 28 + "\n") * 2, "root_pos exceeds"),
+        (("1,2,3,0,0,0,1" + ",1e30" * 28 + "\n") * 2, "NaN|joint_rot|angle"),
+        (("1,2,3,0,0,0,0" + ",0" * 28 + "\n") * 2, "quaternion of length 0"),
     ],
 )
 def test_a_broken_csv_is_one_line(tmp_path: Path, text: str, says: str) -> None:
@@ -258,7 +263,7 @@ def test_a_glb_bends_the_knee(humanoid: CharacterSpec) -> None:
         (lambda c: c["nodes"][3].update(children=[0]), "circle|two parents|broken"),
         (lambda c: c["nodes"][0].update(translation=["a", 0, 0]), "broken|numbers"),
         (lambda c: c["bufferViews"][1].update(byteOffset=-4), "outside the file"),
-        (lambda c: c["animations"][0]["channels"][0]["target"].update(node=99), "turns no joint"),
+        (lambda c: c["animations"][0]["channels"][0]["target"].update(node=99), "rotates no joint"),
     ],
 )
 def test_a_broken_glb_is_one_line(change: Any, says: str) -> None:

@@ -1,6 +1,7 @@
 """Motions of other skeletons arrive on the character as they were meant."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Optional
@@ -135,7 +136,7 @@ def test_a_zero_pose_in_front_is_left_out(humanoid: CharacterSpec) -> None:
         root_pos=torch.cat((motion.root_pos[:1], motion.root_pos)),
     )
     done = retarget(longer, humanoid, WITHOUT_IK)
-    assert done.clip.num_frames == 39 and "its first frame is the zero pose: left out" in done.notes
+    assert done.clip.num_frames == 39 and "its first frame is the zero pose and was dropped" in done.notes
     assert retarget(motion, humanoid, WITHOUT_IK).clip.num_frames == 39
 
 
@@ -229,7 +230,7 @@ def test_unknown_names_are_told_and_can_be_mapped(humanoid: CharacterSpec, tmp_p
     odd = {body: f"b{index}" for index, body in enumerate(humanoid.body_names)}
     clip = load_clip(find_motion("walk"))
     text = as_bvh(clip, humanoid, names=odd)
-    with pytest.raises(MotionError, match="no joints known as left_thigh.* it has: b0, b1.* Give map=FILE.yaml"):
+    with pytest.raises(MotionError, match="were recognised as left_thigh.* It has: b0, b1.* Give map=FILE.yaml"):
         _imported(text, tmp_path, humanoid)
     roles = {body: odd[body] for body in humanoid.body_names if "_" in body or body == "head"}
     (tmp_path / "map.yaml").write_text("".join(f"{role}: {joint}\n" for role, joint in roles.items()))
@@ -252,10 +253,49 @@ def test_a_training_keeps_what_was_put_on_the_character(
 ) -> None:
     (tmp_path / "walk.bvh").write_text(as_bvh(load_clip(find_motion("walk")), humanoid))
     first = load_motion(tmp_path / "walk.bvh", humanoid).clips[0]
-    assert "walk.bvh is put on 'humanoid' (BVH; 15 joints" in caplog.text and "kept as .amp_motion/" in caplog.text
+    assert "walk.bvh is retargeted to 'humanoid' (BVH; 15 joints" in caplog.text
+    assert "cached as .amp_motion/" in caplog.text
     monkeypatch.setattr("amp_train.motion.cache.import_clip", None)  # what is kept needs no import
     again = load_motion(tmp_path / "walk.bvh", humanoid).clips[0]
     assert torch.equal(first.joint_rot, again.joint_rot) and again.loop == "wrap"
+
+
+@pytest.mark.parametrize("trap", ["link", "half", "pipe", "broken"])
+def test_nothing_is_kept_through_what_came_with_a_strangers_clips(
+    humanoid: CharacterSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture, trap: str
+) -> None:
+    folder, outside = tmp_path / "clips", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (outside / "mine").write_text("precious")
+    (folder / "walk.bvh").write_text(as_bvh(load_clip(find_motion("walk")), humanoid))
+    first = load_motion(folder / "walk.bvh", humanoid).clips[0]
+    (kept,) = (folder / ".amp_motion").iterdir()  # whoever made the clips knows this name too
+    half = kept.with_name(kept.name + ".partial")
+    kept.unlink()
+    if trap == "link":
+        kept.parent.rmdir()
+        kept.parent.symlink_to(outside)
+    elif trap == "half":
+        half.symlink_to(outside / "mine")
+    elif trap == "pipe":
+        os.mkfifo(str(half))
+    else:
+        kept.write_bytes(b"broken")
+        half.mkdir()
+    caplog.clear()
+    again = load_motion(folder / "walk.bvh", humanoid).clips[0]
+    torch.testing.assert_close(first.joint_rot, again.joint_rot, atol=1e-5, rtol=0)
+    assert "not cached" in caplog.text
+    assert [path.name for path in outside.iterdir()] == ["mine"]
+    assert (outside / "mine").read_text() == "precious"
+
+
+def test_a_clip_whose_name_is_as_long_as_names_can_be_is_kept(humanoid: CharacterSpec, tmp_path: Path) -> None:
+    path = tmp_path / ("w" * 250 + ".bvh")
+    path.write_text(as_bvh(load_clip(find_motion("walk")), humanoid))
+    load_motion(path, humanoid)
+    assert len(list((tmp_path / ".amp_motion").iterdir())) == 1
 
 
 def test_another_file_is_put_on_the_character_anew(humanoid: CharacterSpec, tmp_path: Path) -> None:

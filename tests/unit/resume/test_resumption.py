@@ -49,7 +49,7 @@ def test_one_asked_for_by_name_is_taken_though_it_is_not_the_newest(tmp_path):
 
 def test_an_empty_directory_is_a_new_training_unless_it_was_named(tmp_path):
     assert find_resumption(ResumeTarget(tmp_path)) is None
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+    with pytest.raises(CheckpointError, match="contains no checkpoint"):
         find_resumption(ResumeTarget(tmp_path, must_exist=True))
 
 
@@ -79,15 +79,15 @@ def test_what_another_program_trained_is_not_begun_anew_over_it(tmp_path):
 
 def test_a_checkpoint_that_says_nothing_of_its_training_is_refused(tmp_path):
     add(tmp_path, 1, model={}, epoch=1, frame=100)
-    with pytest.raises(CheckpointError, match="does not say how it was trained"):
+    with pytest.raises(CheckpointError, match="contains no configuration"):
         find_resumption(ResumeTarget(tmp_path))
 
 
 @pytest.mark.parametrize(
     "change, says",
     [
-        ({"amp_train": dict(EXTRA, versions=["torch"])}, "its 'versions' is not a table of texts"),
-        ({"amp_train": dict(EXTRA, input_files={"a": 5})}, "its 'input_files' is not a table of texts"),
+        ({"amp_train": dict(EXTRA, versions=["torch"])}, "its 'versions' is not a dict of strings"),
+        ({"amp_train": dict(EXTRA, input_files={"a": 5})}, "its 'input_files' is not a dict of strings"),
         ({"epoch": None}, "it lacks epoch"),
         ({"frame": None}, "it lacks frame"),
     ],
@@ -113,7 +113,7 @@ def test_a_changed_clip_is_noticed_by_its_content(tmp_path):
     assert {"motion.file locomotion.yaml", "motion.file walk.npz", "character.mjcf humanoid.xml"} <= set(before)
     assert changed_files(before, dict(before), []) == []
     now = dict(before, **{"motion.file walk.npz": "0" * 64})
-    with pytest.raises(ConfigError, match=r"walk.npz is not the file.*resume_allow=\[motion.file\]"):
+    with pytest.raises(ConfigError, match=r"walk.npz has changed since the checkpoint.*resume_allow=\[motion.file\]"):
         changed_files(before, now, [])
     for allowed in ("motion", "motion.file"):
         (difference,) = changed_files(before, now, [allowed])
@@ -132,6 +132,8 @@ def test_wandb_goes_on_with_the_same_run_and_begins_another_for_a_new_training(t
     assert second != first and wandb_id(tmp_path, resumed=True) == second
     (tmp_path / "wandb_id.txt").write_text("../../elsewhere")
     assert wandb_id(tmp_path, resumed=True) not in (second, "../../elsewhere")
+    (tmp_path / "wandb_id.txt").write_bytes(b"\xff" * 10**6)
+    assert len(wandb_id(tmp_path, resumed=True)) == 16
 
 
 def test_manifests_are_json_that_other_programs_can_read(tmp_path):

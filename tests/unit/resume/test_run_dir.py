@@ -36,9 +36,9 @@ def test_a_directory_with_checkpoints_is_not_overwritten(tmp_path):
     checkpoint = tmp_path / "mine" / "nn" / "last.pth"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
-    with pytest.raises(ConfigError, match="already holds a training"):
+    with pytest.raises(ConfigError, match="already contains a training"):
         make_run_dir(config_in(tmp_path, "experiment=mine"))
-    with pytest.raises(ConfigError, match="already holds a training"):
+    with pytest.raises(ConfigError, match="already contains a training"):
         make_run_dir(config_in(tmp_path, "experiment=mine", "checkpoint={}".format(tmp_path / "other.pth")))
     with pytest.raises(ConfigError, match="continue it with resume="):
         make_run_dir(config_in(tmp_path, "experiment=mine", f"checkpoint={checkpoint}"))

@@ -74,7 +74,7 @@ def test_a_file_system_that_cannot_lock_is_one_warning(tmp_path, monkeypatch, ca
     monkeypatch.setattr(fcntl, "flock", flock)
     with RunLock(tmp_path), RunLock(tmp_path):
         pass
-    assert [record.getMessage().count("cannot lock (No locks available)") for record in caplog.records] == [1, 1]
+    assert [record.getMessage().count("has no locks (No locks available)") for record in caplog.records] == [1, 1]
 
 
 def test_a_directory_that_cannot_be_written_is_one_line(tmp_path):

@@ -71,5 +71,5 @@ def test_where_the_first_rank_finds_nothing_none_resumes():
 
 def test_a_training_of_another_number_of_processes_is_refused():
     found = SimpleNamespace(run_dir=Path("runs/x"), checkpoint=SimpleNamespace(name="last", ranks=2))
-    with pytest.raises(ConfigError, match=r"trained by 2 process.* and these are 1"):
+    with pytest.raises(ConfigError, match=r"trained by 2 process.* and 1 were started"):
         common_resumption(ALONE, lambda: found)

@@ -43,11 +43,11 @@ def test_goals_are_set_when_their_time_has_come_and_an_empty_cell_sets_none(writ
         ("time_s,heading_deg\n", "and have a row"),
         ("t,heading_deg\n0,1\n", "must begin with a line like"),
         ("time_s\n0\n", "must begin with a line like"),
-        ("time_s,heading_deg\n0,left\n", "line 2: expected numbers"),
-        ("time_s,heading_deg\n0,1\n,2\n", "line 3: expected numbers, and a time"),
-        ("time_s,heading_deg\n0,nan\n", "line 2: expected numbers"),
-        ("time_s,heading_deg\n0,1,2\n", "line 2: expected numbers"),
-        ("time_s,heading_deg\n1,1\n0.5,2\n", "times must not fall"),
+        ("time_s,heading_deg\n0,left\n", "line 2: expected a time and numbers"),
+        ("time_s,heading_deg\n0,1\n,2\n", "line 3: expected a time and numbers"),
+        ("time_s,heading_deg\n0,nan\n", "line 2: expected a time and numbers"),
+        ("time_s,heading_deg\n0,1,2\n", "line 2: expected a time and numbers"),
+        ("time_s,heading_deg\n1,1\n0.5,2\n", "times must not decrease"),
     ],
 )
 def test_a_script_that_is_none_is_refused_in_one_line(text, says, write):

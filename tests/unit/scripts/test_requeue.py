@@ -109,7 +109,7 @@ def test_what_slurm_itself_ends_is_left_to_slurm_unless_its_time_was_up(queue, s
 def test_a_training_that_only_crashes_is_started_three_times(queue):
     texts = [queue.run("exit 1").stdout for _ in range(3)]
     assert len(queue.requeued()) == 2
-    assert "3 starts in a row left no later checkpoint in runs/walk" in texts[2]
+    assert "3 starts in a row wrote no later checkpoint in runs/walk" in texts[2]
     assert queue.run("echo again >started; exit 1").returncode == 1
     assert not (queue.folder / "started").exists()
 

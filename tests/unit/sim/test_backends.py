@@ -24,7 +24,7 @@ def test_every_option_of_the_group_is_a_backend_or_auto() -> None:
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        (["sim=mujoco", "sim.nconmax=3"], "sim.nconmax is a key of sim=mujoco_warp, not of sim=mujoco. Leave it out"),
+        (["sim=mujoco", "sim.nconmax=3"], "sim.nconmax is a key of sim=mujoco_warp, not of sim=mujoco. Remove it"),
         (["sim=auto", "sim.substeps=3"], "sim.substeps is a key of sim=isaacgym, not of sim=auto"),
         (["sim=mujoco", "sim.njmx=3"], "Did you mean 'sim.njmax'"),
         (["sim=mujoco_warp", "sim.njmax=many"], "sim.njmax"),

@@ -12,7 +12,7 @@ import isaacgym_double
 import pytest
 import torch
 
-from amp_train.character import CharacterSpec, CharacterState, Kinematics
+from amp_train.character import CharacterSpec, CharacterState, Kinematics, load_character
 from amp_train.errors import CharacterError, ConfigError
 
 CONTROL_DT_S = 1.0 / 30.0
@@ -89,6 +89,26 @@ def test_a_shape_that_isaac_gym_does_not_take_is_named(
     (tmp_path / "egg.xml").write_text(text)
     with pytest.raises(CharacterError, match="geom 'head' of '.*egg.xml' is a ellipsoid"):
         backend.scene.asset_mjcf(replace(humanoid, mjcf_path=str(tmp_path / "egg.xml")))
+
+
+@pytest.mark.parametrize(
+    "old, new, says",
+    [
+        ("<worldbody>", '<worldbody><include file="more.xml"/>', "<include>"),
+        ("<worldbody>", "<worldbody><frame/>", "<frame>"),
+        ('<geom material="right"/>', '<geom material="right" density="5"/>', "<default class> for geoms"),
+    ],
+)
+def test_what_only_mujoco_expands_is_refused(
+    backend: Backend, humanoid: CharacterSpec, tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    text = Path(humanoid.mjcf_path).read_text()
+    assert old in text
+    (tmp_path / "in_parts.xml").write_text(text.replace(old, new))
+    (tmp_path / "more.xml").write_text("<mujoco><light/></mujoco>")
+    spec = replace(load_character(str(tmp_path / "in_parts.xml")), mjcf_path=str(tmp_path / "in_parts.xml"))
+    with pytest.raises(CharacterError, match=f"does not read {says} in '.*in_parts.xml'"):
+        backend.scene.asset_mjcf(spec)
 
 
 def test_another_order_of_bodies_or_dofs_is_refused(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +217,7 @@ def test_bodies_after_a_step_agree_with_our_forward_kinematics(backend: Backend,
 
 def test_a_second_simulation_at_the_same_time_is_refused(backend: Backend) -> None:
     first = backend.make()
-    with pytest.raises(ConfigError, match="one simulation in a process"):
+    with pytest.raises(ConfigError, match="one simulation per process"):
         backend.make()
     first.close()
     first.close()

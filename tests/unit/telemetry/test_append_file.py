@@ -42,7 +42,7 @@ def test_a_piece_that_does_not_fit_is_cut_off_again_and_the_next_one_follows_who
     file.close()
     assert (tmp_path / "f").read_bytes() == b"first\nfourth\n"
     assert [record.getMessage().split("f ", 1)[1] for record in caplog.records] == [
-        "cannot be written, the training goes on: No space left on device.",
+        "cannot be written; training continues: No space left on device.",
         "lacks 2 rows that could not be written.",
     ]
 

@@ -1,6 +1,7 @@
 """Folders and files that a stranger filled: nothing outside is opened, nothing is waited for."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -65,3 +66,20 @@ def test_a_pipe_is_not_opened_for_reading(tmp_path: Path) -> None:
     os.mkfifo(str(tmp_path / "pipe"))
     with pytest.raises(NotAFileError):
         open_regular(tmp_path / "pipe")
+
+
+def test_a_folder_of_another_program_may_hold_links_but_not_be_one(folder: Path, tmp_path: Path) -> None:
+    (folder / "wandb" / "run-1").mkdir()
+    (folder / "wandb" / "run-1" / "debug-core.log").symlink_to(tmp_path / "outside" / "core.log")
+    with pytest.raises(NotAFileError, match="wandb/run-1/debug-core.log"):
+        check_no_way_out(folder)
+    check_no_way_out(folder, apart=("wandb",))
+    (folder / "nn" / "wandb").mkdir()
+    (folder / "nn" / "wandb" / "out").symlink_to("/")
+    with pytest.raises(NotAFileError, match="nn/wandb/out"):
+        check_no_way_out(folder, apart=("wandb",))
+    (folder / "nn" / "wandb" / "out").unlink()
+    shutil.rmtree(str(folder / "wandb"))
+    (folder / "wandb").symlink_to(tmp_path / "outside")
+    with pytest.raises(NotAFileError, match="'wandb'"):
+        check_no_way_out(folder, apart=("wandb",))

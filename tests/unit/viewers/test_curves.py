@@ -49,3 +49,21 @@ def test_what_is_measured_at_intervals_is_a_joined_line(tmp_path: Path) -> None:
     picture = np.asarray(Image.open(str(plot_curves(csv, tmp_path / "curves.png"))).convert("RGB"))
     columns = np.flatnonzero((np.abs(picture.astype(int) - (31, 119, 180)).max(-1) < 30).any(axis=0))
     assert len(columns) > 100 and len(columns) == columns[-1] - columns[0] + 1  # without a break
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("frames,kl\n1,2\n2," + "3" * 200_000 + "\n", "field larger than"),
+        ("\0\n", "no iteration with a column 'frames'"),
+    ],
+)
+def test_a_file_that_is_no_table_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "metrics.csv").write_text(text)
+    with pytest.raises(ViewerError, match=says):
+        plot_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+
+
+def test_cells_beyond_the_columns_and_bytes_that_are_no_text_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_bytes(b"frames,kl,\xff\n1,2,3,4,5\n2,3\n")
+    assert sorted(_read(tmp_path / "metrics.csv")) == ["frames", "kl", "\ufffd"]

@@ -80,7 +80,7 @@ def test_a_run_without_curves_or_video_still_has_its_numbers(tmp_path: Path) -> 
 def test_a_broken_table_is_a_sentence_in_the_report(tmp_path: Path) -> None:
     broken = ReportEntry("x", metrics_csv=tmp_path / "metrics.csv")
     (tmp_path / "metrics.csv").write_text("frames\n")
-    assert "holds no iteration" in write_report(tmp_path / "report.html", [broken]).read_text()
+    assert "has no iteration" in write_report(tmp_path / "report.html", [broken]).read_text()
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
