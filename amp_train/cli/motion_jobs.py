@@ -155,7 +155,7 @@ def _info(job: Job) -> int:
         rows.append(("motion.max_low_s", f"{facts.max_low_s:g}"))
     if facts.torque_share:
         joint = max(facts.torque_share, key=lambda name: facts.torque_share[name])
-        strong = "too weak: a training raises the limits" if facts.torque_limits else "enough"
+        strong = "too weak" if facts.is_lively else "enough"
         rows.append(("strength", f"needs {facts.torque_share[joint]:.0%} of the torque limit at {joint} ({strong})"))
     rows.append(("train", LIVELY if facts.is_lively else str(compose().train.name)))
     print("\n".join(f"{name:24s}{value}" for name, value in rows))

@@ -5,6 +5,7 @@ from typing import Any, List
 
 import pytest
 import torch
+from tiny_training import SMALL
 
 from amp_train.character import CharacterState
 from amp_train.cli import motion, play, train
@@ -19,14 +20,6 @@ from amp_train.runner.vec_env import AMPVecEnv
 
 WALK = str(PRETRAINED_DIR / "walk.pth")
 SHORT = ("num_threads=1", "task.env.episode_length=60")
-SMALL = [
-    "num_envs=8", "num_threads=1", "max_iterations=1", "video=False", "eval_interval=0", "task.env.episode_length=12",
-    "train.params.config.horizon_length=8", "train.params.config.minibatch_size=64",
-    "train.params.config.mini_epochs=1", "train.params.config.amp_minibatch_size=32",
-    "train.params.config.amp_batch_size=32", "train.params.config.amp_obs_demo_buffer_size=256",
-    "train.params.config.warm_start_steps=1", "train.params.config.amp_replay_buffer_size=256",
-    "train.params.network.mlp.units=[16,8]", "train.params.network.disc.units=[16,8]",
-]  # fmt: skip
 
 
 class _States(EpisodeCallback):
