@@ -17,8 +17,11 @@ FLAGS = (
     "--use-gl=angle", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader", "--window-size=800,560", "--allow-file-access-from-files",
 )  # fmt: skip
-# What is no fault of a page: SwiftShader is slow, and there is no icon for a page from disk.
-HARMLESS = ("GPU stall", "favicon", "WebGL: too many", "Automatic fallback to software WebGL", "GL Driver Message")
+# No fault of a page: SwiftShader is slow, a page from disk has no icon, viser's camera keeps the mouse to itself.
+HARMLESS = (
+    "GPU stall", "favicon", "WebGL: too many", "Automatic fallback to software WebGL", "GL Driver Message",
+    "preventDefault inside passive event listener",
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -48,8 +51,12 @@ def errors_of(browser: Any) -> List[str]:
     return [message for message in severe if not any(harmless in message for harmless in HARMLESS)]
 
 
+HIDE_NOTES = "document.querySelectorAll('.mantine-Notifications-root').forEach(notes => notes.style.display = 'none')"
+
+
 def picture_of(browser: Any) -> np.ndarray:
-    """Take a screenshot, (H, W, 3) int."""
+    """Take a screenshot, (H, W, 3) int, without viser's note on software WebGL: it is orange, too, and fades away."""
+    browser.execute_script(HIDE_NOTES)
     return np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")).astype(int)
 
 
@@ -65,9 +72,8 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 120.0) 
 
 
 def coloured(picture: np.ndarray) -> np.ndarray:
-    """Mark the pixels (H, W) that are strongly orange, as the humanoid's trunk."""
-    red, green, blue = picture.transpose(2, 0, 1)
-    return (red > green + 30) & (green > blue + 30)
+    """Mark the pixels (H, W) of a warm colour: the humanoid's trunk, also behind a ghost."""
+    return picture[..., 0] > picture[..., 2] + 30
 
 
 def shown(browser: Any, pixels: int = 100) -> Any:
@@ -80,6 +86,13 @@ def changed(browser: Any, before: np.ndarray) -> Any:
     """Return the picture, if it differs from one of before by more than noise."""
     picture = picture_of(browser)
     return picture if (np.abs(picture - before).max(-1) > 40).sum() > 150 else None
+
+
+def stands(browser: Any) -> Any:
+    """Return the picture, if nothing moves."""
+    picture = picture_of(browser)
+    time.sleep(0.5)
+    return None if changed(browser, picture) is not None else picture
 
 
 def press(browser: Any, label: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chromium import changed, coloured, errors_of, picture_of, shown, wait_for
+from chromium import changed, coloured, errors_of, shown, stands, wait_for
 from tiny import TINY
 
 from amp_train.checkpoint.load import safe_load
@@ -47,14 +47,14 @@ def test_a_pages_bar_pauses_and_scrubs(browser: Any, tmp_path: Path, in_process:
     in_process(amp_play, f"checkpoint={WALK}", f"export={page}", "viewer=none", *SHORT)
     browser.get(page.as_uri())
     wait_for(lambda: shown(browser), "the character")
-    browser.find_elements("css selector", "button")[0].click()
+    next(button for button in browser.find_elements("css selector", "button") if button.is_displayed()).click()
     slider = browser.find_element("css selector", ".mantine-Slider-root")
 
     def at(share: float) -> Any:
         across = int((share - 0.5) * slider.size["width"])
         ActionChains(browser).move_to_element_with_offset(slider, across, 0).click().perform()
         time.sleep(1.0)
-        return picture_of(browser)[:-60]  # the bar is below
+        return wait_for(lambda: stands(browser), "a still picture")[:-60]  # the bar is below
 
     late, early, late_again = at(0.8), at(0.2), at(0.8)
     assert (np.abs(late - early).max(-1) > 40).sum() > 150

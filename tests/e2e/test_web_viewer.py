@@ -142,7 +142,7 @@ def test_the_clip_can_be_scrubbed_changed_and_begun_at(browser: Any, served: Any
 
     env.begin_at = noted
     press(browser, "Start here")
-    wait_for(lambda: begun, "the start")
+    wait_for(lambda: begun or None, "the start")
     assert begun[0][0] == [1, 1] and begun[0][1] == pytest.approx([wanted_s] * 2, abs=0.02)
     wait_for(lambda: not viewer.live.paused and viewer.panel.preview_s is None, "going on")
     assert errors_of(browser) == []
@@ -231,12 +231,12 @@ def test_a_place_is_set_by_slider_key_and_click(browser: Any, served: Any, wande
 
 
 def test_a_running_training_is_followed_to_its_last_checkpoint(browser: Any, tmp_path: Path) -> None:
-    """`amp-play watch=` beside `amp-train`, which replaces its checkpoint after every iteration."""
+    """`amp-play watch=` beside an `amp-train` that saves, and deletes old checkpoints, until it is stopped."""
     run_dir = tmp_path / "runs" / "a"
     settings = "train.params.config."
-    training = start(tmp_path, "train", *TINY, "experiment=a", "max_iterations=600", "video=False",
-                     settings + "save_frequency=1", settings + "save_max_share=1", settings + "keep_checkpoints=1",
-                     settings + "save_best_after=1")  # fmt: skip
+    training = start(tmp_path, "train", *TINY, "experiment=a", "max_iterations=100000", "video=False",
+                     settings + "save_frequency=10", settings + "save_max_share=1", settings + "keep_checkpoints=2",
+                     settings + "save_best_after=100000")  # fmt: skip
     wait_for(lambda: list(run_dir.glob("nn/last_*.json")) or None, "the first checkpoint")
     playing = start(tmp_path, "play", f"watch={run_dir}", "viewer=web", "port=18300", "num_threads=1")
     try:
@@ -251,8 +251,9 @@ def test_a_running_training_is_followed_to_its_last_checkpoint(browser: Any, tmp
 
         wait_for(lambda: browser.find_elements("xpath", "//label[contains(., 'Checkpoint')]") or None, "the panel")
         wait_for(followed, "three newer checkpoints")
-        assert training.wait(300) == 0
-        (last,) = run_dir.glob("nn/last_*.pth")
+        training.terminate()
+        assert training.wait(60) == 75  # stopped and saved
+        last = max(run_dir.glob("nn/last_*.pth"), key=lambda path: path.stat().st_mtime)
         wait_for(lambda: field_of(browser, "Checkpoint").get_attribute("value") == last.name, "the last checkpoint")
         assert playing.poll() is None and errors_of(browser) == []
     finally:
@@ -276,10 +277,10 @@ def start(folder: Path, command: str, *arguments: str) -> "subprocess.Popen[str]
 # ---- How fast it is
 
 
-@pytest.mark.slow
+@pytest.mark.rate
 @pytest.mark.parametrize("characters", [1, 16])
 def test_frame_rate(characters: int, browser: Any, served: Any) -> None:
-    """Prints the table of docs/viewing.md: `make test-slow ARGS="-k frame_rate -s -n0"`."""
+    """Prints the table of docs/viewing.md: `make test ARGS="-m rate -s -n0"`."""
     viewer, played, _, _ = served(characters)
     browser.get(viewer.address)
     wait_for(lambda: shown(browser), "the characters")
@@ -291,7 +292,7 @@ def test_frame_rate(characters: int, browser: Any, served: Any) -> None:
     rate, work_ms = (played.steps - steps) / seconds, 1000 * viewer.work_s
     print(f"\n{characters} characters: {rate:.1f} steps/s shown, {work_ms:.1f} ms of work each, "
           f"{drawn / seconds:.1f} pictures/s in the browser")  # fmt: skip
-    assert rate > 25.0  # of 30: real time
+    assert rate > 15.0  # of 30, beside a browser that draws without a GPU
 
 
 COUNT_FRAMES = """
