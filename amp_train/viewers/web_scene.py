@@ -211,7 +211,7 @@ def close_server(server: Any) -> None:
 
 def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, int, int]]]:
     """List the coloured pieces of the bodies: body, a name, a mesh in the body's frame, and its colour."""
-    from mjviser.conversions import merge_geoms
+    from trimesh.util import concatenate
 
     model = picture_model(spec)
     shapes: List[Tuple[int, str, Any, Tuple[int, int, int]]] = []
@@ -221,8 +221,22 @@ def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, in
             of_colour = [g for g in geoms if tuple(_rgba(model, g)) == colour]
             red, green, blue = (int(255 * part) for part in colour[:3])
             name = "{}_{}".format(body_name, len(shapes))
-            shapes.append((body, name, merge_geoms(model, of_colour), (red, green, blue)))
+            shapes.append((body, name, concatenate([_geom_mesh(model, g) for g in of_colour]), (red, green, blue)))
     return shapes
+
+
+def _geom_mesh(model: Any, geom: int) -> Any:
+    """Return a geom's mesh in its body's frame; mjviser's capsule has 4096 triangles, this one 512."""
+    from mjviser.conversions import merge_geoms
+    from trimesh import creation, transformations
+
+    if model.geom_type[geom] != import_mujoco().mjtGeom.mjGEOM_CAPSULE:
+        return merge_geoms(model, [geom])
+    radius, half_length, _ = model.geom_size[geom]
+    mesh = creation.capsule(height=2.0 * half_length, radius=radius, count=[16, 16])
+    placed = transformations.quaternion_matrix(model.geom_quat[geom])
+    placed[:3, 3] = model.geom_pos[geom]
+    return mesh.apply_transform(placed)
 
 
 def _rgba(model: Any, geom: int) -> Tuple[float, ...]:

@@ -283,7 +283,7 @@ def test_frame_rate(characters: int, browser: Any, served: Any) -> None:
     """Prints the table of docs/viewing.md: `make test ARGS="-m rate -s -n0"`."""
     viewer, played, _, _ = served(characters)
     browser.get(viewer.address)
-    wait_for(lambda: shown(browser), "the characters")
+    wait_for(lambda: shown(browser, pixels=25), "the characters")
     time.sleep(10.0)
     began, steps, began_s = browser.execute_script(COUNT_FRAMES), played.steps, time.perf_counter()
     time.sleep(20.0)
