@@ -56,7 +56,7 @@ def unknown_choice(kind: str, given: str, allowed: Iterable[str]) -> ConfigError
     """
     names = sorted(allowed)
     choices = ", ".join(names)
-    return ConfigError("Unknown {} '{}'. Choose one of: {}.{}".format(kind, given, choices, nearest(given, names)))
+    return ConfigError(f"Unknown {kind} '{given}'. Choose one of: {choices}.{nearest(given, names)}")
 
 
 def nearest(given: str, names: Iterable[str]) -> str:
@@ -66,4 +66,4 @@ def nearest(given: str, names: Iterable[str]) -> str:
     " Did you mean 'speed'?"
     """
     near = difflib.get_close_matches(given, list(names), n=1)
-    return " Did you mean '{}'?".format(near[0]) if near else ""
+    return f" Did you mean '{near[0]}'?" if near else ""

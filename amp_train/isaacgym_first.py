@@ -48,10 +48,10 @@ def load_gymapi() -> ModuleType:
         MissingPackageError: it is not installed, does not load here, or torch was imported before it.
     """
     if not is_installed():
-        python = "" if sys.version_info < (3, 9) else " This is Python {}.{}.".format(*sys.version_info[:2])
-        raise MissingPackageError("sim=isaacgym needs NVIDIA's Isaac Gym. {}.{}".format(WHERE_TO_GET_IT, python))
+        python = "" if sys.version_info < (3, 9) else f" This is Python {sys.version_info[0]}.{sys.version_info[1]}."
+        raise MissingPackageError(f"sim=isaacgym needs NVIDIA's Isaac Gym. {WHERE_TO_GET_IT}.{python}")
     if _failures:
-        raise MissingPackageError("Isaac Gym is installed but does not load: {}.".format(_failures[-1].rstrip(".")))
+        raise MissingPackageError(f"Isaac Gym is installed but does not load: {_failures[-1].rstrip('.')}.")
     if PACKAGE + ".gymapi" not in sys.modules and "torch" in sys.modules:
         raise MissingPackageError(
             "Isaac Gym must be imported before torch: put `import isaacgym` above every other import. amp-train, "
@@ -61,5 +61,5 @@ def load_gymapi() -> ModuleType:
         from isaacgym import gymapi
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise MissingPackageError("Isaac Gym is installed but does not load: {}.".format(reason)) from error
+        raise MissingPackageError(f"Isaac Gym is installed but does not load: {reason}.") from error
     return gymapi

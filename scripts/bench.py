@@ -150,7 +150,7 @@ def bench_demos(env: AmpEnv) -> Dict[str, float]:
 
 
 def main(overrides: List[str]) -> None:
-    fixed = ["max_iterations={}".format(TRAIN_ITERATIONS), "sim_device=cpu", "rl_device=cpu"]
+    fixed = [f"max_iterations={TRAIN_ITERATIONS}", "sim_device=cpu", "rl_device=cpu"]
     cfg = resolve(compose(fixed + overrides))
     params = rl_games_params(cfg)
     torch.manual_seed(0)
@@ -161,7 +161,7 @@ def main(overrides: List[str]) -> None:
     setting = (env.num_envs, cfg.num_threads, cfg.motion.name)
     sys.stdout.write("\n{} environments, {} threads, motion {}\n".format(*setting))
     for name, value in results.items():
-        sys.stdout.write("  {:<26}{:>14,.2f}\n".format(name, value))
+        sys.stdout.write(f"  {name:<26}{value:>14,.2f}\n")
     sys.stdout.write(json.dumps({name: round(value, 4) for name, value in results.items()}) + "\n")
 
 

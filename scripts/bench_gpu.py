@@ -125,7 +125,7 @@ def memory_gib() -> float:
 
 def bench_one(num_envs: str, matmul: str, overrides: List[str]) -> Dict[str, Any]:
     """Measure one row."""
-    fixed = ["max_iterations={}".format(ITERATIONS), "num_envs=" + num_envs, "video=False", *MATMUL[matmul]]
+    fixed = [f"max_iterations={ITERATIONS}", "num_envs=" + num_envs, "video=False", *MATMUL[matmul]]
     cfg = resolve(compose(DEFAULTS + fixed + overrides))
     torch.manual_seed(0)
     env = make_env(cfg)
@@ -168,11 +168,11 @@ def main(arguments: List[str]) -> None:
     sizes, ways, overrides = split_arguments(arguments)
     rows = [bench_apart(num_envs, matmul, overrides) for num_envs in sizes for matmul in ways]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    sys.stdout.write("{}, torch {}\n\n| {} |\n|{}\n".format(device, torch.__version__, " | ".join(COLUMNS), "---|" * 9))
+    sys.stdout.write(f"{device}, torch {torch.__version__}\n\n| {' | '.join(COLUMNS)} |\n|{'---|' * 9}\n")
     for row in rows:
         cells = [row.get(name, row.get("failed", "-")) for name in COLUMNS]
-        shown = ["{:,.2f}".format(c) if isinstance(c, float) else str(c) for c in cells]
-        sys.stdout.write("| {} |\n".format(" | ".join(shown)))
+        shown = [f"{c:,.2f}" if isinstance(c, float) else str(c) for c in cells]
+        sys.stdout.write(f"| {' | '.join(shown)} |\n")
     sys.stdout.write(json.dumps(rows) + "\n")
 
 

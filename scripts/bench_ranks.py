@@ -19,17 +19,17 @@ from typing import Dict, List
 
 ROUNDS, ITERATIONS, WARM_UP_ITERATIONS = 3, 12, 3
 DEFAULT_ENVS, DEFAULT_RANKS = 512, 2
-FIXED = ["video=False", "eval_interval=0", "experiment=bench", "max_iterations={}".format(ITERATIONS)]
+FIXED = ["video=False", "eval_interval=0", "experiment=bench", f"max_iterations={ITERATIONS}"]
 TRAIN = ["-m", "amp_train.cli.train"]
 
 
 def samples_per_s(launcher: List[str], overrides: List[str]) -> float:
     """Train in an empty directory; return the median rate of the iterations after the first ones."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, *launcher, *FIXED, *overrides, "train_dir={}".format(folder)]
+        command = [sys.executable, *launcher, *FIXED, *overrides, f"train_dir={folder}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
-            raise SystemExit("{} failed:\n{}".format(" ".join(command), done.stdout))
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}")
         with (Path(folder) / "bench" / "metrics.csv").open() as file:
             rates = [float(row["samples_per_s"]) for row in csv.DictReader(file)]
     return statistics.median(rates[WARM_UP_ITERATIONS:])
@@ -39,10 +39,10 @@ def one_round(ranks: int, num_envs: int, overrides: List[str]) -> Dict[str, floa
     """Measure each way of training once."""
 
     def given(envs: int, threads: int, several: bool) -> List[str]:
-        own = ["num_envs={}".format(envs), "num_threads={}".format(threads), "multi_gpu={}".format(several)]
+        own = [f"num_envs={envs}", f"num_threads={threads}", f"multi_gpu={several}"]
         return own + overrides
 
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node={}".format(ranks)]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
     one = samples_per_s(TRAIN, given(num_envs, 1, False))
     threads = samples_per_s(TRAIN, given(ranks * num_envs, ranks, False))
     processes = samples_per_s([*torchrun, *TRAIN], given(num_envs, 1, True))
@@ -61,9 +61,9 @@ def main(argv: List[str]) -> None:
     overrides = [text for text in argv if not text.startswith(("ranks=", "num_envs="))]
     rounds = [one_round(ranks, num_envs, overrides) for _ in range(ROUNDS)]
     results = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
-    sys.stdout.write("{} processes of {} environments each, medians of {} rounds\n".format(ranks, num_envs, ROUNDS))
+    sys.stdout.write(f"{ranks} processes of {num_envs} environments each, medians of {ROUNDS} rounds\n")
     for name, value in results.items():
-        sys.stdout.write("  {:<20}{:>12,.2f}\n".format(name, value))
+        sys.stdout.write(f"  {name:<20}{value:>12,.2f}\n")
     sys.stdout.write(json.dumps({name: round(value, 4) for name, value in results.items()}) + "\n")
 
 

@@ -38,7 +38,7 @@ def start_and_targets(env: AmpEnv, seed: int) -> Tuple[object, List[Tensor]]:
 
 def trajectory(overrides: List[str], nudge: float = 0.0) -> Tuple[Tensor, Tensor]:
     """Return root positions (STEPS, N, 3) and joint angles (STEPS, N, num_dofs)."""
-    cfg = resolve(compose(["num_envs={}".format(NUM_ENVS), "sim_device=cpu", *overrides]))
+    cfg = resolve(compose([f"num_envs={NUM_ENVS}", "sim_device=cpu", *overrides]))
     env = make_env(cfg)
     start, targets = start_and_targets(env, seed=1)
     start.root_pos[:, 0] += nudge
@@ -68,7 +68,7 @@ def draw(path: str, found: Dict[str, Dict[str, Tensor]]) -> None:
             rows = apart[quantity].clamp(min=1e-9).numpy()
             (line,) = axes.semilogy(time_s, np.median(rows, axis=1), label=name)
             axes.fill_between(time_s, rows.min(axis=1), rows.max(axis=1), color=line.get_color(), alpha=0.15)
-        axes.set(xlabel="time (s)", ylabel=quantity, title="median and range of {} worlds".format(NUM_ENVS))
+        axes.set(xlabel="time (s)", ylabel=quantity, title=f"median and range of {NUM_ENVS} worlds")
         axes.legend(fontsize=8)
     figure.savefig(path, dpi=90)
 
@@ -85,15 +85,15 @@ def main(arguments: List[str]) -> None:
     for motion in given["motion"].split(","):
         runs = [trajectory(["motion=" + motion, "sim=" + sim, *rest]) for sim in sims]
         nudged = trajectory(["motion=" + motion, "sim=" + sims[0], *rest], NUDGE)
-        for name, other in list(zip(sims[1:], runs[1:])) + [("{} from 1e-6 away".format(sims[0]), nudged)]:
-            found["{}: {} / {}".format(motion, sims[0], name)] = drift(runs[0], other)
+        for name, other in list(zip(sims[1:], runs[1:])) + [(f"{sims[0]} from 1e-6 away", nudged)]:
+            found[f"{motion}: {sims[0]} / {name}"] = drift(runs[0], other)
     for name, apart in found.items():
         for quantity, rows in apart.items():
             after = [(k / 30.0, rows[k - 1].median(), rows[k - 1].max()) for k in SHOWN_STEPS]
             shown = ", ".join("{:.3f} s {:.1e} / {:.1e}".format(*numbers) for numbers in after)
-            sys.stdout.write("{}, {}: median / largest at {}\n".format(name, quantity, shown))
+            sys.stdout.write(f"{name}, {quantity}: median / largest at {shown}\n")
     draw(given["out"], found)
-    sys.stdout.write("figure: {}\n".format(given["out"]))
+    sys.stdout.write(f"figure: {given['out']}\n")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ Row = Sequence[str]
 def markdown_table(head: Row, rows: Sequence[Row]) -> str:
     """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| {} |".format(" | ".join(cells)) for cells in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 # --- comments of the schema and of conf/ ---
@@ -214,7 +214,7 @@ def _text(value: Any) -> str:
     if isinstance(value, dict) and value:
         return "{...}"
     if isinstance(value, (list, ListConfig)):
-        return "[{}]".format(", ".join(map(_text, value)))
+        return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, float):
         return f"{value:g}"
     return "null" if value is None else str(value)

@@ -33,7 +33,7 @@ def deepmimic_folder() -> Path:
 
 def convert(folder: Path, name: str) -> MotionClip:
     """Import one clip: z up, its cycle closed, on the ground, with its source written into it."""
-    clip = close_loop(load_clip(folder / "humanoid3d_{}.txt".format(name), fit_ground=False))
+    clip = close_loop(load_clip(folder / f"humanoid3d_{name}.txt", fit_ground=False))
     source = SOURCE.format(name, version("pybullet"))
     return replace(place_on_ground(clip, bundled_humanoid()), name=name, source=source, licence=LICENCE)
 
@@ -47,9 +47,9 @@ def main() -> int:
         for name in CLIPS:
             clip = convert(folder, name)
             save_clip(clip, out / (name + ".npz"))
-            sys.stdout.write("{:15s} {:4d} frames at {:g}/s, {}\n".format(name, clip.num_frames, clip.fps, clip.loop))
+            sys.stdout.write(f"{name:15s} {clip.num_frames:4d} frames at {clip.fps:g}/s, {clip.loop}\n")
     except UserError as error:
-        sys.stderr.write("{}\n".format(error))
+        sys.stderr.write(f"{error}\n")
         return 2
     return 0
 

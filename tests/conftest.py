@@ -52,9 +52,9 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     mounted = []
 
     def make(num_bytes: int, options: str = "rw") -> Path:
-        folder = tmp_path / "disk{}".format(len(mounted))
+        folder = tmp_path / f"disk{len(mounted)}"
         folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", "size={},{}".format(num_bytes, options), "tmpfs", str(folder)]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes},{options}", "tmpfs", str(folder)]
         if subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode:
             pytest.skip("a small disk can only be mounted by root")
         mounted.append(folder)

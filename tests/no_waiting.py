@@ -20,5 +20,5 @@ class NoWaiting(TorchDispatchMode):
             index is not None and index.dtype == torch.bool for index in args[1]
         )
         if name in WAITING or by_mask:
-            raise AssertionError("{} would wait for the GPU".format(func))
+            raise AssertionError(f"{func} would wait for the GPU")
         return func(*args, **(kwargs or {}))

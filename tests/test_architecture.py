@@ -84,7 +84,7 @@ def imports_of(tree: ast.AST) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             for alias in node.names:
-                yield Import("{}.{}".format(module, alias.name), node.lineno)
+                yield Import(f"{module}.{alias.name}", node.lineno)
 
 
 def breaches(path: str, source: str) -> List[str]:
@@ -92,18 +92,18 @@ def breaches(path: str, source: str) -> List[str]:
     tree, layer = ast.parse(source), path.split("/")[0].replace(".py", "")
     found = []
     for imported in imports_of(tree):
-        where, module = "{}:{}: ".format(path, imported.line), imported.module
+        where, module = f"{path}:{imported.line}: ", imported.module
         top, _, rest = module.partition(".")
         if module.startswith("."):
             found.append(where + "relative import")
         elif top == "amp_train" and rest and not _may_import(layer, rest):
-            found.append("{}'{}' may not import '{}'".format(where, layer, module))
+            found.append(f"{where}'{layer}' may not import '{module}'")
         elif top in VENDORS and not any(path.startswith(place) for place in VENDORS[top]):
-            found.append("{}only {} may import {}".format(where, ", ".join(sorted(VENDORS[top])), top))
-    found += ["{}:{}: {}".format(path, line, what) for line, what in _bad_calls(tree, layer)]
+            found.append(f"{where}only {', '.join(sorted(VENDORS[top]))} may import {top}")
+    found += [f"{path}:{line}: {what}" for line, what in _bad_calls(tree, layer)]
     length = source.count("\n")
     if length > MAX_LINES:
-        found.append("{}: {} lines, more than {}".format(path, length, MAX_LINES))
+        found.append(f"{path}: {length} lines, more than {MAX_LINES}")
     return sorted(set(found))
 
 
@@ -127,7 +127,7 @@ def _bad_calls(tree: ast.AST, layer: str) -> Iterator["tuple[int, str]"]:
         for keyword in node.keywords:
             value = getattr(keyword.value, "value", None)
             if (keyword.arg, value) in (("weights_only", False), ("allow_pickle", True)):
-                yield node.lineno, "{}={} runs code that a file brings".format(keyword.arg, value)
+                yield node.lineno, f"{keyword.arg}={value} runs code that a file brings"
         if name in ("load", "loads") and getattr(getattr(node.func, "value", None), "id", "") in ("pickle", "joblib"):
             yield node.lineno, "pickle runs code that a file brings"
 

@@ -25,9 +25,7 @@ def find_mjcf(name: str) -> Path:
         if path.is_file():
             return path.resolve()
     bundled = ", ".join(sorted(p.name for p in ASSETS_DIR.glob("*.xml")))
-    raise CharacterError(
-        "Character file '{}' not found. Give the path of an MJCF file, or one of: {}.".format(name, bundled)
-    )
+    raise CharacterError(f"Character file '{name}' not found. Give the path of an MJCF file, or one of: {bundled}.")
 
 
 def load_character(mjcf: str, key_bodies: Sequence[str] = (), contact_bodies: Sequence[str] = ()) -> CharacterSpec:
@@ -275,14 +273,14 @@ def _hinges(spec: CharacterSpec, joint_id: int, name: str, angle_unit: float) ->
                 {
                     "name": name + ("_" + "xyz"[k] if size == 3 else ""),
                     "type": "hinge",
-                    "pos": " ".join("{:.9g}".format(float(p)) for p in spec.joint_pos[joint_id]),
-                    "axis": " ".join("{:g}".format(float(a)) for a in axes[k]),
-                    "range": "{:.6g} {:.6g}".format(low, high),
+                    "pos": " ".join(f"{float(p):.9g}" for p in spec.joint_pos[joint_id]),
+                    "axis": " ".join(f"{float(a):g}" for a in axes[k]),
+                    "range": f"{low:.6g} {high:.6g}",
                     "limited": "true",
-                    "stiffness": "{:g}".format(float(spec.dof_stiffness[dof])),
-                    "damping": "{:g}".format(float(spec.dof_damping[dof])),
-                    "armature": "{:g}".format(float(spec.dof_armature[dof])),
-                    "effort": "{:g}".format(float(spec.dof_effort[dof])),
+                    "stiffness": f"{float(spec.dof_stiffness[dof]):g}",
+                    "damping": f"{float(spec.dof_damping[dof]):g}",
+                    "armature": f"{float(spec.dof_armature[dof]):g}",
+                    "effort": f"{float(spec.dof_effort[dof]):g}",
                 },
             )
         )

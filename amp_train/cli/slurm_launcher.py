@@ -121,5 +121,5 @@ def _slurm_ends_job() -> bool:
 
 def _job_id() -> str:
     if os.environ.get("SLURM_ARRAY_JOB_ID"):  # the bare id of an array's last task means the whole array
-        return "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format(**os.environ)
+        return f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     return os.environ.get("SLURM_JOB_ID", "")

@@ -333,7 +333,7 @@ def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) 
     said = fill_in(cfg.motion, cfg.character, clips, usual)
     if not said:
         return cfg, spec
-    say_once("{}: {}".format(cfg.motion.file, "; ".join(said)))
+    say_once(f"{cfg.motion.file}: {'; '.join(said)}")
     return cfg, configured_character(cfg.character)
 
 

@@ -103,10 +103,14 @@ def dtw_path(cost: np.ndarray, free_ends: int = 0) -> np.ndarray:
 def _check(motion: Tensor, reference: Tensor) -> None:
     for name, positions in (("motion", motion), ("reference", reference)):
         if positions.ndim != 3 or positions.shape[-1] != 3 or len(positions) == 0:
-            message = "The {}'s body positions have shape {}; give (frames, bodies, 3) with at least one frame."
-            raise EvaluationError(message.format(name, tuple(positions.shape)))
+            raise EvaluationError(
+                f"The {name}'s body positions have shape {tuple(positions.shape)}; give (frames, "
+                "bodies, 3) with at least one frame."
+            )
         if not bool(torch.isfinite(positions).all()):
-            raise EvaluationError("The {}'s body positions are not all finite numbers.".format(name))
+            raise EvaluationError(f"The {name}'s body positions are not all finite numbers.")
     if motion.shape[1] != reference.shape[1]:
-        message = "The motion has {} bodies and the reference {}; give the same bodies of both."
-        raise EvaluationError(message.format(motion.shape[1], reference.shape[1]))
+        raise EvaluationError(
+            f"The motion has {motion.shape[1]} bodies and the reference {reference.shape[1]}; "
+            "give the same bodies of both."
+        )

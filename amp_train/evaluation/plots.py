@@ -72,7 +72,7 @@ def _alignment(run: Episodes, n: int, score: EpisodeScore, clip: ClipReference) 
     above.set(ylabel="frame of " + clip.name, title="Alignment with the clip, in the heading frame")
     below.plot(step_s, cost[path[:, 0], frame], color=_POLICY, linewidth=1)
     below.axhline(score.heading.error_m, color="grey", linestyle="--", linewidth=1)
-    below.set(xlabel="time (s)", ylabel="error (m)", title="mean {:.4f} m".format(score.heading.error_m))
+    below.set(xlabel="time (s)", ylabel="error (m)", title=f"mean {score.heading.error_m:.4f} m")
     return figure
 
 

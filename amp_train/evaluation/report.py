@@ -11,35 +11,35 @@ Row = Tuple[str, Callable[[Dict[str, Any]], str]]
 _ROWS: Tuple[Row, ...] = (
     ("pose error, heading frame (m)", lambda m: _mean_std(m, "dtw_pose_error_m", "dtw_pose_error_std_m")),
     ("pose error, world frame (m)", lambda m: _mean_std(m, "dtw_pose_error_world_m", "dtw_pose_error_world_std_m")),
-    ("falls", lambda m: "{:.1%}".format(m["fall_rate"])),
-    ("episode (s)", lambda m: "{:.2f}".format(m["mean_episode_s"])),
-    ("speed / clip's (m/s)", lambda m: "{:.3f} / {:.3f}".format(m["root_speed_m_s"], m["clip_speed_m_s"])),
-    ("nearest clip frame (m)", lambda m: "{:.4f}".format(m["nearest_frame_m"])),
-    ("tempo (clip's: 1)", lambda m: "{:.3f}".format(m["tempo"])),
-    ("style reward", lambda m: "{:.3f}".format(m["style_reward"])),
-    ("foot slide (m/s)", lambda m: "{:.3f}".format(m["foot_slide_m_s"])),
-    ("power (W/kg)", lambda m: "{:.2f}".format(m["power_w_per_kg"])),
-    ("clip balance", lambda m: "{:.2f}".format(m["clip_balance"])),
-    ("frames covered", lambda m: "{:.0%}".format(min(m["clip_frames_covered"].values()))),
+    ("falls", lambda m: f"{m['fall_rate']:.1%}"),
+    ("episode (s)", lambda m: f"{m['mean_episode_s']:.2f}"),
+    ("speed / clip's (m/s)", lambda m: f"{m['root_speed_m_s']:.3f} / {m['clip_speed_m_s']:.3f}"),
+    ("nearest clip frame (m)", lambda m: f"{m['nearest_frame_m']:.4f}"),
+    ("tempo (clip's: 1)", lambda m: f"{m['tempo']:.3f}"),
+    ("style reward", lambda m: f"{m['style_reward']:.3f}"),
+    ("foot slide (m/s)", lambda m: f"{m['foot_slide_m_s']:.3f}"),
+    ("power (W/kg)", lambda m: f"{m['power_w_per_kg']:.2f}"),
+    ("clip balance", lambda m: f"{m['clip_balance']:.2f}"),
+    ("frames covered", lambda m: f"{min(m['clip_frames_covered'].values()):.0%}"),
 )
 
 
 def _mean_std(measures: Dict[str, Any], mean: str, std: str) -> str:
-    return "{:.4f} +- {:.4f}".format(measures[mean], measures[std]) if mean in measures else "-"
+    return f"{measures[mean]:.4f} +- {measures[std]:.4f}" if mean in measures else "-"
 
 
 def table(report: Dict[str, Any]) -> str:
     """Return the measures of both policies side by side, the ends of their episodes and the discriminator's health."""
     noisy = report["noisy"]
-    lines = ["{:<32}{:>22}{:>22}".format("", "deterministic", "with noise")]
-    lines += ["{:<32}{:>22}{:>22}".format(title, show(report), show(noisy)) for title, show in _ROWS]
+    lines = [f"{'':<32}{'deterministic':>22}{'with noise':>22}"]
+    lines += [f"{title:<32}{show(report):>22}{show(noisy):>22}" for title, show in _ROWS]
     lines += _task_rows(report, noisy)
-    lines.append("ends           {}".format(_counts(report["ends"])))
-    lines.append("  with noise   {}".format(_counts(noisy["ends"])))
+    lines.append(f"ends           {_counts(report['ends'])}")
+    lines.append(f"  with noise   {_counts(noisy['ends'])}")
     if len(report["clip_share"]) > 1:
-        lines.append("clips          {}".format(_shares(report["clip_share"])))
+        lines.append(f"clips          {_shares(report['clip_share'])}")
     if report["disc_health"] is not None:
-        lines.append("discriminator  {} {}".format(report["disc_health"], report["disc_advice"] or "").rstrip())
+        lines.append(f"discriminator  {report['disc_health']} {report['disc_advice'] or ''}".rstrip())
     return "\n".join(lines)
 
 
@@ -51,15 +51,15 @@ def _task_rows(report: Dict[str, Any], noisy: Dict[str, Any]) -> List[str]:
     for name in report["task"]:
         values = [m["task"][name] for m in (report, noisy)]
         rows.append((f"  {name}", ["-" if value is None else f"{value:.3f}" for value in values]))
-    return ["{:<32}{:>22}{:>22}".format(title, *cells) for title, cells in rows]
+    return [f"{title:<32}{plain:>22}{noisy:>22}" for title, (plain, noisy) in rows]
 
 
 def _counts(ends: Dict[str, int]) -> str:
-    return ", ".join("{} {}".format(cause, count) for cause, count in ends.items())
+    return ", ".join(f"{cause} {count}" for cause, count in ends.items())
 
 
 def _shares(shares: Dict[str, float]) -> str:
-    return ", ".join("{} {:.0%}".format(name, share) for name, share in shares.items())
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
 
 
 def write_json(report: Dict[str, Any], path: Union[str, Path]) -> Path:
@@ -73,7 +73,7 @@ def write_json(report: Dict[str, Any], path: Union[str, Path]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=2) + "\n")
     except OSError as error:
-        raise EvaluationError("{} cannot be written: {}.".format(path, error.strerror)) from error
+        raise EvaluationError(f"{path} cannot be written: {error.strerror}.") from error
     return path
 
 
@@ -86,4 +86,4 @@ def check_writable(paths: "List[Path]") -> None:
     for path in paths:
         above = next((p for p in path.parents if p.exists()), None)
         if path.is_dir() or (above is not None and not above.is_dir()):
-            raise EvaluationError("{} cannot be written: it must be the path of a file, in a folder.".format(path))
+            raise EvaluationError(f"{path} cannot be written: it must be the path of a file, in a folder.")

@@ -101,7 +101,7 @@ def _to_cpu(state: Any) -> Any:
 def _check_equal(found: Tensor, expected: Tensor, what: str) -> None:
     error = float((found - expected).abs().max())
     if not error < TOLERANCE_RAD:
-        raise ExportError("{} differs from the policy by {:.2g} rad; it was not exported.".format(what, error))
+        raise ExportError(f"{what} differs from the policy by {error:.2g} rad; it was not exported.")
 
 
 def _write_onnx(path: Path, deployed: DeployedPolicy, inputs: Tuple[Tensor, ...], info: Dict[str, str]) -> Tensor:
@@ -110,8 +110,10 @@ def _write_onnx(path: Path, deployed: DeployedPolicy, inputs: Tuple[Tensor, ...]
         import onnxruntime
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
-        message = "{} needs packages: pip install 'amp_train[export]'. A name in .pt gives TorchScript, without them."
-        raise MissingPackageError(message.format(path.name)) from error
+        raise MissingPackageError(
+            f"{path.name} needs packages: pip install 'amp_train[export]'. A name in .pt gives "
+            "TorchScript, without them."
+        ) from error
     names = _input_names(inputs)
     program: Any = torch.onnx.export(
         deployed,

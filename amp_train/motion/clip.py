@@ -70,16 +70,19 @@ class MotionClip:
         _set(self, "joint_names", _joint_names(self))
         _set(self, "fps", _fps(self))
         if self.loop not in LOOP_MODES:
-            raise _bad(self, "loop is {!r:.40}; it must be one of: {}".format(self.loop, ", ".join(LOOP_MODES)))
+            raise _bad(self, f"loop is {self.loop!r:.40}; it must be one of: {', '.join(LOOP_MODES)}")
         if self.version != SCHEMA_VERSION:
-            message = "version {!r:.40} of the clip format is not known; this program reads version {}"
-            raise _bad(self, message.format(self.version, SCHEMA_VERSION))
+            raise _bad(
+                self,
+                f"version {self.version!r:.40} of the clip format is not known; this program "
+                f"reads version {SCHEMA_VERSION}",
+            )
         root_pos = _array(self, "root_pos", (None, 3))
         num_frames = len(root_pos)
         if not 2 <= num_frames <= MAX_FRAMES:
-            raise _bad(self, "it has {} frames; 2 to {} are allowed".format(num_frames, MAX_FRAMES))
+            raise _bad(self, f"it has {num_frames} frames; 2 to {MAX_FRAMES} are allowed")
         if np.abs(root_pos).max() > MAX_POSITION_M:
-            raise _bad(self, "root_pos exceeds +-{:g} m; positions must be in metres".format(MAX_POSITION_M))
+            raise _bad(self, f"root_pos exceeds +-{MAX_POSITION_M:g} m; positions must be in metres")
         root_rot = _array(self, "root_rot", (num_frames, 4))
         joint_rot = _array(self, "joint_rot", (num_frames, len(self.joint_names), 4))
         _set(self, "root_pos", torch.tensor(root_pos, dtype=torch.float32))
@@ -108,13 +111,13 @@ def _set(clip: MotionClip, field: str, value: Any) -> None:
 
 
 def _bad(clip: MotionClip, what: str) -> MotionError:
-    return MotionError("Motion clip '{}' cannot be used: {}.".format(clip.name, what))
+    return MotionError(f"Motion clip '{clip.name}' cannot be used: {what}.")
 
 
 def _text(clip: MotionClip, field: str) -> str:
     value = getattr(clip, field)
     if not isinstance(value, str):
-        raise MotionError("Motion clip: {} must be text, not {}.".format(field, type(value).__name__))
+        raise MotionError(f"Motion clip: {field} must be text, not {type(value).__name__}.")
     return printable(value)
 
 
@@ -123,7 +126,7 @@ def _joint_names(clip: MotionClip) -> Tuple[str, ...]:
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
         raise _bad(clip, "joint_names must be a list of strings")
     if not 1 <= len(names) <= MAX_JOINTS:
-        raise _bad(clip, "it has {} joints; 1 to {} are allowed".format(len(names), MAX_JOINTS))
+        raise _bad(clip, f"it has {len(names)} joints; 1 to {MAX_JOINTS} are allowed")
     if len(set(names)) != len(names):
         raise _bad(clip, "a joint name occurs twice")
     return tuple(printable(n) for n in names)
@@ -135,7 +138,7 @@ def _fps(clip: MotionClip) -> float:
     except (TypeError, ValueError, OverflowError):
         fps = math.nan
     if not MIN_FPS <= fps <= MAX_FPS:
-        raise _bad(clip, "fps is {!r:.40}; {:g} to {:g} are allowed".format(clip.fps, MIN_FPS, MAX_FPS))
+        raise _bad(clip, f"fps is {clip.fps!r:.40}; {MIN_FPS:g} to {MAX_FPS:g} are allowed")
     return fps
 
 
@@ -143,17 +146,17 @@ def _array(clip: MotionClip, field: str, shape: Tuple[Any, ...]) -> np.ndarray:
     """Return the field as a finite float64 array of the shape asked for (None: any length)."""
     value = getattr(clip, field)
     if getattr(value, "ndim", 0) and math.prod(value.shape) > MAX_NUMBERS:
-        raise _bad(clip, "{} has more than {} numbers".format(field, MAX_NUMBERS))
+        raise _bad(clip, f"{field} has more than {MAX_NUMBERS} numbers")
     try:
         with np.errstate(invalid="ignore", over="ignore"):
             array = np.array(value.cpu().numpy() if isinstance(value, Tensor) else value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise _bad(clip, "{} is not an array of numbers".format(field)) from None
+        raise _bad(clip, f"{field} is not an array of numbers") from None
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
-        wanted = "({})".format(", ".join("frames" if n is None else str(n) for n in shape))
-        raise _bad(clip, "{} has shape {}, expected {}".format(field, array.shape, wanted))
+        wanted = f"({', '.join('frames' if n is None else str(n) for n in shape)})"
+        raise _bad(clip, f"{field} has shape {array.shape}, expected {wanted}")
     if not np.isfinite(array).all():
-        raise _bad(clip, "{} contains NaN or infinity in frame {}".format(field, _first_frame(~np.isfinite(array))))
+        raise _bad(clip, f"{field} contains NaN or infinity in frame {_first_frame(~np.isfinite(array))}")
     return array
 
 
@@ -161,8 +164,11 @@ def _unit(clip: MotionClip, field: str, rot: np.ndarray) -> Tensor:
     length = np.linalg.norm(np.clip(rot, -1e3, 1e3), axis=-1, keepdims=True)
     wrong = np.abs(length - 1.0) > _QUAT_LENGTH_TOLERANCE
     if wrong.any():
-        message = "{} contains a quaternion of length {:.3g} in frame {}; it must be 1"
-        raise _bad(clip, message.format(field, float(length[wrong][0]), _first_frame(wrong)))
+        raise _bad(
+            clip,
+            f"{field} contains a quaternion of length {float(length[wrong][0]):.3g} in frame "
+            f"{_first_frame(wrong)}; it must be 1",
+        )
     return torch.tensor(rot / length, dtype=torch.float32)
 
 

@@ -64,9 +64,8 @@ def _load_clips(files: List[Path], spec: Optional[CharacterSpec], path: Path) ->
         total += clips[-1].joint_rot.numel()
         if total > MAX_NUMBERS_IN_ALL:
             raise MotionError(
-                "Data set '{}' is larger than the {} million numbers allowed, at entry {}.".format(
-                    path, MAX_NUMBERS_IN_ALL // 10**6, len(clips)
-                )
+                f"Data set '{path}' is larger than the {MAX_NUMBERS_IN_ALL // 10**6} million "
+                f"numbers allowed, at entry {len(clips)}."
             )
     return tuple(clips)
 
@@ -76,15 +75,15 @@ def _parse(path: Path) -> Any:
     try:
         return parse_plain_yaml(data)
     except ValueError as error:
-        raise MotionError("Data set '{}' is {}.".format(path, printable(str(error)))) from None
+        raise MotionError(f"Data set '{path}' is {printable(str(error))}.") from None
 
 
 def _entries(content: Any, path: Path) -> List[Tuple[str, float]]:
     motions = content.get("motions") if isinstance(content, dict) else None
     if not isinstance(motions, list) or not 1 <= len(motions) <= _MAX_CLIPS or set(content) != {"motions"}:
         raise MotionError(
-            "Data set '{}' must contain one key, motions: a list of 1 to {} entries like "
-            "{{file: walk.npz, weight: 1.0}}.".format(path, _MAX_CLIPS)
+            f"Data set '{path}' must contain one key, motions: a list of 1 to {_MAX_CLIPS} entries like "
+            f"{{file: walk.npz, weight: 1.0}}."
         )
     return [_entry(entry, index, path) for index, entry in enumerate(motions)]
 
@@ -95,10 +94,10 @@ def _entry(entry: Any, index: int, path: Path) -> Tuple[str, float]:
         or not {"file"} <= set(entry) <= {"file", "weight"}
         or not isinstance(entry["file"], str)
     ):
-        raise MotionError("Data set '{}', entry {}: expected {{file: walk.npz, weight: 1.0}}.".format(path, index + 1))
+        raise MotionError(f"Data set '{path}', entry {index + 1}: expected {{file: walk.npz, weight: 1.0}}.")
     weight = entry.get("weight", 1.0)
     if type(weight) not in (int, float) or not 0.0 < weight < math.inf or weight > 1e12:
-        raise MotionError("Data set '{}', entry {}: weight must be a positive number.".format(path, index + 1))
+        raise MotionError(f"Data set '{path}', entry {index + 1}: weight must be a positive number.")
     return entry["file"], float(weight)
 
 
@@ -113,7 +112,8 @@ def _inside(dataset: Path, file: str) -> Path:
         path = None
     if path is None or folder not in path.parents:
         raise MotionError(
-            "Data set '{}': '{}' is outside the data set's folder. Give a path relative to the YAML file, without "
-            "'..' and without links to elsewhere.".format(dataset, printable(file)[:200])
+            f"Data set '{dataset}': '{printable(file)[:200]}' is outside the data set's folder. "
+            "Give a path relative to the YAML file, without "
+            "'..' and without links to elsewhere."
         )
     return path

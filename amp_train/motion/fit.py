@@ -35,9 +35,8 @@ def match_joints(clip: MotionClip, spec: CharacterSpec) -> MotionClip:
     unknown = [j for j in clip.joint_names if j not in spec.joint_names]
     if missing or unknown:
         raise MotionError(
-            "Motion clip '{}' does not fit character '{}': {}.".format(
-                clip.name, spec.name, "; ".join(_listed("it lacks", missing) + _listed("the character lacks", unknown))
-            )
+            f"Motion clip '{clip.name}' does not fit character '{spec.name}': "
+            f"{'; '.join(_listed('it lacks', missing) + _listed('the character lacks', unknown))}."
         )
     order = [clip.joint_names.index(j) for j in spec.joint_names]
     kinematics = Kinematics(spec)
@@ -86,4 +85,4 @@ def _spread(rot: Tensor, goal: Tensor, share: Tensor) -> Tensor:
 
 def _listed(what: str, names: Sequence[str]) -> List[str]:
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return ["{} {}".format(what, shown)] if names else []
+    return [f"{what} {shown}"] if names else []

@@ -71,9 +71,7 @@ def _drop(hovering: Tensor, carried: Tensor, clip: MotionClip) -> Optional[Tenso
 def lowest_heights(clip: MotionClip, spec: CharacterSpec) -> Tensor:
     """Return the height (F,) m of the lowest point of the character's contact geometry in every frame."""
     if len(spec.geoms.body_ids) == 0:
-        raise MotionError(
-            "Character '{}' has no contact geometry to place clip '{}' on the ground.".format(spec.name, clip.name)
-        )
+        raise MotionError(f"Character '{spec.name}' has no contact geometry to place clip '{clip.name}' on the ground.")
     return torch.cat([spec.geoms.lowest_height(*bodies).min(dim=-1)[0] for bodies in _bodies(clip, spec)])
 
 

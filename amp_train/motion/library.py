@@ -169,7 +169,7 @@ class MotionLibrary:
     def _set_weights(self, weights: Optional[Sequence[float]]) -> None:
         given = torch.as_tensor([1.0] * len(self) if weights is None else weights, dtype=torch.float64).flatten()
         if len(given) != len(self) or not bool(torch.isfinite(given).all()) or not bool((given > 0).all()):
-            raise MotionError("{} motion clips need {} weights, each positive and finite.".format(len(self), len(self)))
+            raise MotionError(f"{len(self)} motion clips need {len(self)} weights, each positive and finite.")
         share = given / given.sum()
         self.weights = share.float().to(self.device)
         self._cumulative = torch.cumsum(share, 0).float().to(self.device)
@@ -181,8 +181,9 @@ def _check(clips: Sequence[MotionClip], history_s: float) -> None:
     for clip in clips:
         if clip.loop != "wrap" and clip.duration_s < history_s:
             raise MotionError(
-                "Motion clip '{}' lasts {:.3f} s, less than the {:.3f} s of the AMP observation history; "
-                "use a longer clip or a smaller num_amp_obs_steps.".format(clip.name, clip.duration_s, history_s)
+                f"Motion clip '{clip.name}' lasts {clip.duration_s:.3f} s, less than the "
+                f"{history_s:.3f} s of the AMP observation history; "
+                "use a longer clip or a smaller num_amp_obs_steps."
             )
 
 

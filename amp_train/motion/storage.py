@@ -81,9 +81,8 @@ def find_motion(name: Union[str, Path]) -> Path:
         if path.is_file():
             return path.resolve()
     raise MotionError(
-        "Motion '{}' not found. Give the path of a clip or of a data set, or one of: {}.".format(
-            printable(str(name)), ", ".join(bundled_motions())
-        )
+        f"Motion '{printable(str(name))}' not found. Give the path of a clip or of a data set, or "
+        f"one of: {', '.join(bundled_motions())}."
     )
 
 

@@ -63,7 +63,7 @@ class DivergenceWatch:
         """Write the states that diverged, if the run directory has few such files so far."""
         if len(self._dumps()) >= MAX_DUMPS:
             return
-        path = self._run_dir / "diverged_physics_ep_{}.npz".format(iteration)
+        path = self._run_dir / f"diverged_physics_ep_{iteration}.npz"
         try:
             save_dump(path, found, self._env.spec, iteration)
         except OSError as error:
@@ -82,9 +82,10 @@ class DivergenceWatch:
     def _verdict(self, iteration: int) -> str:
         dumps = self._dumps()
         return (
-            "Physics diverged in {} of the last {} environment steps, more than max_diverged_share={:g}, at iteration "
-            "{}. The states and actions before are in {}. Use smaller physics steps (sim.decimation=8), or check "
-            "the character's masses, gains and limits; then continue from the last checkpoint.".format(
-                self._num_diverged, self._num_steps, self._max_share, iteration, dumps[-1] if dumps else "no file"
-            )
+            f"Physics diverged in {self._num_diverged} of the last {self._num_steps} environment "
+            f"steps, more than max_diverged_share={self._max_share:g}, at iteration "
+            f"{iteration}. The states and actions before are in "
+            f"{dumps[-1] if dumps else 'no file'}. Use smaller physics steps (sim.decimation=8), "
+            "or check "
+            "the character's masses, gains and limits; then continue from the last checkpoint."
         )

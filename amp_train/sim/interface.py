@@ -95,7 +95,7 @@ class Simulator(ABC):
     def set_parameters(self, chosen: Tensor, values: "Dict[str, Tensor]") -> None:
         """Set parameters of the worlds `chosen` (N,) bool: for each name of `parameters`, one row per world
         (N, size); rows of other worlds are not read. They persist until they are set again, across resets."""
-        raise NotImplementedError("{} has no parameters per world".format(type(self).__name__))
+        raise NotImplementedError(f"{type(self).__name__} has no parameters per world")
 
     def pop_warnings(self) -> "List[str]":
         """Return a line for each problem since the last call that does not end the simulation, such as a buffer that

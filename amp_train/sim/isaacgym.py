@@ -61,9 +61,8 @@ class IsaacGymSimulator(Simulator):
         """
         if decimation % substeps:
             raise ConfigError(
-                "sim.decimation={} must be a multiple of sim.substeps={}, Isaac Gym's steps per call.".format(
-                    decimation, substeps
-                )
+                f"sim.decimation={decimation} must be a multiple of sim.substeps={substeps}, "
+                "Isaac Gym's steps per call."
             )
         if IsaacGymSimulator._alive is not None:
             raise ConfigError("Isaac Gym allows one simulation per process, and one is running: close it first.")
@@ -85,9 +84,7 @@ class IsaacGymSimulator(Simulator):
         add_floor(gym, sim)
         envs = create_characters(gym, sim, load_asset(gym, sim, self.spec), self.spec, self.num_envs)
         if not gym.prepare_sim(sim):
-            raise ConfigError(
-                "Isaac Gym could not allocate its buffers for num_envs={}; try fewer.".format(self.num_envs)
-            )
+            raise ConfigError(f"Isaac Gym could not allocate its buffers for num_envs={self.num_envs}; try fewer.")
         self._acquire_buffers()
         # Isaac Gym keeps the address, so this tensor must not move.
         self._pd_target = torch.zeros(self.num_envs, self.spec.num_dofs, device=self.device)

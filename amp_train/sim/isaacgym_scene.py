@@ -72,9 +72,7 @@ def create_sim(
     params = sim_params(dt_s, substeps, num_envs, settings)
     sim = gym.create_sim(device_id, graphics_id, gymapi.SIM_PHYSX, params)
     if sim is None:
-        raise ConfigError(
-            "Isaac Gym could not create a simulation on {}; its own output says why.".format(settings.device)
-        )
+        raise ConfigError(f"Isaac Gym could not create a simulation on {settings.device}; its own output says why.")
     return sim
 
 
@@ -118,7 +116,7 @@ def load_asset(gym: "gymapi.Gym", sim: "gymapi.Sim", spec: CharacterSpec) -> "gy
         (Path(folder) / "character.xml").write_text(asset_mjcf(spec))
         asset = gym.load_asset(sim, folder, "character.xml", options)
     if asset is None:
-        raise CharacterError("Isaac Gym cannot read character '{}'; its own output says why.".format(spec.name))
+        raise CharacterError(f"Isaac Gym cannot read character '{spec.name}'; its own output says why.")
     _check_names(spec, "bodies", spec.body_names, gym.get_asset_rigid_body_names(asset))
     _check_names(spec, "dofs", spec.dof_names, gym.get_asset_dof_names(asset))
     return asset
@@ -148,9 +146,8 @@ def asset_mjcf(spec: CharacterSpec) -> str:
         geom.attrib = {**inherited, **{k: v for k, v in geom.attrib.items() if k not in ("material", "class")}}
         if geom.get("type", "sphere") not in SHAPES:
             raise CharacterError(
-                "sim=isaacgym supports only {}; geom '{}' of '{}' is a {}.".format(
-                    ", ".join(SHAPES), geom.get("name"), spec.mjcf_path, geom.get("type")
-                )
+                f"sim=isaacgym supports only {', '.join(SHAPES)}; geom '{geom.get('name')}' of "
+                f"'{spec.mjcf_path}' is a {geom.get('type')}."
             )
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -162,9 +159,7 @@ def _check_is_written_out(root: ElementTree.Element, path: str) -> None:
         lacking.append("<default class> for geoms")
     if lacking:
         raise CharacterError(
-            "sim=isaacgym does not read {} in '{}': write there in full what it stands for.".format(
-                ", ".join(lacking), path
-            )
+            f"sim=isaacgym does not read {', '.join(lacking)} in '{path}': write there in full what it stands for."
         )
 
 
@@ -202,7 +197,6 @@ def pd_drives(properties: Any, spec: CharacterSpec) -> Any:
 def _check_names(spec: CharacterSpec, kind: str, expected: Sequence[str], given: Sequence[str]) -> None:
     if list(expected) != list(given):
         raise CharacterError(
-            "Isaac Gym reads the {} of character '{}' as {}, expected {}.".format(
-                kind, spec.name, ", ".join(given), ", ".join(expected)
-            )
+            f"Isaac Gym reads the {kind} of character '{spec.name}' as {', '.join(given)}, "
+            f"expected {', '.join(expected)}."
         )

@@ -233,7 +233,7 @@ class MujocoWarpSimulator(Simulator):
             lines.append(_too_small("nconmax", self._settings.nconmax, a_world, "contacts a world"))
         others = found & ~int(flags.NEFC | flags.BROADPHASE | flags.NARROWPHASE)
         if others:
-            lines.append("MuJoCo Warp ran out of buffer space ({}); physics is wrong there.".format(flags(others)))
+            lines.append(f"MuJoCo Warp ran out of buffer space ({flags(others)}); physics is wrong there.")
         new = [line for line in lines if line.split("=")[0] not in self._warned]
         self._warned.update(line.split("=")[0] for line in new)
         return new
@@ -274,6 +274,7 @@ def _or_over(flags: List[int]) -> int:
 
 def _too_small(key: str, given: int, needed: Optional[int], what: str) -> str:
     return (
-        "sim.{}={} is too small: up to {} {} were needed, and the excess was ignored in the physics. "
-        "Give sim.{}={}.".format(key, given, needed, what, key, 2 * max(needed or 0, given))
+        f"sim.{key}={given} is too small: up to {needed} {what} were needed, and the excess was "
+        "ignored in the physics. "
+        f"Give sim.{key}={2 * max(needed or 0, given)}."
     )

@@ -29,7 +29,7 @@ def parse_plain_yaml(data: bytes) -> Any:
     except _NotPlain:
         raise
     except _FAILURES as error:
-        raise ValueError("not valid YAML: {}".format(" ".join(str(error).split())[:160])) from None
+        raise ValueError(f"not valid YAML: {' '.join(str(error).split())[:160]}") from None
 
 
 class _NotPlain(ValueError):

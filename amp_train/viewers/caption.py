@@ -17,15 +17,15 @@ def captions(recording: Recording) -> List[str]:
     speed = recording.states.root_vel[..., :2].norm(dim=-1).mean(1)
     lines = []
     for t in range(len(recording)):
-        parts = ["{:5.2f} s".format(t * recording.dt_s), "{:.2f} m/s".format(float(speed[t]))]
+        parts = [f"{t * recording.dt_s:5.2f} s", f"{float(speed[t]):.2f} m/s"]
         for name, short in _NAMES:
             values = recording.scores.get(name)
             # Constant: the style was not scored, or the task has no goal.
             if values is not None and bool((values != _NOTHING[name]).any()):
-                parts.append("{} {:.2f}".format(short, float(values[t].mean())))
+                parts.append(f"{short} {float(values[t].mean()):.2f}")
         error = recording.scores.get("pose_error_m")
         if error is not None:
-            parts.append("to the clip {:.0f} cm".format(100 * float(error[t].mean())))
+            parts.append(f"to the clip {100 * float(error[t].mean()):.0f} cm")
         lines.append("   ".join(parts))
     return lines
 

@@ -124,14 +124,14 @@ def _read_words(path: Path, name: str) -> List[str]:
 def _read(path: Path) -> Dict[str, np.ndarray]:
     """Read the columns that contain numbers; an empty cell becomes nan."""
     if not path.is_file():
-        raise ViewerError("Metrics file '{}' not found. Give the metrics.csv of a run directory.".format(path))
+        raise ViewerError(f"Metrics file '{path}' not found. Give the metrics.csv of a run directory.")
     try:
         with path.open(newline="", errors="replace") as file:
             rows = list(csv.DictReader(file))
     except csv.Error as error:
         raise ViewerError(f"Metrics file '{path}' cannot be read: {error}.") from error
     if not rows or _SAMPLES not in rows[0]:
-        raise ViewerError("Metrics file '{}' has no iteration with a column '{}' yet.".format(path, _SAMPLES))
+        raise ViewerError(f"Metrics file '{path}' has no iteration with a column '{_SAMPLES}' yet.")
     names = [name for name in rows[0] if name is not None]  # None: cells beyond the columns
     columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
     return {name: values for name, values in columns.items() if np.isfinite(values).any()}

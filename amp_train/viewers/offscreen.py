@@ -39,8 +39,9 @@ class OffscreenCanvas:
         except mujoco.FatalError as error:
             # MuJoCo asks a libEGL that is loaded, even if it is broken and the context is OSMesa's.
             self._platform.free()
-            message = "MuJoCo cannot use this machine's OpenGL ({}); try MUJOCO_GL=osmesa, or {}."
-            raise ViewerError(message.format(error, _INSTALL)) from error
+            raise ViewerError(
+                f"MuJoCo cannot use this machine's OpenGL ({error}); try MUJOCO_GL=osmesa, or {_INSTALL}."
+            ) from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._pixels = np.empty((height, width, 3), dtype=np.uint8)
 
@@ -68,9 +69,9 @@ def _open_platform(width: int, height: int) -> Any:
             context.make_current()
             return context
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
-            failures.append("{}: {}".format(platform, (str(error) or type(error).__name__).split(". ")[0]))
+            failures.append(f"{platform}: {(str(error) or type(error).__name__).split('. ')[0]}")
             _forget_pyopengl()
-    raise ViewerError("No offscreen OpenGL on this machine ({}); {}.".format("; ".join(failures), _INSTALL))
+    raise ViewerError(f"No offscreen OpenGL on this machine ({'; '.join(failures)}); {_INSTALL}.")
 
 
 def _forget_pyopengl() -> None:

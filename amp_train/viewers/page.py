@@ -29,7 +29,7 @@ def export_page(path: Union[str, Path], recording: Recording, view: Optional[Vie
     """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
-        raise ViewerError("A page's name ends in .html, not '{}'.".format(path.name))
+        raise ViewerError(f"A page's name ends in .html, not '{path.name}'.")
     if len(recording) == 0:
         raise ViewerError("There is nothing to show: the recording has no step.")
     server = open_server("127.0.0.1", ANY_FREE_PORT)

@@ -64,7 +64,7 @@ def write_report(path: Union[str, Path], entries: Sequence[ReportEntry]) -> Path
     path = Path(path)
     check_report_path(path)
     title = ", ".join(entry.name for entry in entries)
-    parts = ["<h1>{}</h1>".format(html.escape(title)), _numbers(entries)]
+    parts = [f"<h1>{html.escape(title)}</h1>", _numbers(entries)]
     with tempfile.TemporaryDirectory() as scratch:
         if len(entries) > 1:
             parts.append(_comparison(entries, Path(scratch)))
@@ -102,7 +102,8 @@ def _numbers(entries: Sequence[ReportEntry]) -> str:
     for name in names:
         cells = "".join(f"<td>{html.escape(_text(entry.numbers.get(name)))}</td>" for entry in entries)
         rows.append(f"<tr><td>{html.escape(name)}</td>{cells}</tr>")
-    return '<h2>Numbers</h2>\n<table id="numbers">{}</table>'.format("\n".join(rows))
+    joined = "\n".join(rows)
+    return f'<h2>Numbers</h2>\n<table id="numbers">{joined}</table>'
 
 
 def _text(value: Any) -> str:

@@ -123,8 +123,10 @@ def _recording(spec: CharacterSpec, states: CharacterState, reference: Optional[
     recording = one_character(spec, states)
     if reference is not None:
         if len(reference) != len(states):
-            message = "The reference has {} frames and the character {}; give one reference frame for each."
-            raise ViewerError(message.format(len(reference), len(states)))
+            raise ViewerError(
+                f"The reference has {len(reference)} frames and the character {len(states)}; give "
+                "one reference frame for each."
+            )
         recording.ghosts = one_character(spec, reference).states
     return recording
 
@@ -133,7 +135,7 @@ def _check(recording: Recording, width: int, height: int) -> None:
     if len(recording) == 0:
         raise ViewerError("There is nothing to draw: the states have no frame.")
     if width < 16 or height < 16 or width % 2 or height % 2:
-        raise ViewerError("A picture of {}x{} cannot be encoded; give even sizes from 16.".format(width, height))
+        raise ViewerError(f"A picture of {width}x{height} cannot be encoded; give even sizes from 16.")
 
 
 def open_canvas(model: Any, width: int, height: int) -> Any:

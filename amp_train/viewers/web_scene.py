@@ -65,7 +65,7 @@ class WebScene:
     def _part(self, body: int, name: str, mesh: Any, rgb: Tuple[int, int, int], with_ghosts: bool) -> _Part:
         def add(kind: str, colour: Tuple[int, int, int], opacity: Any) -> Any:
             return self._server.scene.add_batched_meshes_simple(
-                "/world/{}/{}".format(kind, name),
+                f"/world/{kind}/{name}",
                 mesh.vertices,
                 mesh.faces,
                 batched_wxyzs=np.tile((1.0, 0.0, 0.0, 0.0), (self._num, 1)),
@@ -138,7 +138,7 @@ class WebScene:
         self._solids[number].batched_wxyzs = wxyz
 
     def _goal(self, number: int, marker: MarkerPose) -> Any:
-        name, scene, points = "/world/goals/{}".format(number), self._server.scene, _goal_points(marker)
+        name, scene, points = f"/world/goals/{number}", self._server.scene, _goal_points(marker)
         if marker.kind == "ball":
             return scene.add_point_cloud(
                 name, points, np.array(_MARKER_RGB), point_size=0.24, point_shape="circle", precision="float32"
@@ -220,7 +220,7 @@ def _body_meshes(spec: CharacterSpec) -> List[Tuple[int, str, Any, Tuple[int, in
         for colour in sorted({tuple(_rgba(model, g)) for g in geoms}):
             of_colour = [g for g in geoms if tuple(_rgba(model, g)) == colour]
             red, green, blue = (int(255 * part) for part in colour[:3])
-            name = "{}_{}".format(body_name, len(shapes))
+            name = f"{body_name}_{len(shapes)}"
             shapes.append((body, name, concatenate([_geom_mesh(model, g) for g in of_colour]), (red, green, blue)))
     return shapes
 

@@ -22,8 +22,7 @@ def chosen_pictures(path: Union[str, Path], count: int) -> List[int]:
     """
     kind = Path(path).suffix.lower()
     if kind not in (".gif", ".webp", ".png", *_MP4_NAMES):
-        message = "Cannot write a video to '{}': give a name that ends in .mp4, .gif, .webp or .png."
-        raise ViewerError(message.format(path))
+        raise ViewerError(f"Cannot write a video to '{path}': give a name that ends in .mp4, .gif, .webp or .png.")
     if kind == ".png" and count:
         return sorted(set(np.linspace(0, count - 1, min(count, STRIP_PICTURES)).round().astype(int).tolist()))
     return list(range(count))

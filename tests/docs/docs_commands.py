@@ -26,7 +26,7 @@ class Command(NamedTuple):
     words: List[str]
 
     def __str__(self) -> str:
-        return "{} {}".format(self.place, " ".join(self.words))
+        return f"{self.place} {' '.join(self.words)}"
 
 
 def commands_of(page: Path) -> Iterator[Command]:

@@ -33,7 +33,7 @@ def open_browser(folder: Path) -> Iterator[Any]:
         pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
     options = selenium.ChromeOptions()
     options.binary_location = chromium
-    for flag in (*FLAGS, "--user-data-dir={}".format(folder / "profile")):
+    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = selenium.Chrome(options=options, service=selenium.ChromeService(executable_path=driver))
@@ -68,7 +68,7 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 120.0) 
         if found is not None and found is not False:
             return found
         time.sleep(0.3)
-    raise AssertionError("Waited {:g} s for {}.".format(timeout_s, what))
+    raise AssertionError(f"Waited {timeout_s:g} s for {what}.")
 
 
 def coloured(picture: np.ndarray) -> np.ndarray:

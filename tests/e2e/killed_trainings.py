@@ -77,7 +77,7 @@ def lie_in_wait(mode: str, moment: Moment) -> None:
 def run(folder: Path, arguments: List[str], mode: str, at: float, after: bool) -> Dict[str, Any]:
     """Train in a process of its own until it ends or is killed; return how that went."""
     folder.mkdir(exist_ok=True)
-    log = folder / "log{}.txt".format(len(list(folder.glob("log*.txt"))))
+    log = folder / f"log{len(list(folder.glob('log*.txt')))}.txt"
     started_s = time.monotonic()
     pid = os.fork()
     if pid == 0:

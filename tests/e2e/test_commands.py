@@ -108,7 +108,7 @@ def test_the_checkpoint_alone_carries_configuration_and_versions(trained):
 
 def test_a_continued_training_goes_on_counting_with_the_checkpoints_configuration(trained, here, tmp_path):
     checkpoint = newest(trained[0] / "runs" / "first")
-    here(train, "checkpoint={}".format(checkpoint), "experiment=second", "max_iterations=3", "video=False")
+    here(train, f"checkpoint={checkpoint}", "experiment=second", "max_iterations=3", "video=False")
     (row,) = rows(tmp_path / "runs" / "second")
     assert (row["iteration"], row["frames"]) == ("3", "384")
     config = OmegaConf.load(tmp_path / "runs" / "second" / "config.yaml")
@@ -118,7 +118,7 @@ def test_a_continued_training_goes_on_counting_with_the_checkpoints_configuratio
 def test_playing_needs_the_checkpoint_only_and_leaves_a_video(trained, tmp_path):
     folder, _ = trained
     checkpoint = newest(folder / "runs" / "first")
-    out, _ = run(tmp_path, "play", "checkpoint={}".format(checkpoint), "episodes=5", "num_envs=2", "video=out.mp4")
+    out, _ = run(tmp_path, "play", f"checkpoint={checkpoint}", "episodes=5", "num_envs=2", "video=out.mp4")
     assert out.startswith("6 episodes,")  # three in each of two environments
     assert "m/s" in out and "style reward" in out and "video: out.mp4" in out
     assert (tmp_path / "out.mp4").stat().st_size > 1000
@@ -126,7 +126,7 @@ def test_playing_needs_the_checkpoint_only_and_leaves_a_video(trained, tmp_path)
 
 def test_a_run_is_played_by_the_name_that_isaacgymenvs_gives_its_policy(trained, here):
     run_dir = trained[0] / "runs" / "first"
-    out, _ = here(play, "checkpoint={}/nn/first.pth".format(run_dir), "episodes=2", "video=False")
+    out, _ = here(play, f"checkpoint={run_dir}/nn/first.pth", "episodes=2", "video=False")
     assert out.startswith("2 episodes,")
 
 
@@ -157,7 +157,7 @@ def test_a_training_goes_on_when_its_terminal_is_gone(tmp_path, redirection):
         "experiment=gone",
         "video=False",
     ]
-    line = " ".join(map(shlex.quote, command)) + " {}; exit ${{PIPESTATUS[0]}}".format(redirection)
+    line = " ".join(map(shlex.quote, command)) + f" {redirection}; exit ${{PIPESTATUS[0]}}"
     path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     result = subprocess.run(
         ["bash", "-c", line], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=path), capture_output=True, text=True,
@@ -172,14 +172,14 @@ def test_a_training_goes_on_when_its_terminal_is_gone(tmp_path, redirection):
 
 
 def test_playing_is_reproducible_and_seeded(trained, here):
-    checkpoint = "checkpoint={}".format(newest(trained[0] / "runs" / "first"))
+    checkpoint = f"checkpoint={newest(trained[0] / 'runs' / 'first')}"
     argv = [checkpoint, "episodes=4", "video=False", "deterministic=False"]
     first, again, other = (here(play, *argv, "seed=" + seed)[0] for seed in ("0", "0", "1"))
     assert first == again != other
 
 
 def test_test_true_plays_as_in_isaacgymenvs(trained, here, tmp_path):
-    checkpoint = "checkpoint={}".format(newest(trained[0] / "runs" / "first"))
+    checkpoint = f"checkpoint={newest(trained[0] / 'runs' / 'first')}"
     out, _ = here(train, "task=HumanoidAMP", "test=True", checkpoint, "num_envs=2", "video=False")
     assert "16 episodes," in out
     assert list(tmp_path.iterdir()) == []

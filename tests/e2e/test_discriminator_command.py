@@ -30,7 +30,7 @@ pytestmark = pytest.mark.mujoco
 def run(folder, monkeypatch, iterations):
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["amp-train", *ARGV, "max_iterations={}".format(iterations)])
+    monkeypatch.setattr(sys, "argv", ["amp-train", *ARGV, f"max_iterations={iterations}"])
     threads = torch.get_num_threads()
     try:
         train.main()

@@ -37,7 +37,7 @@ def trained(here, folder):
     for name, interval in (("with", 2), ("without", 0)):
         if not (folder / "runs" / name).exists():
             argv = ["seed=3", "max_iterations=3", "video=False", "experiment=" + name]
-            here(train, *SMALL, *argv, "eval_interval={}".format(interval))
+            here(train, *SMALL, *argv, f"eval_interval={interval}")
     return folder
 
 
@@ -62,7 +62,7 @@ def test_a_training_learns_the_same_whether_it_is_measured_or_not(trained):
 def test_a_checkpoint_is_evaluated_from_itself_alone(trained, here, tmp_path):
     out = tmp_path / "deep" / "report.json"
     argv = ["checkpoint=" + newest(trained, "with"), "episodes=3", "seeds=5,6", "episode_s=0.5"]
-    printed = here(evaluation, *argv, "out={}".format(out), "plots={}".format(tmp_path / "plots"))
+    printed = here(evaluation, *argv, f"out={out}", f"plots={tmp_path / 'plots'}")
     report = json.loads(out.read_text())
     needed = {
         "dtw_pose_error_m", "dtw_pose_error_std_m", "fall_rate", "mean_episode_s", "root_speed_m_s", "clip_speed_m_s",
@@ -82,7 +82,7 @@ def test_a_checkpoint_is_evaluated_from_itself_alone(trained, here, tmp_path):
 def test_an_evaluation_is_reproducible_and_its_episodes_begin_anywhere(trained, here, tmp_path):
     def errors(seeds):
         argv = ["checkpoint=" + newest(trained, "with"), "episodes=2", "episode_s=0.4", "seeds=" + seeds]
-        here(evaluation, *argv, "out={}".format(tmp_path / "report.json"))
+        here(evaluation, *argv, f"out={tmp_path / 'report.json'}")
         report = json.loads((tmp_path / "report.json").read_text())
         return report["dtw_pose_error_by_seed_m"], report["noisy"]["dtw_pose_error_by_seed_m"]
 
@@ -117,9 +117,9 @@ def test_amp_eval_says_in_one_line_what_is_wrong(monkeypatch, tmp_path, capsys, 
 def test_a_place_where_nothing_can_be_written_is_said_before_the_work(trained, monkeypatch, tmp_path, capfd):
     (tmp_path / "file").write_text("")
     for argument in (
-        "out={}".format(tmp_path),
-        "out={}/file/x.json".format(tmp_path),
-        "plots={}/file".format(tmp_path),
+        f"out={tmp_path}",
+        f"out={tmp_path}/file/x.json",
+        f"plots={tmp_path}/file",
     ):
         monkeypatch.setattr(sys, "argv", ["amp-eval", "checkpoint=" + newest(trained, "with"), argument])
         with pytest.raises(SystemExit):

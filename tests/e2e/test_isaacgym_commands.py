@@ -59,7 +59,7 @@ def test_a_training_runs_and_says_with_what(trained):
 def test_the_policy_can_be_played(trained):
     folder, _ = trained
     checkpoint = sorted((folder / "runs" / "run" / "nn").glob("*.pth"))[0]
-    printed = run(folder, "play", "checkpoint={}".format(checkpoint), "episodes=2", "video=False")
+    printed = run(folder, "play", f"checkpoint={checkpoint}", "episodes=2", "video=False")
     assert "2 episodes" in printed and "m/s" in printed
 
 

@@ -79,7 +79,7 @@ def check(folder, iterations, seed, kills):
         assert life["checkpoint"] >= life["row"] - 1, life
         if life["killed"] and next_life is not None:
             log = Path(next_life["log"]).read_text()
-            resumed = "after iteration {},".format(life["checkpoint"])
+            resumed = f"after iteration {life['checkpoint']},"
             assert next_life["killed"] or (resumed if life["checkpoint"] else "nothing to resume") in log
     expected_rows = rows(folder / "whole" / "runs" / "run")
     expected = last_policy(folder / "whole" / "runs" / "run")

@@ -56,7 +56,7 @@ def display(tmp_path: Path) -> Iterator[str]:
     xvfb = shutil.which("Xvfb")
     if xvfb is None:
         pytest.skip("no virtual screen here: apt-get install xvfb")
-    name = ":{}".format(100 + os.getpid() % 800)
+    name = f":{100 + os.getpid() % 800}"
     server = subprocess.Popen(
         [xvfb, name, "-screen", "0", "800x600x24", "+extension", "GLX"], stderr=subprocess.DEVNULL
     )

@@ -101,7 +101,7 @@ def forget():
 
 
 def argv_of(name):
-    times = ["max_iterations={}".format(ITERATIONS), "task.env.episode_length=12", "seed=5"]
+    times = [f"max_iterations={ITERATIONS}", "task.env.episode_length=12", "seed=5"]
     saving = ["train.params.config.save_frequency=2", "train.params.config.save_max_share=1"]
     return [*OWN, *SMALL, *times, *saving, "video=False", "eval_interval=0", "experiment=" + name]
 

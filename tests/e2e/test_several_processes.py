@@ -14,7 +14,7 @@ from amp_train.cli import train
 ITERATIONS = 16
 TRAIN = ["-m", "amp_train.cli.train", "multi_gpu=True", "video=False", "eval_interval=0"]
 SAVES = ["train.params.config.save_frequency=3", "train.params.config.save_max_share=1"]
-NEW = [*SMALL, *SAVES, "seed=3", "max_iterations={}".format(ITERATIONS)]
+NEW = [*SMALL, *SAVES, "seed=3", f"max_iterations={ITERATIONS}"]
 TIMES = ("time_s", "samples_per_s")
 
 
@@ -61,14 +61,14 @@ def test_two_processes_leave_what_one_does_and_a_training_state_each(straight):
 
 
 def newest_files(run_dir):
-    return list((run_dir / "nn").glob("last_*_ep_{}_*".format(ITERATIONS)))
+    return list((run_dir / "nn").glob(f"last_*_ep_{ITERATIONS}_*"))
 
 
 def test_the_processes_collect_experience_of_their_own(straight):
     from amp_train.checkpoint.store import load_state
 
     folder, _ = straight
-    (first,) = (folder / "runs" / "straight" / "nn").glob("last_*_ep_{}_*.rank1.state".format(ITERATIONS))
+    (first,) = (folder / "runs" / "straight" / "nn").glob(f"last_*_ep_{ITERATIONS}_*.rank1.state")
     second = first.with_name(first.name.replace(".rank1", ""))
     obs = [load_state(path)["rollout"]["obs"] for path in (first, second)]
     assert not (obs[0] == obs[1]).all()
@@ -78,7 +78,7 @@ def test_a_killed_process_ends_the_other_with_an_error_that_names_it(killed):
     ended, pid = killed
     assert [e.returncode for e in ended] == [3, -9]
     assert "Error: Rank 0 cannot continue: rank 1 (" in ended[0].output
-    assert "process {}) does not respond.".format(pid) in ended[0].output
+    assert f"process {pid}) does not respond." in ended[0].output
 
 
 def test_after_a_death_the_training_goes_on_bit_for_bit(straight, killed):

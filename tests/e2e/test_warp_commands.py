@@ -41,7 +41,7 @@ def test_a_training_runs_continues_exactly_and_its_policy_is_played_and_measured
     assert all((whole[name] == parts[name]).all() for name in whole), "the physics went on bit for bit"
     with (tmp_path / "whole" / "run" / "metrics.csv").open() as file:
         assert all(float(row["dtw_pose_error_m"]) > 0 for row in csv.DictReader(file))
-    checkpoint = "checkpoint={}".format(policies[0])
+    checkpoint = f"checkpoint={policies[0]}"
     assert "2 episodes" in here(play, checkpoint, "episodes=2", "video=False")
     assert "pose error" in here(evaluation, checkpoint, "sim=mujoco", "episodes=2", "seeds=1", "episode_s=0.5")
 

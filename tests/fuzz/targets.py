@@ -66,7 +66,7 @@ def attempt(target: Target, data: bytes, folder: Path) -> str:
     if elapsed_s > MAX_SECONDS:
         raise Broken(f"took {elapsed_s:.1f} s of the processor")
     if sorted(os.listdir(".")) != before:
-        raise Broken("something was written: {}".format(sorted(os.listdir("."))))
+        raise Broken(f"something was written: {sorted(os.listdir('.'))}")
     return outcome
 
 

@@ -36,7 +36,7 @@ def case(request: Any, shared: Path, humanoid: CharacterSpec) -> Case:
     name = request.param
     golden = np.load(str(shared / "golden" / "isaacgymenvs_motion_states.npz"))
     wanted = {key.split("/")[1]: torch.tensor(golden[key]) for key in golden.files if key.startswith(name + "/")}
-    path = shared / "motions" / "isaacgymenvs" / "amp_humanoid_{}.npy".format(name)
+    path = shared / "motions" / "isaacgymenvs" / f"amp_humanoid_{name}.npy"
     # The reference does not move its clips to the ground.
     clip = load_clip(path, humanoid, fit_ground=False)
     library = MotionLibrary([clip], spec=humanoid)

@@ -50,7 +50,7 @@ def wait_until(is_true: Callable[[], object], say: Callable[[], str], patience_s
     """Wait, and fail with what `say` gives when it takes too long."""
     deadline = time.monotonic() + patience_s
     while not is_true():
-        assert time.monotonic() < deadline, "waited {:.0f} s in vain:\n{}".format(patience_s, say())
+        assert time.monotonic() < deadline, f"waited {patience_s:.0f} s in vain:\n{say()}"
         time.sleep(0.3)
 
 
@@ -95,7 +95,7 @@ class Cluster:
 
     def log(self, job: str) -> str:
         """Return what a job has written, in all its starts."""
-        return "".join(path.read_text() for path in self.folder.glob("*-{}.out".format(job)))
+        return "".join(path.read_text() for path in self.folder.glob(f"*-{job}.out"))
 
     def logs(self) -> str:
         return "".join(path.read_text() for path in self.folder.glob("*.out"))
@@ -140,5 +140,5 @@ def losses(cluster: Cluster, run: str) -> List[Dict[str, str]]:
 
 def trained(cluster: Cluster, run: str, iterations: int) -> Dict[str, Any]:
     """Return what the last checkpoint holds of the learning: parameters, statistics, optimizers, counters."""
-    (path,) = (cluster.folder / "runs" / run / "nn").glob("last_*_ep_{}_*.pth".format(iterations))
+    (path,) = (cluster.folder / "runs" / run / "nn").glob(f"last_*_ep_{iterations}_*.pth")
     return {key: value for key, value in safe_load(str(path)).items() if key != "amp_train"}

@@ -6,7 +6,7 @@ from batch_jobs import Cluster, losses, same, trained
 pytestmark = pytest.mark.slurm
 
 ITERATIONS, EARLY = 120, 30
-LENGTH = ["max_iterations={}".format(ITERATIONS), "seed=5"]
+LENGTH = [f"max_iterations={ITERATIONS}", "seed=5"]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ TWO_NODES = ["--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0"]
 
 
 def test_two_nodes_train_as_one_and_go_on_exactly_after_usr1(cluster):
-    length = "max_iterations={}".format(ITERATIONS)
+    length = f"max_iterations={ITERATIONS}"
     straight = cluster.submit("multi_node.sbatch", length, "experiment=straight", options=TWO_NODES)
     cluster.wait_for_end(straight)
     job = cluster.submit("multi_node.sbatch", length, "experiment=a", options=TWO_NODES)

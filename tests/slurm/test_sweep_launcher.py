@@ -45,7 +45,7 @@ class Sweep:
         return sorted(path.name for path in self.cluster.folder.glob("runs/sweeps/*/.submitit/*_*") if path.is_dir())
 
     def log(self, job: str) -> str:
-        paths = self.cluster.folder.glob("runs/sweeps/*/.submitit/{}/*_log.out".format(job))
+        paths = self.cluster.folder.glob(f"runs/sweeps/*/.submitit/{job}/*_log.out")
         return "".join(path.read_text() for path in paths)
 
     def wait(self) -> str:
@@ -69,7 +69,7 @@ def sweep(cluster: Cluster) -> Iterator["type"]:
 @pytest.mark.parametrize("named", [True, False], ids=["experiment given", "no experiment given"])
 def test_a_sweep_trains_each_seed_and_a_preempted_job_goes_on_in_its_run_directory(cluster, sweep, named):
     name = ["experiment=sweep"] if named else []
-    running = sweep("seed=5,6", "max_iterations={}".format(ITERATIONS), *name)
+    running = sweep("seed=5,6", f"max_iterations={ITERATIONS}", *name)
     wait_until(lambda: len(running.jobs()) == 2, cluster.logs)
     first = running.jobs()[0]
     wait_until(lambda: any(len(cluster.metrics(run)) > EARLY for run in cluster.runs()), cluster.logs)
@@ -82,7 +82,7 @@ def test_a_sweep_trains_each_seed_and_a_preempted_job_goes_on_in_its_run_directo
     for run in cluster.runs():
         assert len(losses(cluster, run)) == ITERATIONS
     if named:
-        job = cluster.submit("train.sbatch", "seed=5", "max_iterations={}".format(ITERATIONS), "experiment=straight")
+        job = cluster.submit("train.sbatch", "seed=5", f"max_iterations={ITERATIONS}", "experiment=straight")
         cluster.wait_for_end(job)
         assert same(trained(cluster, "sweep_0", ITERATIONS), trained(cluster, "straight", ITERATIONS))
 

@@ -109,7 +109,7 @@ def _write_joint(
 ) -> None:
     order.append(body)
     own = spec.body_names[body]
-    lines.append("{}{} {}".format(indent, "JOINT" if body else "ROOT", names.get(own, own)))
+    lines.append(f"{indent}{'JOINT' if body else 'ROOT'} {names.get(own, own)}")
     lines += [indent + "{", indent + _INDENT + _offset(offsets[body])]
     position = "6 Xposition Yposition Zposition" if body == 0 else "3"
     lines.append(f"{indent}{_INDENT}CHANNELS {position} Zrotation Xrotation Yrotation")
@@ -124,7 +124,7 @@ def _write_joint(
 
 
 def _offset(offset: Tensor) -> str:
-    return "OFFSET {:.6f} {:.6f} {:.6f}".format(*offset.tolist())
+    return "OFFSET " + " ".join(f"{length:.6f}" for length in offset.tolist())
 
 
 def _y_up(v: Tensor) -> Tensor:

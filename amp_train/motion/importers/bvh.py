@@ -56,7 +56,7 @@ def parse_bvh(data: bytes, name: str) -> SkeletonMotion:
     if found is None:
         raise _bad(name, "it has no MOTION part; it may be truncated")
     if len(head) > _MAX_HEADER_BYTES:
-        raise _bad(name, "its hierarchy is larger than {} KiB".format(_MAX_HEADER_BYTES // 1024))
+        raise _bad(name, f"its hierarchy is larger than {_MAX_HEADER_BYTES // 1024} KiB")
     joints = _Joints()
     text = head.decode("utf-8", "replace").lstrip("\ufeff").replace("{", " { ").replace("}", " } ")
     _read_hierarchy(joints, iter(text.split()), name)
@@ -95,7 +95,7 @@ def _read_hierarchy(joints: _Joints, words: Iterator[str], name: str) -> None:
             elif kind == "}":
                 above.pop()
             else:
-                raise _bad(name, "its hierarchy has '{}' where a joint is expected".format(printable(word)[:40]))
+                raise _bad(name, f"its hierarchy has '{printable(word)[:40]}' where a joint is expected")
     except (StopIteration, IndexError):
         raise _bad(name, "its hierarchy is not complete") from None
     if above or not joints.names or min(len(o) for o in joints.offsets) < 3:
@@ -106,10 +106,10 @@ def _open_joint(joints: _Joints, above: List[int], title: str, kind: str, name: 
     if (kind == "ROOT") != (not above) or (kind == "ROOT" and joints.names):
         raise _bad(name, "it must have one ROOT, and every JOINT inside it")
     if len(joints.names) >= MAX_JOINTS or len(above) >= _MAX_DEPTH:
-        raise _bad(name, "it has more than {} joints, or {} inside each other".format(MAX_JOINTS, _MAX_DEPTH))
+        raise _bad(name, f"it has more than {MAX_JOINTS} joints, or {_MAX_DEPTH} inside each other")
     title = printable(title)[:80]
     if title in joints.names:  # some exporters give two joints the same name
-        title = "{}.{}".format(title, len(joints.names))
+        title = f"{title}.{len(joints.names)}"
     joints.names.append(title)
     joints.parents.append(above[-1] if above else -1)
     if joints.parents[-1] == -1 and above:
@@ -143,7 +143,7 @@ def _read_channels(joints: _Joints, above: List[int], words: Iterator[str], name
     channels = [next(words).capitalize() for _ in range(min(max(count, 0), 6))]
     known = [a + kind for a in _AXES for kind in ("position", "rotation")]
     if not 0 <= count <= 6 or any(c not in known for c in channels) or len(set(channels)) < len(channels):
-        raise _bad(name, "a joint's CHANNELS must be up to 6 of: {}".format(", ".join(known)))
+        raise _bad(name, f"a joint's CHANNELS must be up to 6 of: {', '.join(known)}")
     joints.channels[above[-1]] = channels
 
 
@@ -154,8 +154,11 @@ def _read_motion(motion: bytes, columns: int, name: str) -> Tuple[float, np.ndar
         raise _bad(name, "its MOTION part needs Frames:, Frame Time: and rows of numbers")
     frames, step_s = (_number(word.decode("latin1"), name) for word in clock.groups())
     if not 0 < step_s <= 10.0 or not 1 <= frames <= MAX_FRAMES or frames * columns > MAX_NUMBERS:
-        raise _bad(name, "it declares {:g} frames of {:g} s; at most {} frames are allowed".format(
-            frames, step_s, min(MAX_FRAMES, MAX_NUMBERS // columns)))  # fmt: skip
+        raise _bad(
+            name,
+            f"it declares {frames:g} frames of {step_s:g} s; at most "
+            f"{min(MAX_FRAMES, MAX_NUMBERS // columns)} frames are allowed",
+        )
     words = motion[clock.end() :].split(None, int(frames) * columns)[: int(frames) * columns]
     try:
         values = np.array(words, dtype=np.float64)
@@ -219,12 +222,12 @@ def _number(word: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _bad(name, "it has '{}' where a number is expected".format(printable(word)[:40]))
+        raise _bad(name, f"it has '{printable(word)[:40]}' where a number is expected")
     return value
 
 
 def _bad(name: str, what: str) -> MotionError:
-    return MotionError("BVH file '{}' cannot be used: {}.".format(name, what))
+    return MotionError(f"BVH file '{name}' cannot be used: {what}.")
 
 
 def _matches(file: MotionFile) -> bool:

@@ -43,20 +43,20 @@ _LOOPS = {"wrap": "wrap", "none": "clamp"}
 def parse_deepmimic(data: bytes, name: str) -> MotionClip:
     """Read a DeepMimic clip; frames of unequal duration are resampled at the commonest one."""
     if len(data) > _MAX_BYTES:
-        raise MotionError("DeepMimic clip '{}' is larger than the {} MiB allowed.".format(name, _MAX_BYTES // 2**20))
+        raise MotionError(f"DeepMimic clip '{name}' is larger than the {_MAX_BYTES // 2**20} MiB allowed.")
     if data.count(b"[") + data.count(b"{") > MAX_FRAMES + 10:
-        raise MotionError("DeepMimic clip '{}' has more than {} frames.".format(name, MAX_FRAMES))
+        raise MotionError(f"DeepMimic clip '{name}' has more than {MAX_FRAMES} frames.")
     try:
         # As floats, whole numbers of a million digits cost nothing.
         clip = json.loads(data.decode("utf-8"), parse_int=float)
     except (ValueError, RecursionError) as error:
         raise MotionError(
-            "'{}' looks like a DeepMimic text clip, but is not valid JSON: {}.".format(name, str(error)[:100])
+            f"'{name}' looks like a DeepMimic text clip, but is not valid JSON: {str(error)[:100]}."
         ) from None
     frames = _frames(clip, name)
     loop = _LOOPS.get(clip.get("Loop")) if isinstance(clip.get("Loop"), str) else None
     if loop is None:
-        raise MotionError("DeepMimic clip '{}' must have \"Loop\": one of {}.".format(name, ", ".join(_LOOPS)))
+        raise MotionError(f"DeepMimic clip '{name}' must have \"Loop\": one of {', '.join(_LOOPS)}.")
     root_pos, rot = _z_up(frames[:, 1:4]), _rotations(frames, name)
     fps, times = _timing(frames[:, 0], name)
     root_pos, rot = _resample(root_pos, rot, times)
@@ -74,16 +74,16 @@ def parse_deepmimic(data: bytes, name: str) -> MotionClip:
 def _frames(clip: Any, name: str) -> np.ndarray:
     rows = clip.get("Frames") if isinstance(clip, dict) else None
     if not isinstance(rows, list) or len(rows) < 2:
-        raise MotionError("DeepMimic clip '{}' needs a list \"Frames\" of at least 2 frames.".format(name))
+        raise MotionError(f"DeepMimic clip '{name}' needs a list \"Frames\" of at least 2 frames.")
     for index, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != _COLUMNS or not all(type(value) in (int, float) for value in row):
-            raise MotionError("DeepMimic clip '{}': frame {} must be {} numbers.".format(name, index, _COLUMNS))
+            raise MotionError(f"DeepMimic clip '{name}': frame {index} must be {_COLUMNS} numbers.")
     try:
         frames = np.array(rows, dtype=np.float64)
     except OverflowError:
         frames = np.full((1, 1), np.inf)
     if not np.isfinite(frames).all():
-        raise MotionError("DeepMimic clip '{}' contains NaN, infinity or a number out of range.".format(name))
+        raise MotionError(f"DeepMimic clip '{name}' contains NaN, infinity or a number out of range.")
     return frames
 
 
@@ -107,7 +107,7 @@ def _rotations(frames: np.ndarray, name: str) -> torch.Tensor:
 def _quat(wxyz: np.ndarray, joint: str, name: str) -> np.ndarray:
     length = np.linalg.norm(wxyz, axis=-1, keepdims=True)
     if np.abs(length - 1.0).max() > _QUAT_LENGTH_TOLERANCE:
-        raise MotionError("DeepMimic clip '{}': a rotation of {} is not a unit quaternion.".format(name, joint))
+        raise MotionError(f"DeepMimic clip '{name}': a rotation of {joint} is not a unit quaternion.")
     return np.concatenate((_z_up(wxyz[:, 1:]), wxyz[:, :1]), axis=-1) / length
 
 
@@ -121,15 +121,13 @@ def _timing(durations: np.ndarray, name: str) -> Tuple[float, np.ndarray]:
     steps = durations[:-1]
     usual = float(np.median(steps))
     if not (steps > 0).all() or not 1e-3 <= usual <= 1.0 or steps.max() > 100.0 * usual:
-        raise MotionError(
-            "DeepMimic clip '{}': every frame must have a positive duration, usually 1 ms to 1 s.".format(name)
-        )
+        raise MotionError(f"DeepMimic clip '{name}': every frame must have a positive duration, usually 1 ms to 1 s.")
     fps = 1.0 / usual
     # The files print 0.016666 for 1/60.
     fps = round(fps) if abs(fps / round(fps) - 1.0) < 1e-3 else fps
     times = np.concatenate(([0.0], np.cumsum(steps))) / usual
     if times[-1] > MAX_FRAMES:
-        raise MotionError("DeepMimic clip '{}' has more than {} frames.".format(name, MAX_FRAMES))
+        raise MotionError(f"DeepMimic clip '{name}' has more than {MAX_FRAMES} frames.")
     return fps, times
 
 

@@ -171,7 +171,7 @@ def _clock(tracks: Dict[Tuple[int, str], _Track], fps: Optional[float]) -> Tuple
     rate = fps or (float(np.clip(1.0 / np.median(steps), _USUAL, _FASTEST)) if len(steps) else _USUAL)
     count = int(round((end - begin) * rate)) + 1
     if not 2 <= count <= MAX_FRAMES:
-        raise _Broken("its animation lasts {:.3g} s".format(end - begin))
+        raise _Broken(f"its animation lasts {end - begin:.3g} s")
     return begin + np.arange(count) / rate, rate
 
 

@@ -40,9 +40,9 @@ def parse_mimickit(content: Dict[str, Any], name: str, spec: CharacterSpec) -> M
     """
     loop_mode, fps = content["loop_mode"], content["fps"]
     if type(loop_mode) is not int or loop_mode not in _LOOPS:
-        raise MotionError("MimicKit clip '{}': loop_mode must be 0 (clamp) or 1 (wrap).".format(name))
+        raise MotionError(f"MimicKit clip '{name}': loop_mode must be 0 (clamp) or 1 (wrap).")
     if type(fps) not in (int, float):
-        raise MotionError("MimicKit clip '{}': fps must be a number.".format(name))
+        raise MotionError(f"MimicKit clip '{name}': fps must be a number.")
     frames = torch.from_numpy(_frames(content["frames"], name, 6 + spec.num_dofs, spec))
     dof_pos = frames[:, 6:].float()
     return MotionClip(
@@ -66,12 +66,11 @@ def _frames(rows: Any, name: str, columns: int, spec: CharacterSpec) -> np.ndarr
             rows = np.array(rows, dtype=np.float64)
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iuf" or rows.ndim != 2 or rows.shape[1] != columns:
         raise MotionError(
-            "MimicKit clip '{}': frames must be rows of {} numbers (6 of the root, {} dofs of '{}'){}.".format(
-                name, columns, spec.num_dofs, spec.name, _found(rows)
-            )
+            f"MimicKit clip '{name}': frames must be rows of {columns} numbers (6 of the root, "
+            f"{spec.num_dofs} dofs of '{spec.name}'){_found(rows)}."
         )
     if len(rows) > MAX_FRAMES or not np.isfinite(rows).all():
-        raise MotionError("MimicKit clip '{}': frames must be finite and at most {}.".format(name, MAX_FRAMES))
+        raise MotionError(f"MimicKit clip '{name}': frames must be finite and at most {MAX_FRAMES}.")
     return np.array(rows, dtype=np.float64)
 
 
@@ -82,9 +81,9 @@ def _is_number(value: Any) -> bool:
 
 def _found(rows: Any) -> str:
     if isinstance(rows, np.ndarray):
-        return "; their shape is {}".format(rows.shape)
+        return f"; their shape is {rows.shape}"
     if isinstance(rows, list) and rows and isinstance(rows[0], list):
-        return "; the first has {}".format(len(rows[0]))
+        return f"; the first has {len(rows[0])}"
     return ""
 
 

@@ -33,7 +33,7 @@ def parse_poselib(content: Dict[str, Any], name: str, spec: CharacterSpec) -> Mo
     rot = _array(content, name, "rotation", "arr")
     if rot.ndim != 3 or rot.shape[1:] != (len(bodies), 4):
         raise MotionError(
-            "poselib clip '{}': rotation has shape {}, expected (frames, {}, 4).".format(name, rot.shape, len(bodies))
+            f"poselib clip '{name}': rotation has shape {rot.shape}, expected (frames, {len(bodies)}, 4)."
         )
     local = torch.from_numpy(rot)
     if not _is_local(content, name):
@@ -57,9 +57,9 @@ def _skeleton(content: Dict[str, Any], name: str) -> Tuple[List[str], List[int]]
     parents = _array(content, name, "skeleton_tree", "parent_indices", "arr")
     few = isinstance(bodies, list) and 2 <= len(bodies) <= MAX_JOINTS and parents.shape == (len(bodies),)
     if not few or not all(isinstance(body, str) for body in bodies):
-        raise MotionError("poselib clip '{}': skeleton_tree must name 2 to {} bodies.".format(name, MAX_JOINTS))
+        raise MotionError(f"poselib clip '{name}': skeleton_tree must name 2 to {MAX_JOINTS} bodies.")
     if parents[0] != -1 or not all(0 <= parent < body for body, parent in enumerate(parents) if body > 0):
-        raise MotionError("poselib clip '{}': every body's parent must come before it.".format(name))
+        raise MotionError(f"poselib clip '{name}': every body's parent must come before it.")
     return bodies, [int(parent) for parent in parents]
 
 
@@ -73,7 +73,7 @@ def _relative_to_parents(world: Tensor, parents: List[int]) -> Tensor:
 def _is_local(content: Dict[str, Any], name: str) -> bool:
     is_local = content.get("is_local", True)
     if not isinstance(is_local, bool):
-        raise MotionError("poselib clip '{}': is_local must be true or false.".format(name))
+        raise MotionError(f"poselib clip '{name}': is_local must be true or false.")
     return is_local
 
 
@@ -82,7 +82,7 @@ def _fps(content: Dict[str, Any], name: str) -> Any:
     if isinstance(fps, np.ndarray) and fps.ndim == 0:
         fps = fps.item()
     if isinstance(fps, bool) or not isinstance(fps, (int, float)):
-        raise MotionError("poselib clip '{}': fps must be a number.".format(name))
+        raise MotionError(f"poselib clip '{name}': fps must be a number.")
     return fps
 
 
@@ -90,7 +90,7 @@ def _member(content: Dict[str, Any], name: str, *path: str) -> Any:
     value: Any = content
     for key in path:
         if not isinstance(value, dict) or key not in value:
-            raise MotionError("poselib clip '{}' lacks {}.".format(name, ".".join(path)))
+            raise MotionError(f"poselib clip '{name}' lacks {'.'.join(path)}.")
         value = value[key]
     return value
 
@@ -98,11 +98,9 @@ def _member(content: Dict[str, Any], name: str, *path: str) -> Any:
 def _array(content: Dict[str, Any], name: str, *path: str) -> np.ndarray:
     value = _member(content, name, *path)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.size > MAX_NUMBERS:
-        raise MotionError(
-            "poselib clip '{}': {} must be an array of at most {} numbers.".format(name, ".".join(path), MAX_NUMBERS)
-        )
+        raise MotionError(f"poselib clip '{name}': {'.'.join(path)} must be an array of at most {MAX_NUMBERS} numbers.")
     if not np.isfinite(value).all():
-        raise MotionError("poselib clip '{}': {} must be an array of finite numbers.".format(name, ".".join(path)))
+        raise MotionError(f"poselib clip '{name}': {'.'.join(path)} must be an array of finite numbers.")
     return value.astype(np.float64)
 
 

@@ -149,11 +149,10 @@ def _notes(
 ) -> List[str]:
     family = family_of(motion.joint_names)
     notes = [
-        "{} joints{}, {} frames, {:g} fps, unit {}, {} up, {}".format(
-            len(motion.joint_names), f" ({family})" if family else "", motion.num_frames, motion.fps, unit, up,
-            "zero pose stands" if anatomy.stands else "zero pose does not stand: axes derived from the motion",
-        ),
-        "legs {:.2f} m, '{}' {:.2f} m: scaled by {:.3f}".format(leg_m, target.spec.name, target.leg_m, goals.scale),
+        f"{len(motion.joint_names)} joints{f' ({family})' if family else ''}, {motion.num_frames} "
+        f"frames, {motion.fps:g} fps, unit {unit}, {up} up, "
+        f"{'zero pose stands' if anatomy.stands else 'zero pose does not stand: axes derived from the motion'}",
+        f"legs {leg_m:.2f} m, '{target.spec.name}' {target.leg_m:.2f} m: scaled by {goals.scale:.3f}",
     ]  # fmt: skip
     missing = [part for part in target.fixed if part not in goals.body_rot]
     if missing:

@@ -17,10 +17,8 @@ from amp_train.untrusted.npz import read_file
 
 SIDES = ("left", "right")
 LEG, ARM = ("thigh", "shin", "foot"), ("upper_arm", "lower_arm", "hand")
-ROLES = ("pelvis", "chest", "head") + tuple(
-    "{}_{}".format(side, part) for side in SIDES for part in LEG + ("toe",) + ARM
-)
-_NEEDED = tuple("{}_{}".format(side, part) for side in SIDES for part in LEG)
+ROLES = ("pelvis", "chest", "head") + tuple(f"{side}_{part}" for side in SIDES for part in LEG + ("toe",) + ARM)
+_NEEDED = tuple(f"{side}_{part}" for side in SIDES for part in LEG)
 _MAX_MAP_BYTES = 64 * 1024
 
 # Names of a part without left and right, best first: `thigh` if there is one, else `hip`.
@@ -75,7 +73,7 @@ def find_roles(
     found = _given(names, given or {})
     for side in SIDES:
         for part, words in _WORDS.items():
-            role = "{}_{}".format(side, part)
+            role = f"{side}_{part}"
             if role not in found:
                 joint = _best(names, side, words)
                 if joint is not None:
@@ -86,8 +84,9 @@ def find_roles(
     missing = [role for role in _NEEDED if role not in found]
     if missing:
         raise MotionError(
-            "No joints of the skeleton were recognised as {}. It has: {}. Give map=FILE.yaml with lines like "
-            "'left_thigh: NAME'.".format(", ".join(missing), printable(", ".join(names))[:600])
+            f"No joints of the skeleton were recognised as {', '.join(missing)}. It has: "
+            f"{printable(', '.join(names))[:600]}. Give map=FILE.yaml with lines like "
+            "'left_thigh: NAME'."
         )
     return found
 
@@ -101,9 +100,9 @@ def read_map(path: Path) -> Dict[str, str]:
     try:
         content = parse_plain_yaml(read_file(path, _MAX_MAP_BYTES))
     except ValueError as error:
-        raise MotionError("Joint map '{}' is {}.".format(printable(str(path)), printable(str(error)))) from None
+        raise MotionError(f"Joint map '{printable(str(path))}' is {printable(str(error))}.") from None
     if not isinstance(content, dict) or not all(isinstance(v, str) for kv in content.items() for v in kv):
-        raise MotionError("Joint map '{}' must have lines like 'left_thigh: LeftUpLeg'.".format(printable(str(path))))
+        raise MotionError(f"Joint map '{printable(str(path))}' must have lines like 'left_thigh: LeftUpLeg'.")
     return content
 
 
@@ -129,13 +128,13 @@ def _given(names: Sequence[str], given: Mapping[str, str]) -> Dict[str, int]:
     found = {}
     for role, name in given.items():
         if role not in ROLES:
-            raise MotionError("Unknown part '{}' in the map of joints. Known: {}.".format(
-                printable(role)[:60], ", ".join(ROLES)))  # fmt: skip
+            raise MotionError(f"Unknown part '{printable(role)[:60]}' in the map of joints. Known: {', '.join(ROLES)}.")
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = " Did you mean '{}'?".format(near[0]) if near else ""
-            raise MotionError("The map names joint '{}', which the skeleton does not have.{}".format(
-                printable(name)[:80], printable(hint)))  # fmt: skip
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise MotionError(
+                f"The map names joint '{printable(name)[:80]}', which the skeleton does not have.{printable(hint)}"
+            )
         found[role] = list(names).index(name)
     return found
 
@@ -163,7 +162,7 @@ def _toes_below_ankles(found: Dict[str, int], names: Sequence[str], given: Mappi
 def _above(found: Dict[str, int], names: Sequence[str], parents: Sequence[int]) -> None:
     """Add pelvis and chest, where the limbs branch off, and the head."""
     for role, part in (("pelvis", "thigh"), ("chest", "upper_arm")):
-        pair = [found["{}_{}".format(side, part)] for side in SIDES if "{}_{}".format(side, part) in found]
+        pair = [found[f"{side}_{part}"] for side in SIDES if f"{side}_{part}" in found]
         if role not in found and len(pair) == 2:
             common = [j for j in _path(parents, parents[pair[0]]) if j in _path(parents, parents[pair[1]])]
             if common:
@@ -180,7 +179,7 @@ def _check_order(found: Dict[str, int], parents: Sequence[int]) -> None:
         for chain in (LEG + ("toe",), ARM):
             above: List[int] = []
             for part in chain:
-                role = "{}_{}".format(side, part)
+                role = f"{side}_{part}"
                 if role in found and above and above[-1] not in _path(parents, found[role])[1:]:
                     del found[role]
                 elif role in found:

@@ -53,14 +53,14 @@ class SkeletonMotion:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.joint_names) <= MAX_JOINTS:
-            raise MotionError("Clip '{}' has {} joints; 1 to {} are allowed.".format(
-                self.name, len(self.joint_names), MAX_JOINTS))  # fmt: skip
+            raise MotionError(f"Clip '{self.name}' has {len(self.joint_names)} joints; 1 to {MAX_JOINTS} are allowed.")
         if not 2 <= len(self.root_pos) <= MAX_FRAMES:
-            raise MotionError("Clip '{}' has {} frames; 2 to {} are allowed.".format(
-                self.name, len(self.root_pos), MAX_FRAMES))  # fmt: skip
+            raise MotionError(f"Clip '{self.name}' has {len(self.root_pos)} frames; 2 to {MAX_FRAMES} are allowed.")
         if not MIN_FPS <= self.fps <= MAX_FPS:
-            raise MotionError("Clip '{}' has {:.6g} frames a second; {:g} to {:g} are allowed. Give fps=.".format(
-                self.name, self.fps, MIN_FPS, MAX_FPS))  # fmt: skip
+            raise MotionError(
+                f"Clip '{self.name}' has {self.fps:.6g} frames a second; {MIN_FPS:g} to {MAX_FPS:g} "
+                "are allowed. Give fps=."
+            )
 
         places = [self.offsets, self.root_pos, *self.moved.values(), *self.tips.values()]
         if not all(bool((part.abs() < _FARTHEST).all()) for part in places) or not bool(

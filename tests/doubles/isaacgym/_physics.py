@@ -23,7 +23,7 @@ class Asset:
         self.root = ElementTree.parse(path).getroot()
         for tag in ("light", "camera", "default", "asset"):
             if self.root.find(".//" + tag) is not None:
-                raise ValueError("this stand-in's importer does not know <{}>".format(tag))
+                raise ValueError(f"this stand-in's importer does not know <{tag}>")
         bodies = list(self.root.find("worldbody").iter("body"))
         self.body_names = [body.get("name") for body in bodies]
         self.joints = [(body, body.findall("joint")) for body in bodies if body.findall("joint")]
@@ -52,7 +52,7 @@ def compile_model(asset, dofs, pose, dt, gravity, floor_friction):
     option.set("gravity", " ".join(repr(float(g)) for g in gravity))
     ElementTree.SubElement(option, "flag", warmstart="disable")
     floor = ElementTree.SubElement(root.find("worldbody"), "geom", type="plane", size="0 0 1")
-    floor.set("friction", "{} 0.05 0.05".format(floor_friction))
+    floor.set("friction", f"{floor_friction} 0.05 0.05")
     actuator = ElementTree.SubElement(root, "actuator")
     rows = iter(dofs)
     for body in root.find("worldbody").iter("body"):
@@ -89,10 +89,10 @@ def _drive_joint(body, joint, joints, rows, actuator, dt):
         drive = ElementTree.SubElement(actuator, "position", joint=joint.get("name"))
         drive.set("kp", repr(float(row["stiffness"])))
         drive.set("kv", repr(damping))
-        drive.set("forcerange", "{} {}".format(-row["effort"], row["effort"]))
+        drive.set("forcerange", f"{-row['effort']} {row['effort']}")
         if is_ball and row["hasLimits"]:
             # PhysX stops the joint there; here its target is.
-            drive.set("ctrlrange", "{} {}".format(row["lower"], row["upper"]))
+            drive.set("ctrlrange", f"{row['lower']} {row['upper']}")
             drive.set("ctrllimited", "true")
         drive.set("gear", " ".join("1" if i == k else "0" for i in range(3)) if is_ball else "1")
 

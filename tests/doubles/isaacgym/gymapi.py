@@ -19,11 +19,11 @@ class _Struct:
 
     def __setattr__(self, name, value):
         if name not in self.FIELDS:
-            raise AttributeError("'{}' object has no attribute '{}'".format(type(self).__name__, name))
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         old = getattr(self, name)
         is_number = isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool)
         if type(value) is not type(old) and not is_number:
-            raise TypeError("{}.{} is a {}, not {!r}".format(type(self).__name__, name, type(old).__name__, value))
+            raise TypeError(f"{type(self).__name__}.{name} is a {type(old).__name__}, not {value!r}")
         object.__setattr__(self, name, value)
 
 

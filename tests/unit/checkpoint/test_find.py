@@ -59,9 +59,9 @@ def test_before_there_is_a_best_one_it_is_the_newest(run, name):
     store = CheckpointStore(run, keep=3)
     for iteration in (9, 10):
         files = {}
-        for file in ("last_ep_{}.pth".format(iteration), "last_ep_{}.state".format(iteration)):
+        for file in (f"last_ep_{iteration}.pth", f"last_ep_{iteration}.state"):
             files[file] = write_atomically(run / file, lambda f: f.write(b"x"))
-        store.complete("last_ep_{}".format(iteration), iteration, files)
+        store.complete(f"last_ep_{iteration}", iteration, files)
     assert find_checkpoint(name) == "runs/AMP_walk/nn/last_ep_10.pth"
 
 

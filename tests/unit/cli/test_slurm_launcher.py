@@ -151,9 +151,9 @@ def test_outside_submitit_nothing_changes(monkeypatch):
 )
 def test_slurm_is_asked_whether_it_ends_the_job(monkeypatch, tmp_path, printed, ends):
     squeue = tmp_path / "squeue"
-    squeue.write_text('#!/bin/sh\necho "$@" >{}/asked\necho "{}"\n'.format(tmp_path, printed))
+    squeue.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\necho "{printed}"\n')
     squeue.chmod(0o755)
-    monkeypatch.setenv("PATH", "{}:{}".format(tmp_path, os.environ["PATH"]))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     assert slurm_launcher._slurm_ends_job() is ends

@@ -36,7 +36,7 @@ def test_help_lists_every_option_of_every_group(monkeypatch, capsys):
 def test_a_machine_that_is_busy_is_noticed(monkeypatch, capsys, load, threads, said):
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     monkeypatch.setattr(train, "available_cores", lambda: 4)
-    train._note_other_work(compose(["num_threads={}".format(threads)]))
+    train._note_other_work(compose([f"num_threads={threads}"]))
     assert ("num_threads=1" in capsys.readouterr().out) is said
 
 

@@ -32,7 +32,7 @@ def shell(folder, command):
 )
 def test_a_program_goes_on_without_its_streams_and_ends_as_it_wants_to(tmp_path, redirection):
     (tmp_path / "program.py").write_text(PROGRAM)
-    command = "{} program.py {}; exit ${{PIPESTATUS[0]}}".format(sys.executable, redirection)
+    command = f"{sys.executable} program.py {redirection}; exit ${{PIPESTATUS[0]}}"
     code, out, err = shell(tmp_path, command)
     assert code == 7
     assert (tmp_path / "result").read_text() == "whole"
@@ -45,7 +45,7 @@ def test_a_program_goes_on_without_its_streams_and_ends_as_it_wants_to(tmp_path,
     [("train --help", 0), ("play --help", 0), ("motion --help", 0), ("motion check wlak", 2), ("train motion=wlak", 2)],
 )
 def test_a_command_whose_reader_is_gone_ends_with_its_own_code(tmp_path, command, code, redirection):
-    line = "{} -m amp_train.cli.{} {}; exit ${{PIPESTATUS[0]}}".format(sys.executable, command, redirection)
+    line = f"{sys.executable} -m amp_train.cli.{command} {redirection}; exit ${{PIPESTATUS[0]}}"
     found, out, err = shell(tmp_path, line)
     assert found == code
     assert "Traceback" not in out + err and "Exception ignored" not in out + err

@@ -25,7 +25,7 @@ def group_options(group):
 @pytest.mark.parametrize("group", ["task", "sim", "character", "motion", "train", "recipe"])
 def test_every_option_of_every_group_composes(group):
     for option in group_options(group):
-        config = compose(["{}={}".format(group, option)])
+        config = compose([f"{group}={option}"])
         if group != "recipe":
             assert config[group].name == option
 

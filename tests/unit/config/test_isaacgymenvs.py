@@ -64,11 +64,11 @@ task.task.randomization_params.frequency: 600
 
 
 def typed(value):
-    return "[{}]".format(",".join(map(str, value))) if isinstance(value, list) else str(value)
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def test_everything_that_they_could_type_with_its_default_is_understood():
-    given = ["{}={}".format(key, typed(value)) for key, value in yaml.safe_load(DEFAULTS).items()]
+    given = [f"{key}={typed(value)}" for key, value in yaml.safe_load(DEFAULTS).items()]
     config = compose(given)
     assert config.num_envs == 64 and config.motion.name == "run" and config.video is False
     env = config.task.env
@@ -82,14 +82,14 @@ def test_every_key_of_the_table_does_what_the_table_says(key, caplog):
     key = key.replace("*", "something")
     if isinstance(rule, Renamed):
         assert has_key(rule.key)
-        assert translated(["++{}=[a]".format(key)]) == ["{}=[a]".format(rule.key)]
+        assert translated([f"++{key}=[a]"]) == [f"{rule.key}=[a]"]
     elif isinstance(rule, Ignored):
         assert translated([key + "=3", "num_envs=4"]) == ["num_envs=4"]
         assert [record.message for record in caplog.records] == [
-            "No effect here: {} ({}).".format(key, rule.why)
+            f"No effect here: {key} ({rule.why})."
         ]  # fmt: skip
     elif isinstance(rule, Fixed):
-        assert translated(["{}={}".format(key, typed(rule.values[0]))]) == [] and not caplog.records
+        assert translated([f"{key}={typed(rule.values[0])}"]) == [] and not caplog.records
         with pytest.raises(ConfigError, match=re.escape(rule.instead)):
             translated([key + "=17"])
     else:
@@ -219,12 +219,12 @@ def test_processes_that_train_together_need_a_common_seed(monkeypatch):
 @pytest.mark.parametrize("train", [[], ["train=HumanoidAMPPPO"]])
 @pytest.mark.parametrize("num_envs", [1, 64, 100, 131])
 def test_any_number_of_environments_has_minibatches_that_fit(train, num_envs, caplog):
-    overrides = [*train, "num_envs={}".format(num_envs)]
+    overrides = [*train, f"num_envs={num_envs}"]
     agent = resolve(compose(overrides), overrides).train.params.config
     batch = num_envs * agent.horizon_length
     assert batch % agent.minibatch_size == 0 and agent.amp_minibatch_size <= agent.minibatch_size
     (record,) = [record for record in caplog.records if "minibatch_size" in record.message]
-    assert "minibatch_size={}".format(agent.minibatch_size) in record.message
+    assert f"minibatch_size={agent.minibatch_size}" in record.message
 
 
 def test_minibatches_that_fit_stay_and_those_that_are_given_too(caplog):

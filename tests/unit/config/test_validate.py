@@ -55,7 +55,7 @@ def valid(kind):
     return node
 
 
-@pytest.mark.parametrize("kind, name, hint", FIELDS, ids=["{}.{}".format(k.__name__, n) for k, n, _ in FIELDS])
+@pytest.mark.parametrize("kind, name, hint", FIELDS, ids=[f"{k.__name__}.{n}" for k, n, _ in FIELDS])
 def test_every_number_has_a_range_that_is_checked(kind, name, hint):
     setting = {f.name: f for f in fields(kind)}[name]
     allowed = setting.metadata["range"]
@@ -64,7 +64,7 @@ def test_every_number_has_a_range_that_is_checked(kind, name, hint):
     for value in outside + ([float("nan"), float("inf")] if is_float else []):
         node = valid(kind)
         node[name] = {"joint": value} if "Dict" in str(hint) else [value] if "List" in str(hint) else value
-        with pytest.raises(ConfigError, match="{}.* must be (above|at least) .*, not ".format(name)):
+        with pytest.raises(ConfigError, match=f"{name}.* must be (above|at least) .*, not "):
             check_fields(node)
     check_fields(valid(kind))
 

@@ -69,7 +69,7 @@ def test_processes_of_a_machine_share_its_cores(tmp_path):
 def test_frames_of_all_processes_count_towards_max_frames(monkeypatch):
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
-    limit = "train.params.config.max_frames={}".format(8 * 64 * 8 * 7)
+    limit = f"train.params.config.max_frames={8 * 64 * 8 * 7}"
     settings = ["num_envs=64", "train.params.config.minibatch_size=512", "train.params.config.amp_minibatch_size=64"]
     assert resolve(compose(["multi_gpu=True", limit, *settings])).max_iterations == 7
 

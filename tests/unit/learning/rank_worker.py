@@ -79,11 +79,11 @@ def joined_update(ranks: Ranks, folder: Path) -> Dict[str, Any]:
     agent.obs = agent.env_reset()
     before = {n: v.clone() for n, v in agent.model.state_dict().items()}
     rollout, demos = rollout_of(agent), agent.discriminator.sample_demos(ENVS * HORIZON)
-    torch.save((rollout, demos), folder / "rollout{}.pt".format(ranks.rank))
+    torch.save((rollout, demos), folder / f"rollout{ranks.rank}.pt")
     result = {"joined": one_step(agent, rollout, demos)}
     ranks.wait()
     if ranks.is_first:
-        parts = [torch.load(folder / "rollout{}.pt".format(rank), weights_only=True) for rank in range(2)]
+        parts = [torch.load(folder / f"rollout{rank}.pt", weights_only=True) for rank in range(2)]
         both = {name: torch.cat([part[0][name] for part in parts]) for name in rollout}
         double = dict(ONE_MINIBATCH, num_actors=2 * ENVS, minibatch_size=2 * ENVS * HORIZON)
         double["amp_minibatch_size"] = 2 * ENVS * HORIZON
@@ -132,7 +132,7 @@ def main(folder: Path) -> None:
             "legacy": trained(ranks, folder / "legacy", schedule_type="legacy", **adaptive),
             "stopped": trained(ranks, folder / "stopped", **stop_at_2),
         }
-        torch.save(results, folder / "results{}.pt".format(ranks.rank))
+        torch.save(results, folder / f"results{ranks.rank}.pt")
 
 
 class StopAfter:

@@ -78,7 +78,7 @@ def test_the_first_loss_that_breaks_is_named_with_its_minibatch(agent, tmp_path,
         return loss, parts
 
     monkeypatch.setattr(agent, "ppo_loss", broken)
-    with pytest.raises(UpdateError, match="b_loss in minibatch 2 of {}".format(MINIBATCHES)):
+    with pytest.raises(UpdateError, match=f"b_loss in minibatch 2 of {MINIBATCHES}"):
         agent.train()
 
 

@@ -14,9 +14,9 @@ def test_an_error_on_one_rank_is_told_to_the_others(tmp_path):
     ended = wait_for(processes, START_S)
     assert [e.returncode for e in ended] == [3, 1, 3]
     for survivor in (0, 2):
-        expected = "Rank {} cannot continue: rank 1 (".format(survivor)
+        expected = f"Rank {survivor} cannot continue: rank 1 ("
         assert ended[survivor].output.startswith(expected), ended[survivor].output
-        assert "process {}): ValueError: a loss of nan.".format(processes[1].pid) in ended[survivor].output
+        assert f"process {processes[1].pid}): ValueError: a loss of nan." in ended[survivor].output
 
 
 def end_of(survivor, hanging):
@@ -33,7 +33,7 @@ def test_a_killed_rank_is_named(tmp_path):
     processes = start_ranks([WORKER, "kill", "60"], 2, tmp_path)
     ended = wait_for(processes, START_S)
     assert [e.returncode for e in ended] == [3, -9]
-    assert "process {}) does not respond".format(processes[1].pid) in ended[0].output
+    assert f"process {processes[1].pid}) does not respond" in ended[0].output
 
 
 def test_a_rank_that_hangs_is_given_up_after_the_timeout(tmp_path):
@@ -41,7 +41,7 @@ def test_a_rank_that_hangs_is_given_up_after_the_timeout(tmp_path):
     survivor, hanging = processes
     output = end_of(survivor, hanging)
     assert survivor.returncode == 3
-    assert "process {}) does not respond".format(hanging.pid) in output
+    assert f"process {hanging.pid}) does not respond" in output
 
 
 def test_a_rank_that_never_comes_is_named(tmp_path):
@@ -66,4 +66,4 @@ def test_a_rank_that_waits_patiently_is_not_left_waiting(tmp_path):
     survivor, hanging = start_ranks([WORKER, "hang_where_others_are_patient", "3"], 2, tmp_path)
     output = end_of(survivor, hanging)
     assert survivor.returncode == 3
-    assert "process {}) does not respond (silent for 11 s). Rank 0 stops too.".format(hanging.pid) in output
+    assert f"process {hanging.pid}) does not respond (silent for 11 s). Rank 0 stops too." in output

@@ -24,7 +24,7 @@ def both(folder):
     """What rank 0 and rank 1 saved."""
     for ended in wait_for(start_ranks([str(WORKER), str(folder)], 2, folder)):
         assert ended.returncode == 0, ended.output
-    return [torch.load(folder / "results{}.pt".format(rank), weights_only=True) for rank in range(2)]
+    return [torch.load(folder / f"results{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 def assert_same_bits(first, second):
@@ -74,7 +74,7 @@ def test_statistics_of_two_ranks_are_those_of_one_on_the_joined_batch(both):
     joined, alone = both[0]["update"]["joined"], both[0]["update"]["alone"]
     for name in ("running_mean_std", "value_mean_std"):
         for part in ("running_mean", "running_var", "count"):
-            key = "{}.{}".format(name, part)
+            key = f"{name}.{part}"
             torch.testing.assert_close(joined["state"][key], alone["state"][key], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(joined["amp_mean"], alone["amp_mean"], rtol=1e-5, atol=1e-6)
 

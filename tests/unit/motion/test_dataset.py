@@ -50,14 +50,14 @@ def test_no_path_leads_out_of_the_folder(folder: Path, file: str) -> None:
     os.symlink("loop.npz", str(folder / "loop.npz"))
     file = file.format(absolute=folder / "a.npz")
     with pytest.raises(MotionError):
-        load_dataset(_dataset(folder, "motions: [{{file: '{}'}}]".format(file)))
+        load_dataset(_dataset(folder, f"motions: [{{file: '{file}'}}]"))
 
 
 @pytest.mark.parametrize("file", ["../outside.npz", "/etc/passwd", "link.npz"])
 def test_the_error_says_that_the_path_leads_out(folder: Path, file: str) -> None:
     os.symlink("../outside.npz", str(folder / "link.npz"))
     with pytest.raises(MotionError, match="is outside the data set's folder"):
-        load_dataset(_dataset(folder, "motions: [{{file: '{}'}}]".format(file)))
+        load_dataset(_dataset(folder, f"motions: [{{file: '{file}'}}]"))
 
 
 @pytest.mark.parametrize(

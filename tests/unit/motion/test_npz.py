@@ -82,7 +82,7 @@ def test_a_file_cut_off_anywhere_is_refused(saved: Path) -> None:
 def test_a_missing_member_is_named(saved: Path, member: str) -> None:
     members = _members(saved)
     del members[member]
-    with pytest.raises(MotionError, match="lacks {}".format(member)):
+    with pytest.raises(MotionError, match=f"lacks {member}"):
         parse_clip(_written(**members), "clip")
 
 
@@ -159,7 +159,7 @@ def test_a_zip64_directory_that_could_declare_more_is_refused(saved: Path) -> No
 
 @pytest.mark.parametrize("descr", ["'O'", "[('a', '<f4')]", "'<f4', 'x'", "'|V8'", "__import__('os')", "'" + "(" * 500])
 def test_other_array_types_are_refused(descr: str) -> None:
-    header = "{{'descr': {}, 'fortran_order': False, 'shape': (1,), }}\n".format(descr).encode()
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (1,), }}\n".encode()
     with pytest.raises(MotionError):
         parse_npy(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\0" * 8, "clip")
 

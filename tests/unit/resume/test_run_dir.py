@@ -39,7 +39,7 @@ def test_a_directory_with_checkpoints_is_not_overwritten(tmp_path):
     with pytest.raises(ConfigError, match="already contains a training"):
         make_run_dir(config_in(tmp_path, "experiment=mine"))
     with pytest.raises(ConfigError, match="already contains a training"):
-        make_run_dir(config_in(tmp_path, "experiment=mine", "checkpoint={}".format(tmp_path / "other.pth")))
+        make_run_dir(config_in(tmp_path, "experiment=mine", f"checkpoint={tmp_path / 'other.pth'}"))
     with pytest.raises(ConfigError, match="continue it with resume="):
         make_run_dir(config_in(tmp_path, "experiment=mine", f"checkpoint={checkpoint}"))
 
@@ -130,4 +130,4 @@ def test_a_path_that_is_none_of_a_run_is_refused_in_one_line(tmp_path):
 def test_a_resumed_training_stays_where_it_is(tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ConfigError, match="leave experiment= out"):
-        resume_target(config_in(tmp_path, "resume='{}'".format(tmp_path / "mine"), "experiment=other"), environ={})
+        resume_target(config_in(tmp_path, f"resume='{tmp_path / 'mine'}'", "experiment=other"), environ={})

@@ -75,7 +75,7 @@ def test_only_the_first_dumps_are_written_even_over_several_sessions(tmp_path, c
         watch(tmp_path, 1, 0, 1)
         watch(tmp_path, 0, 0, 0, 1, 1, 1)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["diverged_physics_ep_{}.npz".format(n) for n in (1, 3, 4)]
+    assert names == [f"diverged_physics_ep_{n}.npz" for n in (1, 3, 4)]
     assert len(caplog.records) == 3 and "training continues" in caplog.text
 
 

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 def imported_by(argv: str, before: str = "") -> str:
     """Call `import_isaacgym_first` in a fresh Python that finds the stand-in; return what it imported."""
-    code = before + "from amp_train.isaacgym_first import import_isaacgym_first as first; first({}); ".format(argv)
+    code = before + f"from amp_train.isaacgym_first import import_isaacgym_first as first; first({argv}); "
     code += "import sys; print('isaacgym.gymapi' in sys.modules, 'torch' in sys.modules)"
     path = os.pathsep.join([str(REPOSITORY), str(isaacgym_double.DOUBLES)])
     environment = dict(os.environ, PYTHONPATH=path)
@@ -28,7 +28,7 @@ def imported_by(argv: str, before: str = "") -> str:
     [("['sim=isaacgym']", True), ("['checkpoint=x.pth']", True), ("['sim=mujoco']", False)],
 )
 def test_it_is_imported_without_torch_and_only_where_it_may_be_needed(argv: str, imported: bool) -> None:
-    assert imported_by(argv) == "{} False".format(imported)
+    assert imported_by(argv) == f"{imported} False"
 
 
 def test_where_torch_came_first_it_is_said_that_isaacgym_must() -> None:

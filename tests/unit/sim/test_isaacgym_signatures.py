@@ -82,7 +82,7 @@ def complaints(source: str, stubs: Stubs) -> List[str]:
             found.append("no gymtorch." + node.attr)
         for kind, names in OBJECTS.items():
             if node.value.id in names and node.attr not in stubs.fields[kind]:
-                found.append("no {}.{}".format(kind, node.attr))
+                found.append(f"no {kind}.{node.attr}")
     return found
 
 
@@ -94,7 +94,7 @@ def call_complaints(call: ast.Call, name: str, known: Optional[Signature]) -> Li
     given = len(call.args) + len(call.keywords)
     unknown = [str(k.arg) for k in call.keywords if k.arg not in known.names[len(call.args) :]]
     if not known.num_required <= given <= len(known.names) or unknown:
-        return ["Gym.{} takes {}, not {} arguments {}".format(name, known.names, given, unknown)]
+        return [f"Gym.{name} takes {known.names}, not {given} arguments {unknown}"]
     return []
 
 

@@ -44,8 +44,8 @@ def test_a_missing_or_empty_metrics_file_is_said(tmp_path: Path) -> None:
 
 def test_what_is_measured_at_intervals_is_a_joined_line(tmp_path: Path) -> None:
     csv = tmp_path / "metrics.csv"
-    cells = ["0.{}".format(9 - row // 20) if row % 20 == 0 else "" for row in range(101)]
-    csv.write_text("frames,dtw_pose_error_m\n" + "".join("{},{}\n".format(row, c) for row, c in enumerate(cells)))
+    cells = [f"0.{9 - row // 20}" if row % 20 == 0 else "" for row in range(101)]
+    csv.write_text("frames,dtw_pose_error_m\n" + "".join(f"{row},{c}\n" for row, c in enumerate(cells)))
     picture = np.asarray(Image.open(str(plot_curves(csv, tmp_path / "curves.png"))).convert("RGB"))
     columns = np.flatnonzero((np.abs(picture.astype(int) - (31, 119, 180)).max(-1) < 30).any(axis=0))
     assert len(columns) > 100 and len(columns) == columns[-1] - columns[0] + 1  # without a break
