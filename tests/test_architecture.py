@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "amp_train"
 MAX_LINES = 500
 
 EVERYONE = {"errors", "rotations", "paths", "untrusted", "isaacgym_first", "ranges", "streams"}
-# A layer may import itself, what is listed here, and what every layer may import.
+# A layer may import itself, what is listed here, and what every layer may import. Below `config`, its schema is
+# imported for type annotations only: at run time the import would be circular.
 ALLOWED: Dict[str, Set[str]] = {
     "errors": set(),
     "rotations": set(),
@@ -19,13 +20,13 @@ ALLOWED: Dict[str, Set[str]] = {
     "isaacgym_first": set(),
     "ranges": set(),
     "streams": set(),
-    "character": set(),
+    "character": {"config.schema"},
     "checkpoint": set(),
-    "motion": {"character"},
-    "sim": {"character"},
+    "motion": {"character", "config.schema"},
+    "sim": {"character", "config.schema"},
     "distributed": set(),
     "learning": {"checkpoint", "distributed"},
-    "env": {"character", "motion", "sim"},
+    "env": {"character", "motion", "sim", "config.schema"},
     "evaluation": {"character"},
     # A viewer is one of the loop's callbacks.
     "viewers": {"character", "env", "sim.mujoco_state", "runner.episodes", "runner.steering"},

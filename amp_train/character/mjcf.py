@@ -6,7 +6,7 @@ import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from amp_train.character.geometry import ContactGeoms
 from amp_train.character.spec import CharacterSpec
 from amp_train.errors import CharacterError
 from amp_train.paths import ASSETS_DIR
+
+if TYPE_CHECKING:
+    from amp_train.config.schema import CharacterConfig
 
 
 def find_mjcf(name: str) -> Path:
@@ -43,7 +46,7 @@ def load_character(mjcf: str, key_bodies: Sequence[str] = (), contact_bodies: Se
     return replace(spec, key_body_ids=spec.body_ids(key_bodies), contact_body_ids=spec.body_ids(contact_bodies))
 
 
-def configured_character(cfg: Any) -> CharacterSpec:
+def configured_character(cfg: "CharacterConfig") -> CharacterSpec:
     """Read a character as its YAML says: `CharacterConfig` in config/schema.py.
 
     Raises:

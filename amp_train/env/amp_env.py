@@ -4,7 +4,7 @@ import copy
 import logging
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
 from amp_train.motion import MotionClip, MotionLibrary, augmented, fill_in, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
+
+if TYPE_CHECKING:
+    from amp_train.config.schema import Config
 
 _LOG = logging.getLogger(__name__)
 _CARRIED = ("_frame", "_goal_obs", "_progress", "_bins", "_clip_ids", "_clip_start_s", "_done", "_num_diverged")
@@ -39,7 +42,7 @@ class AmpEnv:
     """
 
     def __init__(
-        self, cfg: Any, simulator: Simulator, motion_library: MotionLibrary, generator: torch.Generator
+        self, cfg: "Config", simulator: Simulator, motion_library: MotionLibrary, generator: torch.Generator
     ) -> None:
         """Assemble the environment.
 
@@ -326,7 +329,7 @@ class AmpEnv:
         self.simulator.close()
 
 
-def fitted_to_clips(cfg: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple[Any, CharacterSpec]:
+def fitted_to_clips(cfg: "Config", clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple["Config", CharacterSpec]:
     """Return a copy of the configuration with open keys derived from the clips, and the character."""
     cfg = copy.deepcopy(cfg)
     usual = replace(spec, contact_body_ids=spec.body_ids(cfg.character.contact_bodies))
@@ -354,7 +357,7 @@ def _spread(state: CharacterState, env_ids: Tensor, num_envs: int) -> CharacterS
     return CharacterState(**{name: row.index_copy(0, env_ids, getattr(state, name)) for name, row in rows.items()})
 
 
-def make_env(cfg: Any) -> AmpEnv:
+def make_env(cfg: "Config") -> AmpEnv:
     """Build the environment of a composed configuration.
 
     Raises:

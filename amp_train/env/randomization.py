@@ -5,13 +5,16 @@ observations and not on the discriminator's, and parameters are drawn when an ep
 IsaacGymEnvs are listed in docs/randomization.md."""
 
 import math
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 from amp_train.errors import ConfigError
 from amp_train.sim import Simulator
+
+if TYPE_CHECKING:
+    from amp_train.config.schema import Config, RandomizationParams
 
 # Of the nominal value; MuJoCo needs some mass, and the others cannot be negative.
 LEAST_SHARE = {"mass": 0.01, "friction": 0.0, "stiffness": 0.0, "damping": 0.0}
@@ -24,7 +27,7 @@ class Source(NamedTuple):
     device: torch.device
 
 
-def parameters_of(params: Any) -> Iterator[Tuple[str, Any]]:
+def parameters_of(params: "RandomizationParams") -> Iterator[Tuple[str, Any]]:
     """List the physical parameters to draw, by their keys under `task.task.randomization_params`."""
     places: List[Tuple[str, Any]] = [("sim_params", params.sim_params)]
     for actor, config in params.actor_params.items():
@@ -105,7 +108,7 @@ class Randomization:
 
     def __init__(
         self,
-        settings: Any,
+        settings: "RandomizationParams",
         parameters: Sequence[Parameter],
         simulator: Simulator,
         sizes: Tuple[int, int],
@@ -221,7 +224,7 @@ def bucketed(sample: Tensor, setting: Any) -> Tensor:
     return low + width * ((sample - low) / width).floor().clamp(0, setting.num_buckets - 1)
 
 
-def make_randomization(cfg: Any, simulator: Simulator, obs_size: int, source: Source) -> Optional[Randomization]:
+def make_randomization(cfg: "Config", simulator: Simulator, obs_size: int, source: Source) -> Optional[Randomization]:
     """Build the randomisation of `task.task`, None if it is off.
 
     Raises:
@@ -234,7 +237,7 @@ def make_randomization(cfg: Any, simulator: Simulator, obs_size: int, source: So
     return Randomization(settings, parameters, simulator, (obs_size, simulator.spec.num_dofs), source)
 
 
-def chosen_parameters(settings: Any, simulator: Simulator, simulator_name: str) -> List[Parameter]:
+def chosen_parameters(settings: "RandomizationParams", simulator: Simulator, simulator_name: str) -> List[Parameter]:
     """List the physical parameters of the settings.
 
     Raises:

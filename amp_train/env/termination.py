@@ -1,6 +1,6 @@
 """When an episode has failed, and why. A time limit is not a failure and is not decided here."""
 
-from typing import Any, Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -9,6 +9,9 @@ from amp_train.character import CharacterSpec, CharacterState
 from amp_train.env.tasks import Task
 from amp_train.errors import MotionError
 from amp_train.motion import MotionLibrary
+
+if TYPE_CHECKING:
+    from amp_train.config.schema import Config
 
 # N; below this a contact sensor reads noise (IsaacGymEnvs).
 CONTACT_THRESHOLD_N = 0.1
@@ -170,7 +173,7 @@ def _counts(library: MotionLibrary, clip: int, rise_height: float, control_dt_s:
 
 
 def make_termination(
-    cfg: Any, spec: CharacterSpec, library: MotionLibrary, control_dt_s: float, num_envs: int, task_failure: str
+    cfg: "Config", spec: CharacterSpec, library: MotionLibrary, control_dt_s: float, num_envs: int, task_failure: str
 ) -> Termination:
     """Build the rules from the task's settings; those of the motion preset win."""
     env, motion, device = cfg.task.env, cfg.motion, library.device
@@ -179,20 +182,20 @@ def make_termination(
     trunk = list(spec.body_ids(cfg.character.fall_bodies))
     min_height[trunk] = env.fall_height_ratio * library.min_body_height.amin(0).cpu()[trunk]
     rise_height, low_steps = 0.0, NEVER
-    if motion.max_low_s is not None:
+    if motion.max_low_s is not None and motion.rise_height is not None:
         rise_height, low_steps = motion.rise_height, round(motion.max_low_s / control_dt_s)
     falls = FallDetector(spec, height, min_height, device, rise_height, low_steps, task_failure)
     return Termination(falls, env.early_termination, num_envs, device)
 
 
-def make_clip_low_steps(cfg: Any, library: MotionLibrary, control_dt_s: float) -> Optional[ClipLowSteps]:
+def make_clip_low_steps(cfg: "Config", library: MotionLibrary, control_dt_s: float) -> Optional[ClipLowSteps]:
     """Compute how long the clips stay low, if the low-posture timeout is set.
 
     Raises:
         MotionError: a clip itself exceeds the timeout.
     """
     motion = cfg.motion
-    if motion.max_low_s is None:
+    if motion.max_low_s is None or motion.rise_height is None:
         return None
     clips = ClipLowSteps(library, motion.rise_height, control_dt_s)
     if clips.longest >= round(motion.max_low_s / control_dt_s):

@@ -1,7 +1,7 @@
 """Training settings derived from a clip: bodies that may touch the ground, how long it stays low, how strong the
 character must be. Your own clip needs no preset for these."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from amp_train.motion.ground import lowest_heights, lowest_of_bodies
 from amp_train.motion.operations import other_side
 from amp_train.motion.strength import torque_needed
 from amp_train.motion.velocities import cycle_of
+
+if TYPE_CHECKING:
+    from amp_train.config.schema import CharacterConfig, MotionConfig
 
 _TOUCHING_M = 0.03  # a policy gets this much closer to the ground than the clip it follows
 _LYING = 0.6  # of the standing height: a root below it lies, sits or rolls
@@ -102,7 +105,9 @@ def _rigid_part(spec: CharacterSpec, body: int) -> Set[int]:
     return part
 
 
-def fill_in(motion: Any, character: Any, clips: Sequence[MotionClip], spec: CharacterSpec) -> List[str]:
+def fill_in(
+    motion: "MotionConfig", character: "CharacterConfig", clips: Sequence[MotionClip], spec: CharacterSpec
+) -> List[str]:
     """Derive the open keys of a configuration from its clips.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 
 from amp_train.config import Config
 from amp_train.distributed.ranks import single_threaded
-from amp_train.env import make_env
+from amp_train.env import AmpEnv, make_env
 from amp_train.errors import UserError
 from amp_train.runner.episodes import EpisodeCallback, EpisodeStep, run_episodes
 from amp_train.runner.training_eval import AgentPolicy
@@ -24,7 +24,7 @@ TAG = "video"
 class VideoRecorder(Protocol):
     """Records episodes and draws them; `viewers.TrainingRecorder` is one."""
 
-    def on_start(self, env: Any) -> None:
+    def on_start(self, env: AmpEnv) -> None:
         """Begin."""
 
     def on_step(self, step: EpisodeStep) -> None:

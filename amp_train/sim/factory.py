@@ -2,7 +2,7 @@
 
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Tuple, Type, TypeVar, cast
 
 from amp_train import isaacgym_first
 from amp_train.errors import ConfigError, MissingPackageError, unknown_choice
@@ -11,8 +11,11 @@ from amp_train.sim.settings import IsaacGymConfig, MujocoConfig, MujocoWarpConfi
 # torch, and modules that import it, are imported inside functions: Isaac Gym must be imported before it.
 if TYPE_CHECKING:
     from amp_train.character import CharacterSpec
+    from amp_train.config.schema import Config
     from amp_train.sim.interface import Simulator
     from amp_train.sim.scene import Scene
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Backend:
     """
 
     config: Type[SimConfig]
-    make: Callable[[Any, "CharacterSpec", float, "Scene"], "Simulator"]
+    make: Callable[["Config", "CharacterSpec", float, "Scene"], "Simulator"]
     packages: Tuple[str, ...] = ("mujoco",)
     uses_gpu: bool = False
     has_window: bool = False
@@ -42,24 +45,32 @@ class Backend:
         return all(importlib.util.find_spec(package) is not None for package in self.packages)
 
 
-def _mujoco(cfg: Any, spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
+def _resolved(value: Optional[T]) -> T:
+    assert value is not None, "config.resolve sets it"
+    return value
+
+
+def _mujoco(cfg: "Config", spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
     from amp_train.sim.mujoco_cpu import MujocoSimulator
 
-    return MujocoSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.num_threads, scene)
+    return MujocoSimulator(
+        spec, _resolved(cfg.num_envs), control_dt_s, cfg.sim.decimation, _resolved(cfg.num_threads), scene
+    )
 
 
-def _isaacgym(cfg: Any, spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
+def _isaacgym(cfg: "Config", spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
     isaacgym_first.load_gymapi()
     import torch
 
     from amp_train.sim.isaacgym import IsaacGymSimulator
     from amp_train.sim.isaacgym_scene import IsaacGymSettings
 
-    settings = IsaacGymSettings(torch.device(cfg.sim_device), cfg.pipeline != "cpu", cfg.num_threads, cfg.headless)
-    return IsaacGymSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, cfg.sim.substeps, settings)
+    sim, device = cast(IsaacGymConfig, cfg.sim), torch.device(_resolved(cfg.sim_device))
+    settings = IsaacGymSettings(device, cfg.pipeline != "cpu", _resolved(cfg.num_threads), cfg.headless)
+    return IsaacGymSimulator(spec, _resolved(cfg.num_envs), control_dt_s, sim.decimation, sim.substeps, settings)
 
 
-def _mujoco_warp(cfg: Any, spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
+def _mujoco_warp(cfg: "Config", spec: "CharacterSpec", control_dt_s: float, scene: "Scene") -> "Simulator":
     import torch
 
     try:
@@ -69,8 +80,9 @@ def _mujoco_warp(cfg: Any, spec: "CharacterSpec", control_dt_s: float, scene: "S
             "sim=mujoco_warp needs MuJoCo Warp (Python 3.10 or newer): pip install 'amp_train[gpu]'. Without it, "
             f"sim=mujoco has the same physics. ({error})"
         ) from error
-    settings = WarpSettings(torch.device(cfg.sim_device), cfg.sim.nconmax, cfg.sim.njmax, cfg.torch_deterministic)
-    return MujocoWarpSimulator(spec, cfg.num_envs, control_dt_s, cfg.sim.decimation, settings, scene)
+    sim, device = cast(MujocoWarpConfig, cfg.sim), torch.device(_resolved(cfg.sim_device))
+    settings = WarpSettings(device, sim.nconmax, sim.njmax, cfg.torch_deterministic)
+    return MujocoWarpSimulator(spec, _resolved(cfg.num_envs), control_dt_s, sim.decimation, settings, scene)
 
 
 BACKENDS: Dict[str, Backend] = {
@@ -99,7 +111,7 @@ def backend(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def make_simulator(cfg: Any, spec: "CharacterSpec", scene: "Optional[Scene]" = None) -> "Simulator":
+def make_simulator(cfg: "Config", spec: "CharacterSpec", scene: "Optional[Scene]" = None) -> "Simulator":
     """Build the simulator that `cfg.sim.name` asks for, with `cfg.num_envs` copies of the character.
 
     Args:

@@ -1,12 +1,13 @@
 """The recording of an episode run: characters over time, their ghosts, scores and goals."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from amp_train.character import CharacterSpec, CharacterState
+from amp_train.env import AmpEnv
 from amp_train.runner.episodes import EpisodeCallback, EpisodeStep
 from amp_train.viewers.ghost import GhostTracker, pose_error_m
 from amp_train.viewers.marker import MarkerPose, floor_height, marker_poses
@@ -70,7 +71,7 @@ class Recorder(EpisodeCallback):
         """Whether all requested steps are recorded."""
         return len(self._states) >= self._max_steps
 
-    def on_start(self, env: Any) -> None:
+    def on_start(self, env: AmpEnv) -> None:
         """Begin."""
         self._env, self._num = env, min(self._num, env.num_envs)
         self._tracker = GhostTracker(env.motion_library, env.control_dt_s) if self._with_ghosts else None

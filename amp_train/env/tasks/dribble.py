@@ -62,7 +62,7 @@ class Dribble(PlaceTask):
     goal_size = 18
     failure = "ball lost"
 
-    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+    def __init__(self, settings: DribbleSettings, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
         self._until_new_s = torch.zeros(self.num_envs, device=self.device)
         self._ball = self.simulator.object_state()

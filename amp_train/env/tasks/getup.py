@@ -10,7 +10,7 @@ character that is low.
 """
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ class Getup(Heading):
 
     goal_size = 4
 
-    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+    def __init__(self, settings: GetupSettings, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
         self._kinematics = Kinematics(self.spec, self.device)
         lower, upper = self.spec.dof_lower.to(self.device), self.spec.dof_upper.to(self.device)

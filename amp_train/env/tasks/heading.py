@@ -8,7 +8,7 @@ code gives 0 when moving away from the direction (`reward: code`); the paper doe
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class Heading(GoalTask):
 
     goal_size = 3
 
-    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+    def __init__(self, settings: HeadingSettings, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
         self.controls = {"heading_deg": (-360.0, 360.0), "speed_m_s": (settings.speed_m_s[0], settings.speed_m_s[1])}
         zero = torch.zeros(self.num_envs, device=self.device)

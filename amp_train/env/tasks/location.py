@@ -9,7 +9,7 @@ term within 0.5 m of the place, and none when moving away (`reward: code`).
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Location(PlaceTask):
     goal_size = 3
     failure = "place lost"
 
-    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+    def __init__(self, settings: LocationSettings, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
         self._until_new_s = torch.zeros(self.num_envs, device=self.device)
         self._since_new_s = torch.zeros(self.num_envs, device=self.device)

@@ -60,7 +60,7 @@ class Stretch(NamedTuple):
     height: float
 
 
-def strip(settings: Any) -> Iterator[Stretch]:
+def strip(settings: ObstaclesSettings) -> Iterator[Stretch]:
     """Draw the stretches of ground of a strip along x, one after another without overlap."""
     draw = Random(settings.seed)
     x = settings.first_m
@@ -86,7 +86,7 @@ class Obstacles(GoalTask):
 
     goal_size = 2 + SAMPLES
 
-    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+    def __init__(self, settings: ObstaclesSettings, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
         stretches = list(strip(settings))
         x = torch.arange(stretches[0].begin, stretches[-1].end, GRID_M)

@@ -3,7 +3,7 @@
 import importlib.util
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Type, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Type, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -11,6 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from amp_train.env.tasks.base import Task, TaskSetup
 from amp_train.errors import ConfigError, nearest, unknown_choice
 from amp_train.sim.scene import Scene
+
+if TYPE_CHECKING:
+    from amp_train.config.schema import TaskConfig
 
 MAX_SETTING = 1e6  # beyond it sizes fill the memory, and simulators fail
 AnyTask = TypeVar("AnyTask", bound=Type[Task])
@@ -98,7 +101,7 @@ def _check_numbers(key: str, value: Any) -> None:
             raise ConfigError(f"task.goal.{key} must be at most {MAX_SETTING:g}, not {number}.")
 
 
-def make_task(cfg: Any, setup: TaskSetup) -> Task:
+def make_task(cfg: "TaskConfig", setup: TaskSetup) -> Task:
     """Build the task of a configuration's `task` part.
 
     Raises:
@@ -112,7 +115,7 @@ def has_goal(name: str) -> bool:
     return _entry(name).make.goal_size > 0
 
 
-def scene_of(cfg: Any) -> Scene:
+def scene_of(cfg: "TaskConfig") -> Scene:
     """Return the scene of a configuration's task."""
     return _entry(cfg.name).make.scene(task_settings(cfg.name, cfg.goal))
 

@@ -12,7 +12,7 @@ body, as in that code: bodies pass through it, and touching it with the trunk is
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ class Strike(GoalTask):
     failure = "target touched or lost"
     controls = {"x_m": (-1000.0, 1000.0), "y_m": (-1000.0, 1000.0), "z_m": (0.0, 3.0)}
 
-    def __init__(self, settings: Any, setup: TaskSetup) -> None:
+    def __init__(self, settings: StrikeSettings, setup: TaskSetup) -> None:
         super().__init__(settings, setup)
         self._hands, self._trunk = (list(self.spec.body_ids(list(names))) for names in (settings.hands, settings.trunk))
         self.target = torch.zeros(self.num_envs, 3, device=self.device)
