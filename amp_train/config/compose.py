@@ -87,8 +87,11 @@ def with_overrides(
         raise ConfigError("recipe= cannot be combined with a checkpoint's configuration. Set single keys instead.")
     with as_config_error():
         kept = checked_stored(stored, stored_keys)
-        if isinstance(kept.get("motion"), dict) and "motion.file" not in keys:  # version 0.1 took nothing from a clip
+        # Version 0.1 took nothing from a clip, and did not limit spherical joints.
+        if isinstance(kept.get("motion"), dict) and "motion.file" not in keys:
             kept["motion"] = {"derive": [], **kept["motion"]}
+        if isinstance(kept.get("character"), dict):
+            kept["character"] = {"limit_ball_joints": False, **kept["character"]}
         with open_dict(cast(DictConfig, composed)) as opened:  # the schema still refuses unknown keys
             if isinstance(kept.get("sim"), dict):
                 opened = cast(DictConfig, opened).copy()

@@ -134,6 +134,14 @@ def test_what_version_01_stored_takes_nothing_from_its_clip():
     assert "contact_bodies" in with_overrides(stored, ["motion.file=mine.bvh"]).motion.derive
 
 
+def test_a_character_of_before_there_were_ball_limits_has_none():
+    stored = stored_form(compose(["motion=walk"]))
+    assert with_overrides(stored, []).character.limit_ball_joints is True
+    del stored["character"]["limit_ball_joints"]
+    assert with_overrides(stored, []).character.limit_ball_joints is False
+    assert with_overrides(stored, ["character.limit_ball_joints=True"]).character.limit_ball_joints is True
+
+
 @pytest.mark.parametrize(
     "typo, wanted",
     [
