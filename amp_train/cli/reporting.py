@@ -44,7 +44,7 @@ def write_training_report(cfg: Config, run_dir: Path, numbers: Dict[str, Any], v
     Raises:
         UserError: it cannot be written there.
     """
-    checkpoint = run_dir / "nn"
+    checkpoint, curves = run_dir / "nn", run_dir / "curves.png"
     evaluate = f"amp-eval checkpoint={checkpoint}/{run_dir.name}.pth report={run_dir}/evaluation.html"
     entry = ReportEntry(
         name=str(cfg.experiment),
@@ -57,6 +57,7 @@ def write_training_report(cfg: Config, run_dir: Path, numbers: Dict[str, Any], v
         ],
         config=OmegaConf.to_yaml(cfg),
         metrics_csv=run_dir / "metrics.csv",
+        curves=curves if curves.is_file() else None,
         video=video if video is not None and video.is_file() else None,
     )
     return write_report(run_dir / "report.html", [entry])

@@ -51,7 +51,7 @@ Groups and their options:"""
 MORE_USAGE = """Every other key is listed by `amp-train --cfg job`, every flag by `amp-train --hydra-help`."""
 
 FINAL_EPISODES = 16
-SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS = 100, 30  # a whole episode of 300 steps from 30,000 samples
+SAMPLES_PER_VIDEO_STEP, MIN_VIDEO_STEPS = 1000, 30  # a whole episode of 300 steps from 300,000 samples
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from amp_train.untrusted import printable
 logger = logging.getLogger(__name__)
 
 SAMPLES_PER_CORE = 4096  # of a rollout
-SAMPLES_PER_WARM_START_STEP = 25  # at least; a training of a few iterations begins at once
+SAMPLES_PER_WARM_START_STEP = 100  # at least; a training of a few iterations begins at once
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 AGENT = "train.params.config"
 LIVELY = "HumanoidAMPCPU"  # the preset for lively clips

@@ -33,6 +33,7 @@ class ReportEntry:
         commands: to reproduce it, one per line.
         config: its configuration, YAML.
         metrics_csv: of the training, if it exists.
+        curves: `plot_curves` of it, if it has been drawn.
         pictures: PNG files by caption.
         video: an MP4 file.
         falls_by_phase: falls by the phase of the clip before them.
@@ -43,6 +44,7 @@ class ReportEntry:
     commands: Sequence[str] = ()
     config: str = ""
     metrics_csv: Optional[Path] = None
+    curves: Optional[Path] = None
     pictures: Dict[str, Path] = field(default_factory=dict)
     video: Optional[Path] = None
     falls_by_phase: Sequence[int] = ()
@@ -134,7 +136,7 @@ def _details(entry: ReportEntry, scratch: Path, is_alone: bool) -> str:
     table = entry.metrics_csv
     if table is not None:
         parts.append("<h2>Training</h2>")
-        parts.append(_drawn("Curves", lambda: plot_curves(table, scratch / "curves.png")))
+        parts.append(_drawn("Curves", lambda: entry.curves or plot_curves(table, scratch / "curves.png")))
         parts.append(_drawn("Health of the discriminator", lambda: plot_health(table, scratch / "health.png")))
     if entry.pictures:
         parts.append("<h2>One episode and the clip</h2>")

@@ -44,6 +44,6 @@ def test_a_short_training_has_a_short_warm_start():
     def steps(*overrides):
         return resolve(compose(overrides), overrides).train.params.config.warm_start_steps
 
-    assert steps("num_envs=128", "max_iterations=3") == 3 * 128 * 8 // 25
-    assert steps("num_envs=256", "max_iterations=20") == 1500
+    assert steps("num_envs=128", "max_iterations=3") == 3 * 128 * 8 // 100
+    assert steps("num_envs=1024", "max_iterations=20") == 1500
     assert steps("num_envs=128", "max_iterations=3", "train.params.config.warm_start_steps=77") == 77
