@@ -31,6 +31,7 @@ USAGE = """usage: amp-eval checkpoint=PATH [key=value ...]
   episodes=32           per seed, both deterministic and with training noise
   seeds=0,1,2
   episode_s=20          length of an episode, s; a fall ends it earlier
+  push=300              also play with pushes of this force, N, for 0.2 s every 5 s; default: none
   out=FILE.json         write the numbers to this file
   report=FILE.html      write a page that opens offline; checkpoint=[a.pth,b.pth] compares runs in it
   plots=DIR             write pictures of an episode to this folder; default: plots=False
@@ -47,6 +48,7 @@ class EvalArgs:
     episodes: int = between(1, MAX_ENVS, 32)
     seeds: List[int] = field(default_factory=lambda: [0, 1, 2], metadata={"range": Range(0, MAX_SEED)})
     episode_s: float = above(0.0, 3600.0, 20.0)
+    push: float = between(0.0, 1e5, 0.0)  # N
     out: Any = None  # a path, or None
     plots: Any = False  # a folder, or False
     report: Any = None  # a path, or None
@@ -99,7 +101,7 @@ def _evaluate(args: EvalArgs, checkpoint: str, overrides: Sequence[str]) -> "_Re
     cfg = playing_config(PlayArgs(checkpoint=checkpoint, num_envs=args.episodes), overrides)
     name = f"{checkpoint}: playing" if len(args.checkpoints) > 1 else "Playing"
     print(f"{name} {args.episodes} episodes of {args.episode_s:g} s, seeds {args.seeds} ...", flush=True)
-    found = evaluate(cfg, str(cfg.checkpoint), args.episodes, args.episode_s, args.seeds)
+    found = evaluate(cfg, str(cfg.checkpoint), args.episodes, args.episode_s, args.seeds, args.push)
     report = _Report(cfg, args, checkpoint, found)
     print(table(report.numbers))
     return report
@@ -149,7 +151,7 @@ class _Report:
     """The numbers of an evaluation, and the data of its pictures."""
 
     def __init__(self, cfg: Config, args: EvalArgs, checkpoint: str, found: "Evaluation") -> None:
-        from amp_train.evaluation.score import score_episodes, summarize
+        from amp_train.evaluation.score import falls, score_episodes, summarize
 
         half = len(found.deterministic)
         scores = score_episodes(found.deterministic + found.noisy, found.clips, available_cores(), world_runs=half)
@@ -165,6 +167,8 @@ class _Report:
             **found.disc,
             "noisy": summarize(found.noisy, scores[half:], found.clips, mass_kg),
         }
+        if found.pushed:
+            self.numbers["pushed"] = {"push_n": args.push, **falls(found.pushed)}
 
     @property
     def for_page(self) -> "EvaluatedRun":

@@ -11,6 +11,7 @@ Row = Tuple[str, Callable[[Dict[str, Any]], str]]
 _ROWS: Tuple[Row, ...] = (
     ("pose error, heading frame (m)", lambda m: _mean_std(m, "dtw_pose_error_m", "dtw_pose_error_std_m")),
     ("pose error, world frame (m)", lambda m: _mean_std(m, "dtw_pose_error_world_m", "dtw_pose_error_world_std_m")),
+    ("frames covered", lambda m: f"{min(m['clip_frames_covered'].values()):.0%}"),
     ("falls", lambda m: f"{m['fall_rate']:.1%}"),
     ("episode (s)", lambda m: f"{m['mean_episode_s']:.2f}"),
     ("speed / clip's (m/s)", lambda m: f"{m['root_speed_m_s']:.3f} / {m['clip_speed_m_s']:.3f}"),
@@ -20,7 +21,6 @@ _ROWS: Tuple[Row, ...] = (
     ("foot slide (m/s)", lambda m: f"{m['foot_slide_m_s']:.3f}"),
     ("power (W/kg)", lambda m: f"{m['power_w_per_kg']:.2f}"),
     ("clip balance", lambda m: f"{m['clip_balance']:.2f}"),
-    ("frames covered", lambda m: f"{min(m['clip_frames_covered'].values()):.0%}"),
 )
 
 
@@ -36,6 +36,9 @@ def table(report: Dict[str, Any]) -> str:
     lines += _task_rows(report, noisy)
     lines.append(f"ends           {_counts(report['ends'])}")
     lines.append(f"  with noise   {_counts(noisy['ends'])}")
+    if "pushed" in report:
+        pushed = report["pushed"]
+        lines.append(f"pushed, {pushed['push_n']:g} N  {pushed['fall_rate']:.1%} falls: {_counts(pushed['ends'])}")
     if len(report["clip_share"]) > 1:
         lines.append(f"clips          {_shares(report['clip_share'])}")
     if report["disc_health"] is not None:

@@ -90,8 +90,6 @@ def summarize(
     flat = [score for of_run in scores for score in of_run]
     errors = np.array([score.heading.error_m for score in flat])
     world_errors = np.array([score.world.error_m for score in flat if score.world is not None])
-    ends = [end for run in runs for end in run.ends]
-    lengths_s = torch.cat([run.lengths * run.control_dt_s for run in runs]).double()
     world = {}
     if len(world_errors):
         world["dtw_pose_error_world_m"] = float(world_errors.mean())
@@ -101,8 +99,7 @@ def summarize(
         "dtw_pose_error_std_m": float(errors.std()),
         **world,
         "dtw_pose_error_by_seed_m": [float(np.mean([s.heading.error_m for s in of_run])) for of_run in scores],
-        "fall_rate": sum(end != TIME_LIMIT for end in ends) / len(ends),
-        "mean_episode_s": float(lengths_s.mean()),
+        **falls(runs),
         "root_speed_m_s": _mean(runs, lambda run: run.root_vel[..., :2].norm(dim=-1)),
         "clip_speed_m_s": sum(clip.weight * clip.speed_m_s for clip in clips),
         "nearest_frame_m": float(np.concatenate([score.nearest_distance_m for score in flat]).mean()),
@@ -111,10 +108,20 @@ def summarize(
         "foot_slide_m_s": foot_slide_m_s(runs),
         "power_w": _mean(runs, lambda run: run.power_w),
         "power_w_per_kg": _mean(runs, lambda run: run.power_w) / body_mass_kg,
-        "ends": dict(Counter(ends).most_common()),
         "falls_by_phase": falls_by_phase(runs, scores, clips),
         **coverage(flat, clips),
         **task_success(runs),
+    }
+
+
+def falls(runs: Sequence[Episodes]) -> Dict[str, Any]:
+    """Return how often episodes end before the time limit, by what, and how long they are."""
+    ends = [end for run in runs for end in run.ends]
+    lengths_s = torch.cat([run.lengths * run.control_dt_s for run in runs]).double()
+    return {
+        "fall_rate": sum(end != TIME_LIMIT for end in ends) / len(ends),
+        "mean_episode_s": float(lengths_s.mean()),
+        "ends": dict(Counter(ends).most_common()),
     }
 
 

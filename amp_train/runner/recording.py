@@ -1,6 +1,6 @@
 """Recording episodes for evaluation, all in parallel, and the clips they are compared with."""
 
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 import torch
 from torch import Tensor
@@ -30,7 +30,13 @@ def set_up_episodes(cfg: Config, num_episodes: int, episode_s: float, seed: int)
     return cfg
 
 
-def record_episodes(cfg: Config, vec_env: AMPVecEnv, policy: ActingPolicy, deterministic: bool = True) -> Episodes:
+def record_episodes(
+    cfg: Config,
+    vec_env: AMPVecEnv,
+    policy: ActingPolicy,
+    deterministic: bool = True,
+    callbacks: Sequence[EpisodeCallback] = (),
+) -> Episodes:
     """Play one episode in every environment, until the last has ended.
 
     Args:
@@ -38,9 +44,10 @@ def record_episodes(cfg: Config, vec_env: AMPVecEnv, policy: ActingPolicy, deter
         vec_env: environments built from it.
         policy: what acts.
         deterministic: act by the policy's mean, without noise.
+        callbacks: act after a step is recorded.
     """
     recorder = Recorder(cfg, vec_env.env)
-    run_episodes(vec_env, policy, [recorder], episodes=vec_env.num_envs, deterministic=deterministic)
+    run_episodes(vec_env, policy, [recorder, *callbacks], episodes=vec_env.num_envs, deterministic=deterministic)
     return recorder.episodes()
 
 

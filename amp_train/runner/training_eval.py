@@ -10,7 +10,7 @@ from torch import Tensor
 from amp_train.config import Config
 from amp_train.distributed.ranks import single_threaded
 from amp_train.env import make_env
-from amp_train.evaluation.score import score_episodes, task_success
+from amp_train.evaluation.score import coverage, score_episodes, task_success
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.sim.factory import BACKENDS
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 EPISODES, EPISODE_S = 8, 3.0
 RETURN = "eval_task_return"  # normalised, of tasks with goals
-COLUMNS = ("dtw_pose_error_m", "eval_fall_rate", "eval_episode_s")
+COLUMNS = ("dtw_pose_error_m", "eval_frames_covered", "eval_fall_rate", "eval_episode_s")
 
 
 class TrainingEvaluation:
@@ -76,6 +76,7 @@ class TrainingEvaluation:
         success = {RETURN: task_success([run])["task_return"]} if RETURN in self._columns else {}
         return {
             "dtw_pose_error_m": float(np.mean([score.heading.error_m for score in scores])),
+            "eval_frames_covered": min(coverage(scores, self._clips)["clip_frames_covered"].values()),
             "eval_fall_rate": run.num_falls / len(run),
             "eval_episode_s": float(run.lengths.double().mean()) * run.control_dt_s,
             **success,

@@ -22,7 +22,7 @@ class ProgressBar(RowSink):
         self._stream: Any = LenientStream(stream or sys.stderr)
         self._bar: Any = None
         self._episode_length: Optional[float] = None
-        self._pose_error_m: Optional[float] = None
+        self._evaluation = ""
         self._sick_rows = 0
 
     def start(self, iteration: int, max_iterations: int) -> None:
@@ -65,9 +65,11 @@ class ProgressBar(RowSink):
         if row.get("num_diverged"):
             parts.append(f"{row['num_diverged']} diverged")
         if row.get("dtw_pose_error_m") is not None:
-            self._pose_error_m = row["dtw_pose_error_m"]
-        if self._pose_error_m is not None:
-            parts.append(f"pose error {self._pose_error_m:.3f} m")
+            self._evaluation = f"pose error {row['dtw_pose_error_m']:.3f} m"
+            if row.get("eval_frames_covered") is not None:
+                self._evaluation += f" on {row['eval_frames_covered']:.0%} of the clip"
+        if self._evaluation:
+            parts.append(self._evaluation)
         return ", ".join(parts)
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ class _Line(NamedTuple):
 
 _LINES: Tuple[_Line, ...] = (
     _Line("pose error (m)", "dtw_pose_error_m", "{:.3f}"),
+    _Line("frames covered", "eval_frames_covered", "{:.0%}"),
     _Line("episode (steps)", "episode_length", "{:.0f}"),
     _Line("style reward", "style_reward_mean", "{:.3f}"),
     _Line("task reward", "task_reward_mean", "{:.3f}"),

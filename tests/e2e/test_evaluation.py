@@ -79,6 +79,19 @@ def test_a_checkpoint_is_evaluated_from_itself_alone(trained, here, tmp_path):
         assert (tmp_path / "plots" / name).stat().st_size > 1000
 
 
+def test_pushes_make_a_policy_fall_and_change_nothing_else(here, tmp_path):
+    def report(*argv):
+        given = ["checkpoint=pretrained/walk", "episodes=4", "seeds=0", "episode_s=7"]
+        printed = here(evaluation, *given, f"out={tmp_path / 'report.json'}", *argv)
+        return printed, json.loads((tmp_path / "report.json").read_text())
+
+    (_, alone), (printed, pushed) = report(), report("push=1500")
+    found = pushed.pop("pushed")
+    assert pushed == alone
+    assert found["push_n"] == 1500.0 and found["fall_rate"] == 1.0 and sum(found["ends"].values()) == 4
+    assert "pushed, 1500 N  100.0% falls" in printed
+
+
 def test_an_evaluation_is_reproducible_and_its_episodes_begin_anywhere(trained, here, tmp_path):
     def errors(seeds):
         argv = ["checkpoint=" + newest(trained, "with"), "episodes=2", "episode_s=0.4", "seeds=" + seeds]

@@ -10,6 +10,7 @@ from amp_train.evaluation.episodes import TIME_LIMIT
 from amp_train.motion import MotionLibrary, load_clip
 from amp_train.paths import MOTIONS_DIR
 from amp_train.runner.episodes import EpisodeCallback, StopEpisodes, run_episodes
+from amp_train.runner.evaluate import Pushes
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 
@@ -189,3 +190,35 @@ def test_callbacks_are_ended_when_a_policy_breaks_down(vec_env):
     with pytest.raises(RuntimeError, match="no action"):
         run_episodes(vec_env, Acting(broken), [counting], num_steps=3)
     assert counting.seen == ["start", "end"]
+
+
+def test_a_push_is_a_force_on_the_whole_body_for_a_fifth_of_a_second_every_five(monkeypatch):
+    cfg = resolve(compose(["motion=walk", "num_envs=3", "num_threads=1", "task.env.episode_length=400"]))
+    env = make_env(cfg)
+    done, set_state, pushing = [], env.simulator.set_state, Pushes(force_n=300.0, seed=4)
+
+    def push(step):
+        def noted(ids, state):
+            change = state.root_vel - step.state[ids].root_vel
+            done.extend((int(n), step.index, way) for n, way in zip(ids, change))
+            set_state(ids, state)
+
+        monkeypatch.setattr(env.simulator, "set_state", noted)
+        Pushes.on_step(pushing, step)
+        monkeypatch.setattr(env.simulator, "set_state", set_state)
+
+    monkeypatch.setattr(pushing, "on_step", push)
+    run_episodes(AMPVecEnv(env, "cpu"), Acting(lambda obs: torch.zeros(3, 28)), [pushing], num_steps=310)
+    gained = 300.0 * 0.2 / float(env.spec.body_mass.sum())  # m/s
+    sides = []
+    for n in range(3):
+        mine = [(index, way) for number, index, way in done if number == n]
+        steps = [index for index, _ in mine]
+        assert steps[:12] == [*range(steps[0], steps[0] + 6), *range(steps[0] + 150, steps[0] + 156)]
+        assert 74 <= steps[0] <= 150
+        for first in (0, 6):
+            way = torch.stack([way for _, way in mine[first : first + 6]]).sum(0)
+            assert float(way.norm()) == pytest.approx(gained, rel=1e-3) and way[2] == 0.0
+            sides.append(way / way.norm())
+    assert float((torch.stack(sides) @ torch.stack(sides).T - torch.eye(6)).max()) < 0.99999  # all from other sides
+    env.close()

@@ -148,9 +148,9 @@ def test_the_bar_says_once_what_to_change_when_the_discriminator_stays_unfit():
     bar.start(0, 200)
     for iteration in range(100):
         bar.write(row(iteration, disc_health="saturated", disc_advice="Lower it."))
-    bar.write(row(101, disc_health="healthy", disc_advice="", dtw_pose_error_m=0.0451))
+    bar.write(row(101, disc_health="healthy", disc_advice="", dtw_pose_error_m=0.0451, eval_frames_covered=0.9))
     bar.write(row(102, disc_health="healthy", disc_advice="", dtw_pose_error_m=None))
     summary = bar._summary(row(103, disc_health="healthy", disc_advice="", dtw_pose_error_m=None))
     bar.close()
     assert stream.getvalue().count("Lower it.") == 1
-    assert "disc healthy" in summary and "pose error 0.045 m" in summary
+    assert "disc healthy" in summary and "pose error 0.045 m on 90% of the clip" in summary
