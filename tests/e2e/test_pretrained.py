@@ -56,8 +56,8 @@ def test_a_shipped_policy_does_what_was_measured(here, name):
 
 @pytest.mark.parametrize("name", GOALS)
 def test_a_shipped_policy_reaches_the_goals_that_were_measured(here, name):
-    found, shipped = evaluated(here, name, 2 * EPISODES, shipped_seconds(name))
-    chance = 3.0 * shipped["task_return_std"] / (2 * EPISODES) ** 0.5
+    found, shipped = evaluated(here, name, EPISODES, shipped_seconds(name))
+    chance = 3.0 * shipped["task_return_std"] / EPISODES**0.5
     assert found["task_return"] > shipped["task_return"] - chance
     assert found["nearest_frame_m"] < 1.25 * shipped["nearest_frame_m"], "the style is gone"
 

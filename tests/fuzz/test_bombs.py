@@ -14,7 +14,7 @@ from amp_train.checkpoint.load import safe_load
 from amp_train.errors import CheckpointError, MotionError
 from amp_train.motion import load_clip
 
-MAX_CPU_SECONDS = 2.0
+MAX_CPU_SECONDS = 5.0  # with other work on the same core
 
 
 @pytest.fixture(scope="module")
