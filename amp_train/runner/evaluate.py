@@ -53,19 +53,21 @@ class Pushes(EpisodeCallback):
         generator = torch.Generator().manual_seed(self._seed)
         self._wait_s = PUSH_INTERVAL_S * (1.0 - 0.5 * torch.rand(env.num_envs, generator=generator))
         self._from = 2.0 * torch.pi * torch.rand(env.num_envs, generator=generator)
-        self._acceleration = self._force_n / float(env.spec.body_mass.sum())
+        self._steps = max(1, round(PUSH_S / env.control_dt_s))
+        self._change_m_s = self._force_n * PUSH_S / float(env.spec.body_mass.sum()) / self._steps
 
     def on_step(self, step: EpisodeStep) -> None:
         """Accelerate for the next control step, where it is time."""
         env, dt_s = step.env, step.env.control_dt_s
         since_s = step.time_s - self._wait_s
-        # Half a control step against rounding: a push lasts 6 steps at 30 Hz.
-        is_pushed = (since_s > -0.5 * dt_s) & ((since_s + 0.5 * dt_s) % PUSH_INTERVAL_S < PUSH_S)
+        # Half a control step against rounding.
+        into_s = (since_s + 0.5 * dt_s) % PUSH_INTERVAL_S
+        is_pushed = (since_s > -0.5 * dt_s) & (into_s < self._steps * dt_s)
         ids = is_pushed.to(env.device).nonzero()[:, 0]
         if len(ids) == 0:
             return
         angle = self._from + PUSH_INTERVAL_S * (since_s / PUSH_INTERVAL_S).round()  # another side each time
-        velocity = self._acceleration * dt_s * torch.stack((angle.cos(), angle.sin(), 0.0 * angle), dim=-1)
+        velocity = self._change_m_s * torch.stack((angle.cos(), angle.sin(), 0.0 * angle), dim=-1)
         state = env.state[ids].clone()
         state.root_vel = state.root_vel + velocity.to(env.device)[ids]
         env.simulator.set_state(ids, state)

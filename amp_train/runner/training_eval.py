@@ -1,7 +1,7 @@
 """The pose error during training: a few short episodes of the noise-free policy in separate environments."""
 
 import logging
-from typing import Any, Mapping, Optional, Tuple, cast
+from typing import Any, Mapping, Optional, Sequence, Tuple, cast
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from amp_train.config import Config
 from amp_train.distributed.ranks import single_threaded
 from amp_train.env import make_env
-from amp_train.evaluation.score import coverage, score_episodes, task_success
+from amp_train.evaluation.score import EpisodeScore, coverage, score_episodes, task_success
 from amp_train.runner.recording import clip_references, record_episodes, recorded_library, set_up_episodes
 from amp_train.runner.vec_env import AMPVecEnv
 from amp_train.sim.factory import BACKENDS
@@ -76,11 +76,16 @@ class TrainingEvaluation:
         success = {RETURN: task_success([run])["task_return"]} if RETURN in self._columns else {}
         return {
             "dtw_pose_error_m": float(np.mean([score.heading.error_m for score in scores])),
-            "eval_frames_covered": min(coverage(scores, self._clips)["clip_frames_covered"].values()),
+            "eval_frames_covered": self._frames_covered(scores),
             "eval_fall_rate": run.num_falls / len(run),
             "eval_episode_s": float(run.lengths.double().mean()) * run.control_dt_s,
             **success,
         }
+
+    def _frames_covered(self, scores: Sequence[EpisodeScore]) -> float:
+        """Return the covered share of a clip's frames, the mean over the clips by their weights."""
+        covered = coverage(scores, self._clips)["clip_frames_covered"]
+        return sum(clip.weight * covered[clip.name] for clip in self._clips)
 
     def close(self) -> None:
         """Release the environments."""

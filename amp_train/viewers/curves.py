@@ -22,7 +22,7 @@ _PANELS: Tuple[Tuple[str, Dict[str, str]], ...] = (
     ("KL divergence per update", {"kl": ""}),
     ("Learning rate", {"lr": ""}),
     ("Pose error (m)", {"dtw_pose_error_m": ""}),
-    ("Share of the clip's frames", {"eval_frames_covered": ""}),
+    ("Share of the clips' frames visited", {"eval_frames_covered": ""}),
     ("Samples per second", {"samples_per_s": ""}),
 )
 _COLUMNS_OF_PANELS = 3
