@@ -48,7 +48,8 @@ def rows(run_dir):
 
 
 def last_policy(run_dir):
-    (path,) = (run_dir / "nn").glob("last_*.pth")
+    # A kill between saving the last and deleting the one before leaves both.
+    path = max((run_dir / "nn").glob("last_*.pth"), key=lambda path: int(path.name.split("_ep_")[1].split("_")[0]))
     return torch.load(path, weights_only=True)
 
 

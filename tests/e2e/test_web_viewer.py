@@ -250,7 +250,7 @@ def test_a_running_training_is_followed_to_its_last_checkpoint(browser: Any, tmp
             return len(seen) > 3 or None
 
         wait_for(lambda: browser.find_elements("xpath", "//label[contains(., 'Checkpoint')]") or None, "the panel")
-        wait_for(followed, "three newer checkpoints")
+        wait_for(followed, "three newer checkpoints", 300.0)
         training.terminate()
         assert training.wait(60) == 75  # stopped and saved
         last = max(run_dir.glob("nn/last_*.pth"), key=lambda path: path.stat().st_mtime)
@@ -258,14 +258,24 @@ def test_a_running_training_is_followed_to_its_last_checkpoint(browser: Any, tmp
         assert playing.poll() is None and errors_of(browser) == []
     finally:
         training.kill()
+        browser.get("about:blank")  # drawing it takes the core that is needed to stop
         playing.send_signal(signal.SIGINT)
-        rest, _ = playing.communicate(timeout=60)
-    assert playing.returncode == 0 and "Traceback" not in rest and "Stopped." in rest
+        rest = last_words(playing)
+    assert playing.returncode == 0 and "Traceback" not in rest and "Stopped." in rest, rest
+
+
+def last_words(process: "subprocess.Popen[str]") -> str:
+    """Return what a process that was told to stop has printed; one that does not stop shows where it is."""
+    try:
+        return process.communicate(timeout=180)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.communicate(timeout=60)[0]
 
 
 def start(folder: Path, command: str, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", f"amp_train.cli.{command}", *arguments],
+        [sys.executable, "-X", "faulthandler", "-m", f"amp_train.cli.{command}", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE if command == "play" else subprocess.DEVNULL,
