@@ -18,6 +18,7 @@ from amp_train.telemetry.health import disc_health
 
 DEMO_ROWS = 4096
 PUSH_S, PUSH_INTERVAL_S = 0.2, 5.0
+_PUSH_TURN = 5.0  # rad from the side of one push to that of the next
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Pushes(EpisodeCallback):
         ids = is_pushed.to(env.device).nonzero()[:, 0]
         if len(ids) == 0:
             return
-        angle = self._from + PUSH_INTERVAL_S * (since_s / PUSH_INTERVAL_S).round()  # another side each time
+        angle = self._from + _PUSH_TURN * (since_s / PUSH_INTERVAL_S).round()
         velocity = self._change_m_s * torch.stack((angle.cos(), angle.sin(), 0.0 * angle), dim=-1)
         state = env.state[ids].clone()
         state.root_vel = state.root_vel + velocity.to(env.device)[ids]
