@@ -132,6 +132,36 @@ def load_model_state(model: nn.Module, state: Dict[str, Any], what: str = "The c
     model.load_state_dict(state)
 
 
+# What sees the policy's observation, whose last columns are the task's goal; and a column's value without effect.
+_SEE_GOAL = {
+    "running_mean_std.running_mean": 0.0,
+    "running_mean_std.running_var": 1.0,
+    "a2c_network.actor_mlp.0.weight": 0.0,
+    "a2c_network.critic_mlp.0.weight": 0.0,
+}
+_OBS_COUNT, MAX_OBS_COUNT = "running_mean_std.count", 1e5
+
+
+def for_other_task(state: Dict[str, Any], model: nn.Module) -> Dict[str, Any]:
+    """Return the state dict of one task's policy as a start for another task, whose goal may have another size.
+
+    Columns that both have are kept, a new one begins without effect, and the observation's statistics count as few
+    samples, so that they soon follow the new goal. Another character is not made to fit: its discriminator differs too.
+    """
+    expected, fitted = model.state_dict(), dict(state)
+    for name, without_effect in _SEE_GOAL.items():
+        given, wanted = state.get(name), expected.get(name)
+        if not isinstance(given, Tensor) or wanted is None or given.dim() != wanted.dim():
+            continue  # `load_model_state` will refuse it
+        if given.shape[:-1] == wanted.shape[:-1]:
+            kept = min(given.shape[-1], wanted.shape[-1])
+            fitted[name] = torch.full_like(wanted, without_effect)
+            fitted[name][..., :kept] = given[..., :kept]
+    if isinstance(state.get(_OBS_COUNT), Tensor):
+        fitted[_OBS_COUNT] = state[_OBS_COUNT].clamp(max=MAX_OBS_COUNT)
+    return fitted
+
+
 def _check_tensor(name: str, given: Any, expected: Tensor, what: str) -> None:
     if not isinstance(given, Tensor):
         raise CheckpointError(f"{what} does not fit this network: {name} is not a tensor.")

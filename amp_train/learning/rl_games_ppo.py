@@ -14,7 +14,7 @@ from rl_games.common.common_losses import critic_loss
 from rl_games.common.schedulers import IdentityScheduler, RLScheduler
 from torch import Tensor, nn, optim
 
-from amp_train.checkpoint.load import load_model_state, safe_load
+from amp_train.checkpoint.load import for_other_task, load_model_state, safe_load
 from amp_train.checkpoint.store import POLICY_SUFFIX, save_file
 from amp_train.distributed.ranks import ALONE, Ranks, single_threaded, state_tensors
 from amp_train.errors import CheckpointError, ConfigError
@@ -299,12 +299,17 @@ class RLGamesPPO(A2CAgent):
     def set_full_state_weights(self, weights: Dict[str, Any], set_epoch: bool = True) -> None:
         """Continue from a checkpoint's content; an adaptive learning rate continues where it was.
 
-        A bundled policy has no optimizer state; it is only a starting point for a new training.
+        A bundled policy has no optimizer state; it is only a starting point for a new training. So is the policy of
+        another task.
         """
         missing = {"epoch", "frame"} - set(weights)
         if missing:
             names = ", ".join(sorted(missing))
             raise CheckpointError(f"Training cannot continue from the checkpoint: it lacks {names}.")
+        if self._is_of_other_task(weights.get("amp_train")):
+            model = for_other_task(weights["model"], self.bare_model)
+            weights = dict(weights, model=model, epoch=0, frame=0, last_mean_rewards=self.last_mean_rewards)
+            weights.pop("optimizer", None)
         saved = weights["optimizer"] if "optimizer" in weights else self.optimizer.state_dict()
         optimizer_state = fit_optimizer_state(saved, self.optimizer, keep_saved_lr=self.is_adaptive_lr)
         counters = {name: int(weights[name]) for name in ("epoch", "frame")}
@@ -312,6 +317,12 @@ class RLGamesPPO(A2CAgent):
         self.is_restored = True
         self.last_mean_rewards = float(self.last_mean_rewards)
         self.last_lr = self.optimizer.param_groups[0]["lr"]
+
+    def _is_of_other_task(self, extra: Any) -> bool:
+        """Tell whether a checkpoint's description, which a stranger may have written, names another task."""
+        for key in ("config", "task", "name"):
+            extra = extra.get(key) if isinstance(extra, dict) else None
+        return extra is not None and extra != self.config["name"]
 
     def get_weights(self) -> Dict[str, Any]:
         """Return the model and the statistics outside it, without torch.compile's prefix in the names."""

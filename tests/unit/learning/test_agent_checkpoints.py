@@ -1,5 +1,7 @@
 """Checkpoints of the agent: plain, exact to resume from, and those of IsaacGymEnvs as well."""
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from fake_env import PointMassVecEnv
@@ -163,6 +165,88 @@ def test_a_checkpoint_without_an_optimizer_begins_with_a_fresh_one(trained, tmp_
     assert not agent.optimizer.state
     wanted = trained.bare_model.state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in agent.bare_model.state_dict().items())
+
+
+class WithGoal(PointMassVecEnv):
+    """The point mass with goals that are added to its observation."""
+
+    def __init__(self, goal_size):
+        super().__init__(16)
+        self.goal_size = goal_size
+
+    def get_env_info(self):
+        box = gym.spaces.Box(-np.inf, np.inf, (4 + self.goal_size,), dtype=np.float32)
+        return {**super().get_env_info(), "observation_space": box}
+
+    def _observe(self):
+        return torch.cat((super()._observe(), 5.0 + torch.randn(self.num_envs, self.goal_size)), dim=-1)
+
+
+def save_as(agent, tmp_path, task):
+    agent.config["checkpoint_extra"] = {"config": {"task": {"name": task}}}
+    return save(agent, tmp_path)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (1, 3), (3, 1)])
+def test_another_tasks_policy_acts_as_before_until_it_learns_the_new_goal(tmp_path, before, after):
+    first = make_agent(tmp_path, WithGoal(before))
+    first.train()
+    if before > after:  # a lost column had its mean
+        first.bare_model.state_dict()["a2c_network.actor_mlp.0.weight"][:, 4 + after :] = 0.0
+        first.bare_model.state_dict()["a2c_network.critic_mlp.0.weight"][:, 4 + after :] = 0.0
+    path = save_as(first, tmp_path, "other")
+    second = make_agent(tmp_path, WithGoal(after), max_epochs=1)
+    second.restore(path)
+    obs = torch.randn(9, 4 + max(before, after))
+    old, new = outputs(first, obs[:, : 4 + before]), outputs(second, obs[:, : 4 + after])
+    assert torch.allclose(old["mus"], new["mus"], atol=1e-6) and torch.allclose(old["values"], new["values"], atol=1e-6)
+    assert (second.epoch_num, second.frame, second.last_mean_rewards) == (0, 0, make_agent(tmp_path).last_mean_rewards)
+    assert not second.optimizer.state
+    second.train()
+    assert second.bare_model.state_dict()["a2c_network.actor_mlp.0.weight"][:, 4:].abs().min() > 0
+
+
+def test_statistics_soon_follow_a_new_goal(tmp_path):
+    first = make_agent(tmp_path, WithGoal(0))
+    first.bare_model.running_mean_std.count.fill_(1e9)
+    second = make_agent(tmp_path, WithGoal(1))
+    second.restore(save_as(first, tmp_path, "other"))
+    assert second.bare_model.running_mean_std.count == 1e5
+    second.train()
+    assert 5.0 * 2 * BATCH / 1e5 == pytest.approx(second.bare_model.running_mean_std.running_mean[4].item(), rel=0.3)
+
+
+def test_the_same_task_keeps_its_statistics_and_needs_the_same_goal(tmp_path):
+    first = make_agent(tmp_path, WithGoal(1))
+    first.bare_model.running_mean_std.count.fill_(1e9)
+    path = save_as(first, tmp_path, CONFIG["name"])
+    second = make_agent(tmp_path, WithGoal(1))
+    second.restore(path)
+    assert second.bare_model.running_mean_std.count == 1e9
+    with pytest.raises(CheckpointError, match="_mlp.0.weight has shape"):
+        make_agent(tmp_path, WithGoal(2)).restore(path)
+
+
+def test_another_tasks_policy_of_another_character_is_refused(trained, tmp_path):
+    path = save_as(trained, tmp_path, "other")
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["model"]["a2c_network._disc_mlp.0.weight"] = torch.zeros(32, 6)
+    torch.save(checkpoint, path)
+    with pytest.raises(CheckpointError, match="_disc_mlp.0.weight has shape"):
+        make_agent(tmp_path).restore(path)
+
+
+@pytest.mark.parametrize("extra", [{"config": 3}, {"config": {"task": []}}, {"config": {"task": {"name": {}}}}, {}])
+def test_a_strange_description_or_strange_columns_give_no_traceback(trained, tmp_path, extra):
+    trained.config["checkpoint_extra"] = extra
+    path = save(trained, tmp_path)
+    make_agent(tmp_path).restore(path)
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["model"]["running_mean_std.running_mean"] = torch.zeros(())
+    checkpoint["amp_train"] = {"config": {"task": {"name": "other"}}}
+    torch.save(checkpoint, path)
+    with pytest.raises(CheckpointError, match="_mlp.0.weight has shape"):
+        make_agent(tmp_path).restore(path)
 
 
 def test_a_crash_while_saving_leaves_the_former_checkpoint(trained, tmp_path, monkeypatch):
