@@ -139,7 +139,7 @@ _SEE_GOAL = {
     "a2c_network.actor_mlp.0.weight": 0.0,
     "a2c_network.critic_mlp.0.weight": 0.0,
 }
-_OBS_COUNT, MAX_OBS_COUNT = "running_mean_std.count", 1e5
+_OBS_COUNT, MAX_OBS_COUNT = "running_mean_std.count", 2e6
 
 
 def for_other_task(state: Dict[str, Any], model: nn.Module) -> Dict[str, Any]:
