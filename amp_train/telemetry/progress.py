@@ -13,6 +13,7 @@ from amp_train.telemetry.sinks import Row, RowSink
 BAR_FORMAT = "iteration {n_fmt}/{total_fmt} |{bar:16}| {elapsed}<{remaining}{postfix}"
 TERMINAL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 60.0
 SICK_ROWS_BEFORE_ADVICE = 20
+NO_TASK_REWARD = 1.0  # what a task without a goal gives
 
 
 class ProgressBar(RowSink):
@@ -23,6 +24,7 @@ class ProgressBar(RowSink):
         self._bar: Any = None
         self._episode_length: Optional[float] = None
         self._evaluation = ""
+        self._has_task = False
         self._sick_rows = 0
 
     def start(self, iteration: int, max_iterations: int) -> None:
@@ -58,6 +60,9 @@ class ProgressBar(RowSink):
         )
         if style is not None:
             parts.append(f"style {style:.3f}")
+        self._has_task = self._has_task or row.get("task_reward_mean") not in (None, NO_TASK_REWARD)
+        if self._has_task and row.get("task_reward_mean") is not None:
+            parts.append(f"task {row['task_reward_mean']:.3f}")
         if agent_acc is not None and demo_acc is not None:
             parts.append(f"disc acc {0.5 * (agent_acc + demo_acc):.2f}")
         if row.get("disc_health") is not None:

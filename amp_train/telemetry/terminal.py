@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Deque, Dict, NamedTuple, Optional, Tuple
 
 from amp_train.checkpoint.store import policies
+from amp_train.telemetry.progress import NO_TASK_REWARD
 from amp_train.telemetry.sinks import Row, RowSink
 
 SPARK = "▁▂▃▄▅▆▇█"
 WIDTH, REFRESH_PER_S = 40, 4
-NO_TASK = ("task_reward_mean", {1.0})  # what a task without a goal gives
+NO_TASK = ("task_reward_mean", {NO_TASK_REWARD})
 RATE_ROWS = 50  # the remaining time is estimated from this many iterations
 
 

@@ -21,6 +21,7 @@ from amp_train.env.tasks.base import TaskSetup
 from amp_train.env.tasks.heading import Heading, HeadingSettings
 from amp_train.env.tasks.registry import register_task
 
+STAND_S = 3.0  # a get-up that takes no longer counts as a success
 STOOP_M = 0.1  # a running character's head is this much lower
 DROP_M = 0.2  # height of the lowest body
 MOST_BENT_RAD = 0.8  # from the middle of a joint's range
@@ -56,7 +57,7 @@ class Getup(Heading):
         self._left_s = torch.zeros(self.num_envs, device=self.device)
         self._has_stood = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self._is_first_up = torch.zeros_like(self._has_stood)
-        self._is_time_up = torch.zeros_like(self._has_stood)
+        self._is_judged = torch.zeros_like(self._has_stood)
 
     @property
     def getting_up(self) -> Tensor:
@@ -98,9 +99,10 @@ class Getup(Heading):
 
     def step(self, state: CharacterState) -> None:
         super().step(state)
-        was_getting_up = self.getting_up
+        was_getting_up, judged_at_s = self.getting_up, max(0.0, self.settings.getup_s - STAND_S)
+        was_before = self._left_s > judged_at_s + 0.5 * self.control_dt_s
         self._left_s = (self._left_s - self.control_dt_s).clamp(min=0.0)
-        self._is_time_up = was_getting_up & ~self.getting_up
+        self._is_judged = was_before & (self._left_s <= judged_at_s + 0.5 * self.control_dt_s)
         is_up = (state.body_pos[:, self._head, 2] >= self.settings.head_m - STOOP_M) & was_getting_up
         self._is_first_up = is_up & ~self._has_stood
         self._has_stood = self._has_stood | is_up
@@ -130,13 +132,12 @@ class Getup(Heading):
         return torch.cat((super().demo_goal(state), left.unsqueeze(-1)), dim=-1)
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
-        """Return the errors of the heading while walking, whether a get-up succeeded in its time, and after how
-        long."""
+        """Return the errors of the heading while walking, whether a get-up succeeded in 3 s, and after how long."""
         nothing = torch.full_like(self._left_s, float("nan"))
         walking = {name: torch.where(self.getting_up, nothing, value) for name, value in super().metrics(state).items()}
         taken_s = self.settings.getup_s - self._left_s
         return {
             **walking,
-            "stood_up_share": torch.where(self._is_time_up, self._has_stood.to(nothing.dtype), nothing),
+            "stood_up_share": torch.where(self._is_judged, self._has_stood.to(nothing.dtype), nothing),
             "time_to_stand_s": torch.where(self._is_first_up, taken_s, nothing),
         }

@@ -95,6 +95,21 @@ def test_success_is_to_stand_before_the_time_is_up(humanoid: CharacterSpec, kine
     assert said[19]["speed_error_m_s"][0] >= 0.0
 
 
+def test_a_get_up_is_judged_after_three_seconds_though_its_time_is_not_up(
+    humanoid: CharacterSpec, kinematics: Kinematics
+) -> None:
+    task, up = getup(humanoid, getup_s=3.8), standing(kinematics)
+    low = lowered(up, 0.7)
+    task.begin(ALL, low)
+    judged = []
+    for step in range(round(3.8 / DT_S)):
+        task.step(low if step * DT_S < 3.2 else up)  # too late
+        share = task.metrics(up)["stood_up_share"]
+        if not share.isnan().any():
+            judged.append((step + 1, share.tolist()))
+    assert judged == [(round(3.0 / DT_S), [0.0] * len(ALL))]
+
+
 def env_of(**goal: Any) -> AmpEnv:
     cfg = config(state_init="Default")
     cfg.task.name, cfg.task.goal = "HumanoidAMPGetup", goal

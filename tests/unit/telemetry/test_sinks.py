@@ -68,6 +68,16 @@ def test_the_bar_shows_where_the_training_is_and_whether_it_learns():
     assert "style 0.500, disc acc 0.80" in stream.getvalue()
 
 
+def test_the_bar_shows_the_task_reward_of_a_task_with_a_goal_only():
+    stream = io.StringIO()
+    for reward in (1.0, 0.25):
+        bar = ProgressBar(stream)
+        bar.start(0, 1)
+        bar.write(row(1, style_reward_mean=0.5, task_reward_mean=reward))
+        bar.close()
+    assert "style 0.500, task 0.250" in stream.getvalue() and "task 1" not in stream.getvalue()
+
+
 def test_a_terminal_that_is_gone_does_not_end_the_training():
     class Gone(io.StringIO):
         def write(self, text):
