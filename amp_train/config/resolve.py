@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 SAMPLES_PER_CORE = 4096  # of a rollout
 SAMPLES_PER_WARM_START_STEP = 100  # at least; a training of a few iterations begins at once
+BUSY_SHARE = 0.4  # of the cores, before the training starts
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 AGENT = "train.params.config"
 LIVELY = "HumanoidAMPCPU"  # the preset for lively clips
@@ -50,7 +51,10 @@ def resolve(cfg: Config, overrides: Optional[Sequence[str]] = None) -> Config:
     launch = _checked_launch(cfg)
     level = logging.WARNING if launch is None or launch.rank == 0 else logging.DEBUG  # one process says it for all
     cores = cores_of_this_process(launch)
-    cfg.num_threads = cores if cfg.num_threads is None else cfg.num_threads
+    if cfg.num_threads is None:
+        cfg.num_threads = cores
+        if not cfg.test:
+            warn_if_busy(cores)
     cfg.sim_device = _choose_simulator(cfg, level)
     cfg.rl_device = cfg.sim_device if cfg.rl_device is None else cfg.rl_device
     cfg.sim_device, cfg.rl_device = (_device_of_this_rank(name, launch) for name in (cfg.sim_device, cfg.rl_device))
@@ -163,6 +167,18 @@ def cores_of_this_process(launch: Optional[Launch] = None, quota_file: Path = CG
     if launch.own_cores is not None:
         return min(cores, launch.own_cores)
     return max(1, cores // launch.local_world_size)
+
+
+def warn_if_busy(cores: int) -> None:
+    """Say so if other programs run on the cores: torch's threads wait for each other, and one held up holds up all."""
+    if cores == 1 or cores != os.cpu_count() or not hasattr(os, "getloadavg"):
+        return  # the load is the whole machine's
+    busy = os.getloadavg()[0]
+    if busy > BUSY_SHARE * cores:
+        logger.warning(
+            f"Other programs keep {busy:.1f} of this machine's {cores} cores busy. Training on all of them may be many "
+            f"times slower than with num_threads={max(1, int(cores - busy))}."
+        )
 
 
 def auto_num_envs(cores: int, horizon_length: int, minibatch_size: int) -> int:

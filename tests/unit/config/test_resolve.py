@@ -1,5 +1,7 @@
 """Derived values: environments, threads, iterations, devices and what rl_games reads."""
 
+import sys
+
 import pytest
 
 from amp_train.config import compose, resolve, rl_games_params
@@ -30,6 +32,20 @@ def test_a_container_with_a_quota_has_that_many_cores(tmp_path, monkeypatch):
     assert available_cores(quota) == 2
     quota.write_text("max 100000\n")
     assert available_cores(quota) == 8
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "given", "advice"),
+    [(1.9, 2, (), "num_threads=1"), (3.5, 8, (), "num_threads=4"), (9.0, 8, (), "num_threads=1"), (0.5, 2, (), None),
+     (1.9, 2, ("num_threads=2",), None), (1.9, 2, ("test=True", "checkpoint=pretrained/walk"), None),
+     (30.0, 64, (), None)],  # 8 of 64: not ours to judge
+)  # fmt: skip
+def test_a_busy_machine_is_told_of_unless_the_threads_were_chosen(monkeypatch, caplog, load, cores, given, advice):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr(sys.modules[available_cores.__module__], "available_cores", lambda *quota: min(cores, 8))
+    resolved(*given)
+    assert advice in caplog.text if advice else "busy" not in caplog.text
 
 
 def test_the_cpu_recipe_ends_after_eight_million_samples():
