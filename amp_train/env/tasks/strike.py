@@ -31,6 +31,7 @@ from amp_train.env.tasks.base import (
 )
 from amp_train.env.tasks.registry import register_task
 
+IN_TIME_S = 10.0  # a target that is hit later counts as missed; a walk to the farthest takes 8 s
 HAND_SCALE, POS_SCALE = 2.0, 0.5  # 1/m^2
 
 
@@ -178,9 +179,14 @@ class Strike(GoalTask):
         return torch.cat((place, height, torch.zeros_like(height)), dim=-1)
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
-        """Return the share of the time in which the target is hit, and after how long it was."""
+        """Return the share of the time in which the target is hit, of each whether it was within 10 s, and after how
+        long."""
         nothing = torch.full_like(self._since_new_s, math.nan)
+        late_s = self._since_new_s - IN_TIME_S
+        is_hit_in_time = self._is_first_hit & (late_s < 0.5 * self.control_dt_s)
+        is_missed = ~self.is_hit & (late_s.abs() < 0.5 * self.control_dt_s)
         return {
+            "hit_rate": nothing.masked_fill(is_hit_in_time, 1.0).masked_fill(is_missed, 0.0),
             "hit_share": self.is_hit.to(nothing.dtype),
             "time_to_hit_s": torch.where(self._is_first_hit, self._since_new_s, nothing),
         }

@@ -115,6 +115,21 @@ def test_after_a_hit_the_time_is_seen_and_then_there_is_a_new_target_or_not(
     assert bool(task.is_hit.any()) != again
 
 
+@pytest.mark.parametrize(("hit_after_s", "rate"), [(5.0, 1.0), (10.0, 1.0), (12.0, 0.0), (99.0, 0.0)])
+def test_a_target_counts_once_and_as_hit_if_it_is_within_ten_seconds(
+    humanoid: CharacterSpec, kinematics: Kinematics, hit_after_s: float, rate: float
+) -> None:
+    task, before = strike(humanoid, again=False), standing(kinematics)
+    after = with_hand(before, humanoid, [0.0, 0.9, 1.3], [0.0, 2.0, 0.0])
+    task.begin(ALL, before)
+    task.set_goal(x_m=0.0, y_m=1.0, z_m=1.3)
+    rates = []
+    for step in range(1, round(15.0 / DT_S) + 1):
+        task.step(after if step == round(hit_after_s / DT_S) else before)
+        rates += [value for value in task.metrics(before)["hit_rate"].tolist() if value == value]
+    assert rates == [rate] * 4
+
+
 def test_the_target_is_seen_from_the_character(humanoid: CharacterSpec, kinematics: Kinematics) -> None:
     task = strike(humanoid)
     task.begin(ALL, standing(kinematics))
