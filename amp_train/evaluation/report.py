@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List, Tuple, Union
 
 from amp_train.evaluation.metrics import EvaluationError
 
+MOST_SHARES = 8  # clips with a share of their own in the table
 Row = Tuple[str, Callable[[Dict[str, Any]], str]]
 
 _ROWS: Tuple[Row, ...] = (
@@ -62,7 +63,13 @@ def _counts(ends: Dict[str, int]) -> str:
 
 
 def _shares(shares: Dict[str, float]) -> str:
-    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    """List the shares; of many, the largest, and the sum of the others."""
+    named = list(shares.items())
+    if len(named) > MOST_SHARES:
+        named = sorted(named, key=lambda item: -item[1])
+        others = named[MOST_SHARES:]
+        named = [*named[:MOST_SHARES], (f"{len(others)} others", sum(share for _, share in others))]
+    return ", ".join(f"{name} {share:.0%}" for name, share in named)
 
 
 def write_json(report: Dict[str, Any], path: Union[str, Path]) -> Path:

@@ -11,6 +11,7 @@ from amp_train.evaluation import dtw_pose_error
 from amp_train.evaluation.alignment import align, world_job
 from amp_train.evaluation.episodes import TIME_LIMIT
 from amp_train.evaluation.metrics import pose_distances
+from amp_train.evaluation.report import _shares
 from amp_train.evaluation.score import score_episodes, summarize, tempo
 
 # Float32 positions of a metre or two.
@@ -162,3 +163,10 @@ def test_the_nearest_frame_is_as_far_as_the_limb_is_off():
     # A limb that circles at 0.5 m instead of 0.3 m, one of three bodies, is 0.2 m / 3 off.
     found = measures(episodes([poses(0.5, 20)]), [clip("walk", 0.3)])
     assert found["nearest_frame_m"] == pytest.approx(0.2 / 3, abs=1e-6)
+
+
+def test_the_table_names_the_clips_with_the_largest_shares_and_sums_the_others():
+    shares = {f"clip {n}": 0.01 * n for n in range(1, 14)}
+    shown = _shares(shares)
+    assert shown.startswith("clip 13 13%, clip 12 12%") and shown.endswith("clip 6 6%, 5 others 15%")
+    assert _shares({"walk": 0.25, "run": 0.75}) == "walk 25%, run 75%"
