@@ -71,6 +71,8 @@ def with_overrides(
 ) -> Config:
     """Return the trained part of a checkpoint's configuration, with overrides applied.
 
+    Another task brings its clips and its learning settings with it, as without a checkpoint.
+
     Args:
         stored: `stored_keys` are taken from here.
         overrides: these win.
@@ -92,6 +94,8 @@ def with_overrides(
             kept["motion"] = {"derive": [], **kept["motion"]}
         if isinstance(kept.get("character"), dict):
             kept["character"] = {"limit_ball_joints": False, **kept["character"]}
+        if "task" in keys and _stored_task(kept) != composed.task.name:
+            kept = _for_other_task(kept)
         with open_dict(cast(DictConfig, composed)) as opened:  # the schema still refuses unknown keys
             if isinstance(kept.get("sim"), dict):
                 opened = cast(DictConfig, opened).copy()
@@ -101,6 +105,20 @@ def with_overrides(
             OmegaConf.update(config, key, OmegaConf.select(cast(DictConfig, composed), key), merge=False)
     take_limits(cast(DictConfig, config), cast(DictConfig, composed), keys)
     return cast(Config, config)
+
+
+def _stored_task(kept: Dict[str, Any]) -> Any:
+    task = kept.get("task")
+    return task.get("name") if isinstance(task, dict) else None
+
+
+def _for_other_task(kept: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what another task keeps of a stored configuration: the character and the networks, which the policy is."""
+    train = kept.get("train")
+    params = train.get("params") if isinstance(train, dict) else None
+    network = params.get("network") if isinstance(params, dict) else None
+    others = {key: value for key, value in kept.items() if key not in ("task", "motion", "train", "max_iterations")}
+    return others if network is None else {**others, "train": {"params": {"network": network}}}
 
 
 def take_limits(config: DictConfig, composed: DictConfig, given_keys: Sequence[str]) -> None:

@@ -218,6 +218,27 @@ def test_overrides_go_on_top_of_a_stored_configuration():
     assert config.task.env.episode_length == 20 and config.train.name == "HumanoidAMPPPO"
 
 
+def test_another_task_brings_its_clips_and_learning_settings_and_keeps_character_and_networks():
+    stored = stored_form(
+        compose(["task=HumanoidAMPHeading", "train.params.network.mlp.units=[8]", "character=humanoid",
+                 "train.params.config.gamma=0.5", "task.goal.speed_m_s=[1,2]", "max_iterations=7"])
+    )  # fmt: skip
+    config = with_overrides(stored, ["task=HumanoidAMPStrike"])
+    fresh = compose(["task=HumanoidAMPStrike"])
+    assert (config.motion, config.task) == (fresh.motion, fresh.task) and config.motion.name == "strike"
+    assert config.train.params.config == fresh.train.params.config and config.max_iterations is None
+    assert list(config.train.params.network.mlp.units) == [8] and config.character.name == "humanoid"
+    assert with_overrides(stored, ["task=HumanoidAMPStrike", "motion=heading"]).motion.name == "heading"
+    same = with_overrides(stored, ["task=HumanoidAMPHeading"])
+    assert same.train.params.config.gamma == 0.5 and same.max_iterations == 7
+
+
+@pytest.mark.parametrize("broken", [{"task": 3}, {"task": {}}, {"train": {"params": 3}}, {"train": []}])
+def test_another_task_on_a_strange_stored_configuration_is_composed_afresh(broken):
+    stored = {**stored_form(compose(["task=HumanoidAMPHeading"])), **broken}
+    assert with_overrides(stored, ["task=HumanoidAMPStrike"]).motion.name == "strike"
+
+
 def test_a_stored_configuration_with_a_strange_key_is_refused():
     stored = stored_form(compose())
     stored["task"]["env"]["unheard_of"] = 1
