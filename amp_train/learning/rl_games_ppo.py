@@ -306,7 +306,7 @@ class RLGamesPPO(A2CAgent):
         if missing:
             names = ", ".join(sorted(missing))
             raise CheckpointError(f"Training cannot continue from the checkpoint: it lacks {names}.")
-        if self._is_of_other_task(weights.get("amp_train")):
+        if _task_name(weights.get("amp_train")) not in (None, _task_name(self.config.get("checkpoint_extra"))):
             model = for_other_task(weights["model"], self.bare_model)
             weights = dict(weights, model=model, epoch=0, frame=0, last_mean_rewards=self.last_mean_rewards)
             weights.pop("optimizer", None)
@@ -318,12 +318,6 @@ class RLGamesPPO(A2CAgent):
         self.last_mean_rewards = float(self.last_mean_rewards)
         self.last_lr = self.optimizer.param_groups[0]["lr"]
 
-    def _is_of_other_task(self, extra: Any) -> bool:
-        """Tell whether a checkpoint's description, which a stranger may have written, names another task."""
-        for key in ("config", "task", "name"):
-            extra = extra.get(key) if isinstance(extra, dict) else None
-        return extra is not None and extra != self.config["name"]
-
     def get_weights(self) -> Dict[str, Any]:
         """Return the model and the statistics outside it, without torch.compile's prefix in the names."""
         state = cast(Dict[str, Any], self.get_stats_weights())
@@ -334,6 +328,13 @@ class RLGamesPPO(A2CAgent):
         """Load the model and the statistics outside it."""
         load_model_state(self.bare_model, weights["model"])
         self.set_stats_weights(weights)
+
+
+def _task_name(extra: Any) -> Any:
+    """Return the task in a checkpoint's description, which a stranger may have written; None if it names none."""
+    for key in ("config", "task", "name"):
+        extra = extra.get(key) if isinstance(extra, dict) else None
+    return extra
 
 
 def two_rate_adam(

@@ -24,7 +24,6 @@ class ProgressBar(RowSink):
         self._bar: Any = None
         self._episode_length: Optional[float] = None
         self._evaluation = ""
-        self._has_task = False
         self._sick_rows = 0
 
     def start(self, iteration: int, max_iterations: int) -> None:
@@ -60,8 +59,7 @@ class ProgressBar(RowSink):
         )
         if style is not None:
             parts.append(f"style {style:.3f}")
-        self._has_task = self._has_task or row.get("task_reward_mean") not in (None, NO_TASK_REWARD)
-        if self._has_task and row.get("task_reward_mean") is not None:
+        if row.get("task_reward_mean") not in (None, NO_TASK_REWARD):
             parts.append(f"task {row['task_reward_mean']:.3f}")
         if agent_acc is not None and demo_acc is not None:
             parts.append(f"disc acc {0.5 * (agent_acc + demo_acc):.2f}")

@@ -182,8 +182,12 @@ class WithGoal(PointMassVecEnv):
         return torch.cat((super()._observe(), 5.0 + torch.randn(self.num_envs, self.goal_size)), dim=-1)
 
 
+def described(task):
+    return {"config": {"task": {"name": task}}}
+
+
 def save_as(agent, tmp_path, task):
-    agent.config["checkpoint_extra"] = {"config": {"task": {"name": task}}}
+    agent.config["checkpoint_extra"] = described(task)
     return save(agent, tmp_path)
 
 
@@ -219,12 +223,12 @@ def test_statistics_soon_follow_a_new_goal(tmp_path):
 def test_the_same_task_keeps_its_statistics_and_needs_the_same_goal(tmp_path):
     first = make_agent(tmp_path, WithGoal(1))
     first.bare_model.running_mean_std.count.fill_(1e9)
-    path = save_as(first, tmp_path, CONFIG["name"])
-    second = make_agent(tmp_path, WithGoal(1))
+    path = save_as(first, tmp_path, "mine")
+    second = make_agent(tmp_path, WithGoal(1), name="renamed", checkpoint_extra=described("mine"))
     second.restore(path)
     assert second.bare_model.running_mean_std.count == 1e9
     with pytest.raises(CheckpointError, match="actor_mlp.0.weight has shape"):
-        make_agent(tmp_path, WithGoal(2)).restore(path)
+        make_agent(tmp_path, WithGoal(2), checkpoint_extra=described("mine")).restore(path)
 
 
 def test_another_tasks_policy_of_another_character_is_refused(trained, tmp_path):
