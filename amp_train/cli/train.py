@@ -22,7 +22,7 @@ from amp_train.cli.play import checkpoint_config, describe, play_checkpoint
 from amp_train.cli.showing import path_or_reason
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config import Config, resolve
-from amp_train.config.resolve import available_cores, name_motion_after_file, suited_to_clip
+from amp_train.config.resolve import name_motion_after_file, suited_to_clip
 from amp_train.config.schema import GROUPS, register_schema
 from amp_train.config.validate import check_paths, check_training
 from amp_train.errors import ConfigError, UserError
@@ -142,7 +142,6 @@ def _train(
         run_dir = Path(cfg.train_dir) / cfg.experiment
     if ranks.is_first:
         OmegaConf.save(cast(DictConfig, cfg), run_dir / "config.yaml")
-    _note_other_work(cfg)
     print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
     started_s = time.perf_counter()
     stopped_by = train(cfg, env, run_dir, stop, resumption, ranks, _new_recorder)
@@ -182,13 +181,6 @@ def _announcement(cfg: Config, run_dir: Path, processes: int) -> str:
 def _samples(cfg: Config) -> int:
     """Return how many samples one process of a resolved training collects."""
     return cast(int, cfg.max_iterations) * cast(int, cfg.num_envs) * cfg.train.params.config.horizon_length
-
-
-def _note_other_work(cfg: Config) -> None:
-    """Warn if the machine is already busy, which makes threads wait for one another."""
-    cores, load = available_cores(), os.getloadavg()[0]
-    if load >= cores and cast(int, cfg.num_threads) > 1:
-        print(f"This machine is busy (load {load:.1f}, {cores} cores): num_threads=1 may be faster.", flush=True)
 
 
 def _how_to_go_on(run_dir: Path, stopped_by: str, processes: int) -> str:

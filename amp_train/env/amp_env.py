@@ -117,6 +117,14 @@ class AmpEnv:
         self._done, self._going_on = torch.ones_like(self._done), None
         return self.reset_done()
 
+    def spread_episodes(self) -> None:
+        """Take the episodes that have just begun for older ones, evenly up to the time limit; for training.
+
+        Otherwise all that last reach their limit in the same step, and rollouts have many starts or none (legged_gym's
+        `init_at_random_ep_len`)."""
+        self._progress = torch.arange(self.num_envs, device=self.device) * self.episode_length // self.num_envs
+        self._clip_start_s = self._clip_start_s - self._progress * self.control_dt_s
+
     def reset_done(self) -> Tensor:
         """Restart the finished episodes; return obs (N, obs_size) of all environments."""
         begun, going_on = self._done, self._going_on

@@ -64,7 +64,7 @@ def train(
     if ranks.is_first:
         clean_up(run_dir, resumption)
     watch = DivergenceWatch(env, run_dir, cfg.max_diverged_share)
-    vec_env = AMPVecEnv(env, str(cfg.rl_device), watch.check)
+    vec_env = AMPVecEnv(env, str(cfg.rl_device), watch.check, spread_episodes=True)
     evaluation = TrainingEvaluation(cfg, active=ranks.is_first)
     videos = TrainingVideos(cfg, run_dir, new_recorder if ranks.is_first else None)
     wandb = _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None

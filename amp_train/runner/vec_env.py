@@ -22,13 +22,15 @@ class AMPVecEnv(IVecEnv):
         env: AmpEnv,
         rl_device: Union[str, torch.device],
         after_iteration: Optional[Callable[[int], None]] = None,
+        spread_episodes: bool = False,
     ) -> None:
         """Adapt.
 
         Args:
             after_iteration: called with the number of each iteration of a training that has ended.
+            spread_episodes: spread the time limits of the first episodes.
         """
-        self.env, self._after_iteration = env, after_iteration
+        self.env, self._after_iteration, self._spread_episodes = env, after_iteration, spread_episodes
         self._rl_device = torch.device(rl_device)
         self.num_envs = env.num_envs
 
@@ -44,7 +46,10 @@ class AMPVecEnv(IVecEnv):
 
     def reset(self) -> Tensor:
         """Restart every episode; return obs (N, obs_size)."""
-        return self._to_learner(self.env.reset())
+        obs = self._to_learner(self.env.reset())
+        if self._spread_episodes:
+            self.env.spread_episodes()
+        return obs
 
     def reset_done(self) -> Tensor:
         """Restart the finished episodes; return obs (N, obs_size) of all environments."""

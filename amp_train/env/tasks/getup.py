@@ -25,6 +25,7 @@ STAND_S = 3.0  # a get-up that takes no longer counts as a success
 STOOP_M = 0.1  # a running character's head is this much lower
 DROP_M = 0.2  # height of the lowest body
 MOST_BENT_RAD = 0.8  # from the middle of a joint's range
+HALF_TURN = torch.tensor([1.0, 0.0, 0.0, 0.0])  # xyzw, about a horizontal axis
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Getup(Heading):
         return self._left_s > 0.5 * self.control_dt_s  # whatever the rounding
 
     def put(self, state: CharacterState) -> Optional[Tuple[CharacterState, Tensor]]:
-        """Drop a share of the characters, turned in any direction and with any pose."""
+        """Drop a share of the characters, turned in any direction and with any pose, but with the head low."""
         if self.settings.drop_prob == 0.0:
             return None
         return self._dropped(state), self.uniform(0.0, 1.0, len(state)) < self.settings.drop_prob
@@ -77,6 +78,10 @@ class Getup(Heading):
         root_rot = rotations.normalize(torch.randn(n, 4, **draws))  # type: ignore[call-overload]
         joint_rot = self._kinematics.joint_rot(dof_pos)
         origin = torch.zeros_like(state.root_pos)
+        heights = self._kinematics.forward(origin, root_rot, joint_rot)[0][..., 2]
+        is_upright = heights[:, self._head] - heights.amin(-1) + DROP_M >= self.settings.low_head_m
+        head_down = rotations.quat_mul(HALF_TURN.to(root_rot).expand_as(root_rot), root_rot)
+        root_rot = torch.where(is_upright.unsqueeze(-1), head_down, root_rot)
         lowest = self._kinematics.forward(origin, root_rot, joint_rot)[0][..., 2].amin(-1)
         height = torch.stack((torch.zeros_like(lowest), torch.zeros_like(lowest), DROP_M - lowest), dim=-1)
         root_pos = state.root_pos * torch.tensor([1.0, 1.0, 0.0], device=self.device) + height

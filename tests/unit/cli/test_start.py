@@ -32,14 +32,6 @@ def test_help_lists_every_option_of_every_group(monkeypatch, capsys):
         assert option in printed
 
 
-@pytest.mark.parametrize("load, threads, said", [(0.5, 4, False), (64.0, 4, True), (64.0, 1, False)])
-def test_a_machine_that_is_busy_is_noticed(monkeypatch, capsys, load, threads, said):
-    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
-    monkeypatch.setattr(train, "available_cores", lambda: 4)
-    train._note_other_work(compose([f"num_threads={threads}"]))
-    assert ("num_threads=1" in capsys.readouterr().out) is said
-
-
 def test_a_short_training_has_a_short_warm_start():
     def steps(*overrides):
         return resolve(compose(overrides), overrides).train.params.config.warm_start_steps

@@ -162,10 +162,30 @@ def test_dropped_characters_begin_anywhere_near_the_ground_and_get_up() -> None:
     up = torch.tensor([0.0, 0.0, 1.0]).expand(6, 3)
     upright = rotations.quat_rotate(state.root_rot, up)[:, 2]
     assert float(upright.min()) < 0.0 < float(upright.max()), "turned in all directions"
-    low = state.body_pos[:, env.task._head, 2] < 1.0
-    assert bool(low.any()) and torch.equal(env.task.getting_up, low)
+    assert bool(env.task.getting_up.all())
     torch.testing.assert_close(obs[:, :105], env._demos.observe(state), atol=2e-4, rtol=0)
     assert torch.equal(env._history.frames[:, 0], env._history.frames[:, 1])
+
+
+def test_the_head_of_a_dropped_character_is_low(humanoid: CharacterSpec) -> None:
+    task, rows = getup(humanoid, drop_prob=1.0), torch.zeros(2000, 3)
+    spec = humanoid
+    some = CharacterState(
+        rows,
+        rows.new_zeros(2000, 4),
+        rows,
+        rows,
+        *(rows.new_zeros(2000, spec.num_dofs) for _ in range(2)),
+        *(rows.new_zeros(2000, spec.num_bodies, n) for n in (4, 3, 4)),
+    )
+    put = task.put(some)
+    assert put is not None
+    state, _ = put
+    heights = state.body_pos[..., 2]
+    assert float(heights[:, task._head].max()) < 1.0, "or its fall would end the episode"
+    torch.testing.assert_close(heights.amin(-1), torch.full((2000,), 0.2), atol=1e-4, rtol=0)
+    upright = rotations.quat_rotate(state.root_rot, torch.tensor([0.0, 0.0, 1.0]).expand(2000, 3))[:, 2]
+    assert float(upright.min()) < -0.95 and 0.3 < float(upright.max()), "turned in all directions"
 
 
 @pytest.mark.mujoco
