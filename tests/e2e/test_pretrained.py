@@ -50,6 +50,8 @@ def test_a_shipped_policy_does_what_was_measured(here, name):
     # An episode that falls has another error than one that does not: three deviations of a mean of so few.
     chance = 3.0 * shipped["dtw_pose_error_std_m"] / EPISODES**0.5
     assert found["dtw_pose_error_m"] < 1.25 * shipped["dtw_pose_error_m"] + chance
+    chance = 3.0 * shipped["dtw_pose_error_world_std_m"] / EPISODES**0.5
+    assert found["dtw_pose_error_world_m"] < 1.25 * shipped["dtw_pose_error_world_m"] + chance
     assert found["fall_rate"] <= shipped["fall_rate"] + 2.5 / EPISODES
     assert found["root_speed_m_s"] == pytest.approx(shipped["root_speed_m_s"], rel=0.15, abs=0.1)
 

@@ -34,7 +34,7 @@ def test_the_default_is_the_cpu_recipe():
     config = compose(["motion=run"])
     assert config.train.name == "HumanoidAMPCPU"
     assert config.train.params.network.space.continuous.learn_sigma is True
-    assert config.task.env.local_root_obs is True
+    assert config.task.env.local_root_obs is False
     assert config.task.env.fall_height_ratio == 0.7
 
 
@@ -83,7 +83,7 @@ def test_their_train_files_bring_their_task_settings(train):
     env = compose(["train=" + train]).task.env
     assert (env.local_root_obs, env.fall_height_ratio) == (False, 0.0)
     env = compose(["train=" + train, "recipe=cpu"]).task.env
-    assert (env.local_root_obs, env.fall_height_ratio) == (True, 0.7)
+    assert (env.local_root_obs, env.fall_height_ratio) == (False, 0.7)
 
 
 def test_an_override_wins_over_a_recipe():

@@ -62,7 +62,7 @@ def test_another_number_of_threads_is_accepted_with_a_word_about_exactness(store
         ("train.params.config.gamma=0.5", "train.params.config.gamma: 0.9 -> 0.5", "train.params.config.gamma"),
         ("seed=8", "seed: 7 -> 8", "seed"),
         ("motion=walk", "motion.name: run -> walk, motion.file: run.npz -> walk.npz", "motion"),
-        ("task.env.local_root_obs=False", "task.env.local_root_obs: True -> False", "task.env"),
+        ("task.env.local_root_obs=True", "task.env.local_root_obs: False -> True", "task.env"),
     ],
 )
 def test_what_would_make_it_another_training_needs_to_be_allowed_by_name(stored, override, told, allow):
