@@ -82,7 +82,7 @@ class Getup(Heading):
         is_upright = heights[:, self._head] - heights.amin(-1) + DROP_M >= self.settings.low_head_m
         head_down = rotations.quat_mul(HALF_TURN.to(root_rot).expand_as(root_rot), root_rot)
         root_rot = torch.where(is_upright.unsqueeze(-1), head_down, root_rot)
-        lowest = self._kinematics.forward(origin, root_rot, joint_rot)[0][..., 2].amin(-1)
+        lowest = torch.where(is_upright, -heights.amax(-1), heights.amin(-1))
         height = torch.stack((torch.zeros_like(lowest), torch.zeros_like(lowest), DROP_M - lowest), dim=-1)
         root_pos = state.root_pos * torch.tensor([1.0, 1.0, 0.0], device=self.device) + height
         body_pos, body_rot = self._kinematics.forward(root_pos, root_rot, joint_rot)

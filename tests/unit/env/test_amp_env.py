@@ -141,6 +141,22 @@ def test_time_limit_ends_an_episode_without_calling_it_a_failure() -> None:
     assert bool(done.all()) and bool(infos["time_outs"].all()) and not bool(infos["terminate"].any())
 
 
+def test_spread_episodes_reach_the_time_limit_one_after_the_other_and_stay_in_their_clip() -> None:
+    env = make_env(config(episode_length=4, early_termination=False, num_envs=4))
+    env.reset()
+    start_s = env._clip_start_s.clone()
+    env.spread_episodes()
+    ends = []
+    for step in range(1, 6):
+        _, _, done, infos = env.step(hold(env))
+        if step == 1:
+            torch.testing.assert_close(infos["clip_times_s"], start_s + env.control_dt_s)
+        ends.append(done.tolist())
+        env.reset_done()
+    # They are 0, 1, 2 and 3 steps old, and an episode lasts 3 steps; the oldest has lasted that long already.
+    assert [[env_id for env_id in range(4) if done[env_id]] for done in ends] == [[2, 3], [1], [0], [2, 3], [1]]
+
+
 def test_adaptive_init_learns_where_the_character_survives() -> None:
     env = make_env(config(state_init="Adaptive"))
     starts = env._resets.adaptive

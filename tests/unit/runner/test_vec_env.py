@@ -22,6 +22,9 @@ class CountingEnv:
     def reset_done(self):
         return torch.full((3, 5), 2.0)
 
+    def spread_episodes(self):
+        self.are_spread = True
+
     def step(self, action):
         self.action = action
         infos = {"amp_obs": torch.full((3, 10), 4.0), "terminate": torch.tensor([True, False, False])}
@@ -54,6 +57,13 @@ def test_a_step_returns_the_states_before_any_reset(vec_env):
     assert vec_env.reset_done().eq(2).all()
     assert vec_env.reset().eq(1).all()
     assert vec_env.fetch_amp_obs_demo(4).shape == (4, 10)
+
+
+def test_the_episodes_of_a_training_alone_are_spread(vec_env):
+    training = AMPVecEnv(CountingEnv(), "cpu", spread_episodes=True)
+    assert training.reset().eq(1).all() and training.env.are_spread
+    vec_env.reset()
+    assert not hasattr(vec_env.env, "are_spread")
 
 
 def test_tensors_arrive_on_the_learners_device():
