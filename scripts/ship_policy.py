@@ -16,7 +16,8 @@ from typing import Any, Dict, List
 from amp_train.checkpoint.load import safe_load
 from amp_train.checkpoint.store import save_file
 from amp_train.cli.eval import evaluate_checkpoint
-from amp_train.config import compose
+from amp_train.config import compose, with_overrides
+from amp_train.env.amp_env import fitted_to_clips
 from amp_train.paths import PRETRAINED_DIR
 
 RESULTS = PRETRAINED_DIR / "results.json"
@@ -32,6 +33,7 @@ def ship(checkpoint: Path) -> Dict[str, Any]:
     cfg = described["config"]
     name = policy_name(cfg)
     forget_limits(cfg)
+    keep_facts(cfg)
     frames = int(content["frame"])
     PRETRAINED_DIR.mkdir(exist_ok=True)
     save_file(PRETRAINED_DIR / f"{name}.pth", {**content, "epoch": 0, "frame": 0, "last_mean_rewards": 0.0})
@@ -52,6 +54,16 @@ def forget_limits(cfg: Dict[str, Any]) -> None:
     recipe = compose([f"task={cfg['task']['name']}"]).train.params.config
     cfg["max_iterations"], cfg["max_time_s"] = None, None
     agent["max_epochs"], agent["max_frames"] = recipe.max_epochs, recipe.max_frames
+
+
+def keep_facts(cfg: Dict[str, Any]) -> None:
+    """Store what was derived from the clips, so that the policy is played with it whatever is derived later."""
+    fitted = fitted_to_clips(with_overrides(cfg, []))[0]
+    for key in ("contact_bodies", "rise_height", "max_low_s"):
+        value = fitted.motion[key]
+        cfg["motion"][key] = list(value) if key == "contact_bodies" and value is not None else value
+    cfg["motion"]["derive"] = []
+    cfg["character"]["torque_limits"] = dict(fitted.character.torque_limits)
 
 
 def training_minutes(metrics: Path, frames: int) -> float:

@@ -4,7 +4,7 @@ import copy
 import logging
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from amp_train.env.resets import DemoSampler, ResetPlanner, Starts
 from amp_train.env.task_meter import TaskMeter
 from amp_train.env.tasks import TaskSetup, make_task, scene_of, task_settings
 from amp_train.env.termination import make_clip_low_steps, make_termination
-from amp_train.motion import MotionClip, MotionLibrary, augmented, fill_in, load_motion, retime_flights
+from amp_train.motion import MotionDataset, MotionLibrary, augmented, fill_in, load_motion, retime_flights
 from amp_train.sim import Simulator, make_simulator
 
 if TYPE_CHECKING:
@@ -337,15 +337,18 @@ class AmpEnv:
         self.simulator.close()
 
 
-def fitted_to_clips(cfg: "Config", clips: Sequence[MotionClip], spec: CharacterSpec) -> Tuple["Config", CharacterSpec]:
-    """Return a copy of the configuration with open keys derived from the clips, and the character."""
-    cfg = copy.deepcopy(cfg)
+def fitted_to_clips(cfg: "Config") -> Tuple["Config", CharacterSpec, MotionDataset]:
+    """Return a copy of the configuration with open keys derived from its clips, the character, and the clips."""
+    cfg, spec = copy.deepcopy(cfg), configured_character(cfg.character)
+    clips, weights = load_motion(cfg.motion.file, spec)
+    if cfg.motion.retime_flights:
+        clips = tuple(retime_flights(clip, spec) for clip in clips)
     usual = replace(spec, contact_body_ids=spec.body_ids(cfg.character.contact_bodies))
     said = fill_in(cfg.motion, cfg.character, clips, usual)
-    if not said:
-        return cfg, spec
-    say_once(f"{cfg.motion.file}: {'; '.join(said)}")
-    return cfg, configured_character(cfg.character)
+    if said:
+        say_once(f"{cfg.motion.file}: {'; '.join(said)}")
+        spec = configured_character(cfg.character)
+    return cfg, spec, MotionDataset(clips, weights)
 
 
 @lru_cache(maxsize=None)
@@ -372,11 +375,7 @@ def make_env(cfg: "Config") -> AmpEnv:
         UserError: an unknown name, a bad clip or character, a missing package.
     """
     task_settings(cfg.task.name, cfg.task.goal)  # a bad task or clip is reported before a simulator is started
-    spec = configured_character(cfg.character)
-    clips, weights = load_motion(cfg.motion.file, spec)
-    if cfg.motion.retime_flights:
-        clips = tuple(retime_flights(clip, spec) for clip in clips)
-    cfg, spec = fitted_to_clips(cfg, clips, spec)
+    cfg, spec, (clips, weights) = fitted_to_clips(cfg)
     clips, weights = augmented(clips, weights, cfg.motion.augment, spec)
     allowed = cfg.motion.contact_bodies or cfg.character.contact_bodies
     spec = replace(spec, contact_body_ids=spec.body_ids(spec.body_names if list(allowed) == ["all"] else allowed))
