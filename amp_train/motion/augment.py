@@ -74,15 +74,16 @@ def _variants(clip: MotionClip, augment: Any, spec: CharacterSpec) -> List[Motio
     found = list(sides)
     for side in sides:
         speed = float((side.root_pos[1:, :2] - side.root_pos[:-1, :2]).norm(dim=-1).sum()) / side.duration_s
-        if speed > _TRAVELS_M_S:
+        # A clip that does not repeat is one action, such as a punch: bent, it would be another.
+        if side.loop == "wrap" and speed > _TRAVELS_M_S:
             found += [bent(side, rate) for rate in augment.arcs_deg_s if _turns_less(side, rate)]
         found += [played(side, tempo) for tempo in augment.tempo]
     return found
 
 
 def _turns_less(clip: MotionClip, rate_deg_s: float) -> bool:
-    """Return whether a cycle's turn is too small to be meaningful."""
-    return clip.loop != "wrap" or abs(rate_deg_s) * clip.duration_s * torch.pi / 180.0 < _MAX_CYCLE_TURN_RAD
+    """Return whether a cycle turns less than half a revolution."""
+    return abs(rate_deg_s) * clip.duration_s * torch.pi / 180.0 < _MAX_CYCLE_TURN_RAD
 
 
 def _check(augment: Any) -> None:

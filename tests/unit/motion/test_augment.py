@@ -1,6 +1,7 @@
 """Variants of clips: the same steps along an arc, the other way round, faster."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -51,8 +52,16 @@ def test_a_bent_walk_goes_round_in_a_circle(humanoid: CharacterSpec, rate: float
 
 
 def test_a_clip_that_stays_in_place_is_not_bent(humanoid: CharacterSpec) -> None:
-    clips, _ = augmented([standing_clip(humanoid, 30)], [1.0], _augment(arcs=(30.0,)), humanoid)
+    standing = replace(standing_clip(humanoid, 30), loop="wrap")
+    clips, _ = augmented([standing], [1.0], _augment(arcs=(30.0,)), humanoid)
     assert len(clips) == 1
+
+
+def test_only_a_clip_that_repeats_is_bent(humanoid: CharacterSpec) -> None:
+    walk, punch = load_clip(find_motion("walk")), load_clip(find_motion("punch"))
+    clips, weights = augmented([walk, punch], [1.0, 2.0], _augment(arcs=(30.0, -30.0)), humanoid)
+    assert [clip.name for clip in clips] == ["walk", "walk +30 deg/s", "walk -30 deg/s", "punch"]
+    assert weights[-1] == 2.0
 
 
 def test_a_faster_clip_is_shorter(humanoid: CharacterSpec) -> None:
