@@ -44,17 +44,20 @@ class DemoSampler:
         state = self.library.state_at(clip_ids.repeat_interleave(self._num_steps), times)
         return state[:: self._num_steps], self.observe(state).unflatten(0, (-1, self._num_steps))
 
+    def sample_times(self, n: int) -> Tuple[Tensor, Tensor]:
+        """Draw n clip ids (n,) long, and a time (n,) s in each; where the heading is observed, in any cycle."""
+        clip_ids = self.library.sample_clips(n)
+        return clip_ids, self.library.sample_times(clip_ids, any_cycle=not self._local_root_obs)
+
     def sample_with_next(self, n: int, ahead_s: float) -> Tuple[CharacterState, CharacterState]:
         """Draw n states of the clips, and those `ahead_s` later."""
-        clip_ids = self.library.sample_clips(n)
-        times = self.library.sample_times(clip_ids)
+        clip_ids, times = self.sample_times(n)
         later = self.library.state_at(clip_ids, times + ahead_s)
         return self.library.state_at(clip_ids, times), later
 
     def sample(self, n: int) -> Tensor:
         """Draw n demonstrations, (n, num_steps * frame_size)."""
-        clip_ids = self.library.sample_clips(n)
-        return self.start_at(clip_ids, self.library.sample_times(clip_ids))[1].flatten(1)
+        return self.start_at(*self.sample_times(n))[1].flatten(1)
 
     def observe(self, state: CharacterState) -> Tensor:
         """Observe N characters as this task does, (N, frame_size)."""
@@ -170,9 +173,7 @@ class ResetPlanner:
     def _draw(self, num: int) -> Tuple[Tensor, Tensor, Tensor]:
         if self.adaptive is not None:
             return self.adaptive.draw(num)
-        library = self._sampler.library
-        clip_ids = library.sample_clips(num)
-        times = library.sample_times(clip_ids)
+        clip_ids, times = self._sampler.sample_times(num)
         return torch.zeros_like(clip_ids), clip_ids, torch.zeros_like(times) if self._state_init == "Start" else times
 
     def _put_default(self, state: CharacterState, history: Tensor, chosen: Tensor) -> Tensor:

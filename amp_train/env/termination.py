@@ -146,7 +146,7 @@ class ClipLowSteps:
             rise_height: m.
             control_dt_s: s.
         """
-        self._dt_s = control_dt_s
+        self._library, self._dt_s = library, control_dt_s
         counts = [_counts(library, clip, rise_height, control_dt_s) for clip in range(len(library))]
         lengths = torch.tensor([len(count) for count in counts], device=library.device)
         self._counts, self._first = torch.cat(counts), torch.cumsum(lengths, 0) - lengths
@@ -158,7 +158,8 @@ class ClipLowSteps:
 
     def at(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Return the counts (N,) long at the times (N,) s of the clips (N,)."""
-        return self._counts[self._first[clip_ids] + (times_s / self._dt_s).long()]
+        within_s = self._library.cycle_at(clip_ids, times_s)[1]
+        return self._counts[self._first[clip_ids] + (within_s / self._dt_s).long()]
 
 
 def _counts(library: MotionLibrary, clip: int, rise_height: float, control_dt_s: float) -> Tensor:

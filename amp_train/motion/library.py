@@ -12,6 +12,8 @@ from amp_train.motion.clip import MotionClip
 from amp_train.motion.fit import bundled_humanoid, match_joints
 from amp_train.motion.velocities import cycle_of, frame_velocities, turn_about_z
 
+_LEAST_TURN_RAD = 0.01  # of a cycle; a clip that turns less is straight
+
 
 class MotionLibrary:
     """Weighted clips of one character, sampled and interpolated in batches.
@@ -73,14 +75,23 @@ class MotionLibrary:
         u = torch.rand(n, device=self.device, generator=self._generator)
         return torch.searchsorted(self._cumulative, u, right=True).clamp_(max=len(self) - 1)
 
-    def sample_times(self, clip_ids: Tensor) -> Tensor:
+    def sample_times(self, clip_ids: Tensor, any_cycle: bool = False) -> Tensor:
         """Draw a time (N,) s for each clip id (N,), uniform over the clip.
 
         Where the clip does not wrap, it is at least `history_s`, so that the history is within the clip.
+
+        Args:
+            clip_ids: (N,) long.
+            any_cycle: draw from as many cycles of a wrap clip that turns as take it once around, so that all headings
+                of the endless motion are drawn; otherwise from the first cycle.
         """
         u = torch.rand(clip_ids.shape, device=self.device, generator=self._generator)
         earliest = self.earliest_s[clip_ids]
-        return earliest + u * (self.durations_s[clip_ids] - earliest)
+        times = earliest + u * (self.durations_s[clip_ids] - earliest)
+        if any_cycle and self._any_turn:
+            u = torch.rand(clip_ids.shape, device=self.device, generator=self._generator)
+            times = times + torch.floor(u * self._cycles_around[clip_ids]) * self.durations_s[clip_ids]
+        return times
 
     def state_at(self, clip_ids: Tensor, times_s: Tensor) -> CharacterState:
         """Look up the motion.
@@ -114,11 +125,16 @@ class MotionLibrary:
             root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel, joint_rot, body_pos, body_rot
         )
 
+    def cycle_at(self, clip_ids: Tensor, times_s: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return the cycles (N,) that the times (N,) s of the clips (N,) are in, and the times within them."""
+        duration = self.durations_s[clip_ids]
+        cycles = torch.floor(times_s / duration) * self._wraps[clip_ids]
+        return cycles, torch.minimum((times_s - cycles * duration).clamp(min=0.0), duration)
+
     def _locate(self, clip_ids: Tensor, times_s: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return each time's row (frame before it), blend to the next (0 to 1), cycle, and (N, 1) 0 beyond the ends."""
         duration, wraps = self.durations_s[clip_ids], self._wraps[clip_ids]
-        cycles = torch.floor(times_s / duration) * wraps
-        local = torch.minimum((times_s - cycles * duration).clamp(min=0.0), duration)
+        cycles, local = self.cycle_at(clip_ids, times_s)
         position = local * self._fps[clip_ids]
         before = torch.minimum(position.long(), self._last_interval[clip_ids])
         inside = (wraps > 0) | ((times_s >= 0) & (times_s <= duration))
@@ -163,7 +179,11 @@ class MotionLibrary:
         self._any_wrap, self._all_wrap = bool(wraps.any()), bool(wraps.all())
         self._wraps = wraps.to(device)
         self.earliest_s = ((1.0 - wraps) * self.history_s).to(device)
-        self._turn = torch.stack([cycle.turn for cycle in cycles]).to(device)
+        turn = torch.stack([cycle.turn for cycle in cycles])
+        cycles_around = torch.ceil(2.0 * torch.pi / turn.abs().clamp(min=_LEAST_TURN_RAD))
+        self._cycles_around = torch.where(turn.abs() < _LEAST_TURN_RAD, torch.ones_like(turn), cycles_around).to(device)
+        self._any_turn = bool((self._cycles_around > 1.0).any())
+        self._turn = turn.to(device)
         self._shift = torch.stack([torch.cat((cycle.shift, torch.zeros(1))) for cycle in cycles]).to(device)
 
     def _set_weights(self, weights: Optional[Sequence[float]]) -> None:

@@ -1,13 +1,17 @@
 """`AmpEnv` on the real simulator and a bundled clip."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from amp_train import rotations
 from amp_train.env import AmpEnv, make_env
 from amp_train.errors import UserError
+from amp_train.motion import find_motion, load_clip, save_clip
+from amp_train.motion.augment import bent
 
 pytestmark = pytest.mark.mujoco
 NUM_ENVS = 6
@@ -305,7 +309,7 @@ def test_demonstrated_actions_take_the_drives_along_the_clip() -> None:
     library, dt_s = env.motion_library, env.control_dt_s
     clip_ids = torch.zeros(64, dtype=torch.long)
     times = torch.linspace(0.0, 1.2, 64)
-    library.sample_times = lambda _: times
+    env._demos.sample_times = lambda _: (clip_ids, times)
     obs, action = env.fetch_action_demo(64)
     start, reached = library.state_at(clip_ids, times), library.state_at(clip_ids, times + dt_s)
     torch.testing.assert_close(obs, env._demos.observe(start))
@@ -316,6 +320,18 @@ def test_demonstrated_actions_take_the_drives_along_the_clip() -> None:
         env.step(actions)
         errors.append(float((env.state.dof_pos - reached.dof_pos).abs().mean()))
     assert errors[0] < 0.5 * errors[1]  # 0.005 and 0.018 rad
+
+
+@pytest.mark.parametrize("local_root_obs", [False, True])
+def test_starts_have_every_heading_of_a_clip_that_turns_where_the_heading_is_seen(
+    tmp_path: Path, local_root_obs: bool
+) -> None:
+    path = tmp_path / "circle.npz"
+    save_clip(bent(load_clip(find_motion("walk")), 60.0), path)
+    env = make_env(config(file=str(path), local_root_obs=local_root_obs, num_envs=256))
+    env.reset()
+    drawn = rotations.heading(env.state.root_rot).abs() > 0.75 * torch.pi
+    assert bool(drawn.any()) is not local_root_obs
 
 
 def test_a_step_says_where_in_which_clip_an_episode_is() -> None:

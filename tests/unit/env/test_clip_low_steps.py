@@ -23,7 +23,12 @@ def library(*clips: Callable[[Tensor], Tensor]) -> Any:
         def __len__(self) -> int:
             return len(clips)
 
-    return Library(durations_s=torch.ones(len(clips)), device=torch.device("cpu"), state_at=state_at)
+    return Library(
+        durations_s=torch.ones(len(clips)),
+        device=torch.device("cpu"),
+        state_at=state_at,
+        cycle_at=lambda clip_ids, times_s: (times_s.floor(), times_s % 1.0),
+    )
 
 
 def leap(times_s: Tensor) -> Tensor:
@@ -40,7 +45,8 @@ def rise(times_s: Tensor) -> Tensor:
 def test_counts_since_the_last_leap_that_of_the_cycle_before_included() -> None:
     counts = ClipLowSteps(library(leap), 0.5, DT_S)
     times = torch.arange(10) * DT_S + 0.01
-    assert counts.at(torch.zeros(10, dtype=torch.long), times).tolist() == [4, 5, 6, 7, 8, 0, 0, 1, 2, 3]
+    for cycle in (0.0, 3.0):
+        assert counts.at(torch.zeros(10, dtype=torch.long), cycle + times).tolist() == [4, 5, 6, 7, 8, 0, 0, 1, 2, 3]
 
 
 def test_every_clip_has_its_own_and_one_that_has_not_risen_yet_counts_from_its_beginning() -> None:

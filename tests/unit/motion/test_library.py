@@ -175,6 +175,19 @@ def test_times_leave_room_for_the_history_unless_the_clip_wraps(humanoid: Charac
     assert abs(float((times_s[:, 0] < 0.55).float().mean()) - 0.25) < 0.04
 
 
+def test_all_headings_of_a_clip_that_turns_are_drawn_on_request(humanoid: CharacterSpec) -> None:
+    library = MotionLibrary([random_clip(humanoid, 31), circling_clip(humanoid, 1.0)], spec=humanoid)
+    clip_ids = torch.tensor([0, 1]).repeat(4000)
+    times_s = library.sample_times(clip_ids, any_cycle=True)
+    assert times_s[clip_ids == 0].max() <= 1.0
+    turning = times_s[clip_ids == 1]
+    heading = rotations.heading(library.state_at(clip_ids[clip_ids == 1], turning).root_rot)
+    share = torch.histc(heading, 8, -torch.pi, torch.pi) / len(heading)
+    # Seven cycles of 1 rad reach 0.7 rad beyond a full turn.
+    assert share.min() > 0.1 and 6.99 < turning.max() <= 7.0
+    assert torch.equal(library.cycle_at(clip_ids[clip_ids == 1], turning)[0], turning.floor())
+
+
 def test_a_clip_shorter_than_the_history_is_refused_unless_it_wraps(humanoid: CharacterSpec) -> None:
     with pytest.raises(MotionError, match="'random' lasts 0.633 s, less than the 0.700 s"):
         MotionLibrary([random_clip(humanoid, 20)], spec=humanoid, history_s=0.7)
