@@ -70,7 +70,7 @@ fuzz: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/fuzz.py $(or $(ARGS),120)
 
 bench: $(VENV)/.installed
-	$(BIN)/python scripts/bench.py $(ARGS)
+	$(BIN)/python scripts/bench.py $(if $(task),task=$(task)) $(ARGS)
 
 wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build --outdir dist .

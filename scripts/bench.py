@@ -9,15 +9,20 @@ Prints a table and, as its last line, one JSON object:
   train_samples_per_s      the whole training loop, as `amp-train` runs it, after its first iterations
   train_efficiency         train / raw: median over iterations, each divided by a raw measurement right after it
   demo_states_per_s        motion library look-ups (interpolation, forward kinematics) of a batch of 4096, one thread
+
+For a task with goals also:
+  imitation_steps_per_s    control steps/s of the same clips without goals (task=HumanoidAMP)
+  task_efficiency          env / imitation: median over rounds of the two measured in turn
 """
 
+import copy
 import json
 import os
 import statistics
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 os.environ.setdefault("GOMP_SPINCOUNT", "50000")  # as amp-train
 
@@ -27,7 +32,7 @@ import torch  # noqa: E402
 from mujoco import rollout  # noqa: E402
 from rl_games.common.algo_observer import AlgoObserver  # noqa: E402
 
-from amp_train.config import compose, resolve, rl_games_params  # noqa: E402
+from amp_train.config import Config, compose, resolve, rl_games_params  # noqa: E402
 from amp_train.distributed.ranks import single_threaded  # noqa: E402
 from amp_train.env import AmpEnv, make_env  # noqa: E402
 from amp_train.runner.rl_games import load_runner  # noqa: E402
@@ -86,21 +91,27 @@ def env_rate(env: AmpEnv, actions: torch.Tensor) -> float:
     return env.num_envs * len(actions) / seconds(run)
 
 
-def bench_env(env: AmpEnv, raw: RawRollout) -> Dict[str, float]:
-    raw_rates, env_rates = [], []
+def bench_env(env: AmpEnv, raw: RawRollout, imitation: Optional[AmpEnv]) -> Dict[str, float]:
+    raw_rates, env_rates, imitation_rates = [], [], []
     env.reset()
+    if imitation is not None:
+        imitation.reset()
     for round_number in range(ROUNDS + 1):
         actions = ACTION_NOISE * torch.randn(STEPS_PER_ROUND, env.num_envs, env.num_actions)
         with single_threaded():  # as the agent's rollout
-            rates = raw.rate(actions), env_rate(env, actions)
+            rates = raw.rate(actions), env_rate(env, actions), imitation and env_rate(imitation, actions)
         if round_number > 0:
-            raw_rates.append(rates[0])
-            env_rates.append(rates[1])
-    return {
+            for measured, rate in zip((raw_rates, env_rates, imitation_rates), rates):
+                measured.append(rate)
+    results = {
         "raw_rollout_steps_per_s": statistics.median(raw_rates),
         "env_steps_per_s": statistics.median(env_rates),
         "env_efficiency": statistics.median(e / r for e, r in zip(env_rates, raw_rates)),
     }
+    if imitation is not None:
+        results["imitation_steps_per_s"] = statistics.median(imitation_rates)
+        results["task_efficiency"] = statistics.median(e / i for e, i in zip(env_rates, imitation_rates))
+    return results
 
 
 class IterationTimer(AlgoObserver):
@@ -149,6 +160,13 @@ def bench_demos(env: AmpEnv) -> Dict[str, float]:
     return {"demo_states_per_s": DEMO_BATCH / statistics.median(spent)}
 
 
+def without_goals(cfg: Config) -> Config:
+    """Return the same clips, character and settings with `task=HumanoidAMP`."""
+    cfg = copy.deepcopy(cfg)
+    cfg.task.name, cfg.task.goal = "HumanoidAMP", {}
+    return cfg
+
+
 def main(overrides: List[str]) -> None:
     fixed = [f"max_iterations={TRAIN_ITERATIONS}", "sim_device=cpu", "rl_device=cpu"]
     cfg = resolve(compose(fixed + overrides))
@@ -156,10 +174,11 @@ def main(overrides: List[str]) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(int(cfg.num_threads or 1))
     env = make_env(cfg)
+    imitation = make_env(without_goals(cfg)) if env.task.goal_size else None
     raw = RawRollout(env, cfg.sim.decimation, int(cfg.num_threads or 1))
-    results = dict(bench_env(env, raw), **bench_demos(env), **bench_train(params, env, raw))
-    setting = (env.num_envs, cfg.num_threads, cfg.motion.name)
-    sys.stdout.write("\n{} environments, {} threads, motion {}\n".format(*setting))
+    results = dict(bench_env(env, raw, imitation), **bench_demos(env), **bench_train(params, env, raw))
+    setting = (env.num_envs, cfg.num_threads, cfg.task.name, cfg.motion.name)
+    sys.stdout.write("\n{} environments, {} threads, {} on {}\n".format(*setting))
     for name, value in results.items():
         sys.stdout.write(f"  {name:<26}{value:>14,.2f}\n")
     sys.stdout.write(json.dumps({name: round(value, 4) for name, value in results.items()}) + "\n")
