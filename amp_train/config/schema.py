@@ -158,7 +158,7 @@ class AugmentConfig:
     """Additional variants of the clips; off by default."""
 
     mirror: bool = False  # add the clips mirrored
-    arcs_deg_s: List[float] = between(-180.0, 180.0, [])  # add the clips that repeat, with paths bent at these rates, left positive
+    arcs_deg_s: List[float] = between(-180.0, 180.0, [])  # add clips (those that repeat) bent at these rates, left +
     tempo: List[float] = between(0.5, 2.0, [])  # add clips played this many times as fast
 
 
