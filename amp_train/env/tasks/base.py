@@ -12,6 +12,8 @@ from amp_train.errors import ConfigError, unknown_choice
 from amp_train.sim import Simulator
 from amp_train.sim.scene import Scene
 
+LEAST_M = 1e-4  # a shorter offset has no direction
+
 
 class TaskSetup(NamedTuple):
     """The arguments of a task.
@@ -253,9 +255,19 @@ def direction_of(angle: Tensor) -> Tensor:
     return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
 
 
+def direction_and_distance(offset: Tensor) -> Tensor:
+    """Describe offsets (N, 2) m by their unit direction, ahead (1, 0) where they are 0, and their length, (N, 3).
+
+    The goals of heading, location, strike and dribble begin like this with where to go, so that the policy of one walks
+    there in the others (`checkpoint=`)."""
+    distance = offset.norm(dim=-1, keepdim=True)
+    ahead = torch.tensor([1.0, 0.0], device=offset.device).expand_as(offset)
+    return torch.cat((torch.where(distance > LEAST_M, unit(offset), ahead), distance), dim=-1)
+
+
 def unit(vector: Tensor) -> Tensor:
     """Scale vectors (..., 2) to length 1; vectors below 0.1 mm have no direction and stay short."""
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-4)
+    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=LEAST_M)
 
 
 def check_choice(key: str, given: str, allowed: Sequence[str]) -> None:

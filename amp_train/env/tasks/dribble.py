@@ -24,6 +24,7 @@ from amp_train.env.tasks.base import (
     TaskSetup,
     check_choice,
     check_range,
+    direction_and_distance,
     to_heading_frame,
     unit,
 )
@@ -56,10 +57,10 @@ class DribbleSettings:
 
 @register_task("HumanoidAMPDribble", DribbleSettings)
 class Dribble(PlaceTask):
-    """Goal: direction and distance from the ball to the place (3), and the ball: position (3, its height above the
-    ground), rotation (6), velocity (3) and angular velocity (3), all in the heading frame."""
+    """Goal, in the heading frame: direction and distance of the ball (3), and of the place from the ball (3); the
+    ball's height above the ground, rotation (6), velocity (3) and angular velocity (3)."""
 
-    goal_size = 18
+    goal_size = 19
     failure = "ball lost"
 
     def __init__(self, settings: DribbleSettings, setup: TaskSetup) -> None:
@@ -127,11 +128,12 @@ class Dribble(PlaceTask):
 
     def goal_obs(self, state: CharacterState) -> Tensor:
         ball, (_, to_place) = self._ball, self._offsets()
-        pos = to_heading_frame(state, ball.pos[:, 0, :2] - state.root_pos[:, :2])
+        to_ball = ball.pos[:, 0, :2] - state.root_pos[:, :2]
+        where = [direction_and_distance(to_heading_frame(state, offset)) for offset in (to_ball, to_place)]
         axes = rotations.quat_to_tan_norm(ball.rot[:, 0]).unflatten(-1, (2, 3))
         vectors = torch.cat((axes, ball.vel, ball.ang_vel), dim=1)
         seen = rotations.rotate_to_heading(state.root_rot, vectors).flatten(1)
-        return torch.cat((_seen(to_heading_frame(state, to_place)), pos, ball.pos[:, 0, 2:], seen), dim=-1)
+        return torch.cat((*where, ball.pos[:, 0, 2:], seen), dim=-1)
 
     def demo_goal(self, state: CharacterState) -> Tensor:
         """Return balls in the clips' direction, at rest, and places beyond them."""
@@ -141,12 +143,14 @@ class Dribble(PlaceTask):
         ahead[:, 0] = 1.0
         direction = torch.where(velocity.norm(dim=-1, keepdim=True) > 0.1, unit(velocity), ahead)
         (ball_low, ball_high), (place_low, place_high) = settings.ball_distance_m, settings.place_distance_m
-        pos = direction * self.uniform(ball_low, ball_high, n).unsqueeze(-1)
-        place = direction * self.uniform(place_low, place_high, n).unsqueeze(-1)
-        height = torch.full_like(pos[:, :1], settings.radius_m)
+        ball_m = self.uniform(ball_low, ball_high, n).unsqueeze(-1)
+        place_m = self.uniform(place_low, place_high, n).unsqueeze(-1)
+        height = torch.full_like(ball_m, settings.radius_m)
         rot = rotations.normalize(torch.randn(n, 4, device=self.device, generator=self.generator))
         still = torch.zeros(n, 6, device=self.device)
-        return torch.cat((_seen(place), pos, height, rotations.quat_to_tan_norm(rot), still), dim=-1)
+        return torch.cat(
+            (direction, ball_m, direction, place_m, height, rotations.quat_to_tan_norm(rot), still), dim=-1
+        )
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
         """Return the distances of the ball to the place and of the character to the ball, and the share of the time in
@@ -159,7 +163,3 @@ class Dribble(PlaceTask):
             "ball_there_share": (place_m < DONE_M).to(place_m.dtype),
         }
 
-
-def _seen(offset: Tensor) -> Tensor:
-    """Return direction and distance (n, 3) of an offset (n, 2) m."""
-    return torch.cat((unit(offset), offset.norm(dim=-1, keepdim=True)), dim=-1)

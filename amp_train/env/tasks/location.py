@@ -16,16 +16,17 @@ from torch import Tensor
 
 from amp_train.character import CharacterState
 from amp_train.env.tasks.base import (
+    LEAST_M,
     PlaceTask,
     TaskSetup,
     check_choice,
     check_range,
+    direction_and_distance,
     to_heading_frame,
 )
 from amp_train.env.tasks.registry import register_task
 
 POS_SCALE = 0.5  # 1/m^2
-NEAR_M = 1e-4  # for a place nearer than this the direction is straight ahead
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Location(PlaceTask):
         distance = self._distance(state)
         near = torch.exp(-POS_SCALE * distance.square())
         to_place = self.place - self.centre[:, :2]
-        towards = (to_place * self.centre_vel).sum(-1) / to_place.norm(dim=-1).clamp(min=NEAR_M)
+        towards = (to_place * self.centre_vel).sum(-1) / to_place.norm(dim=-1).clamp(min=LEAST_M)
         too_slow = (self.settings.speed_m_s - towards).clamp(min=0.0)
         if self.settings.reward == "paper":
             return 0.7 * near + 0.3 * torch.exp(-too_slow.square())
@@ -101,11 +102,11 @@ class Location(PlaceTask):
         self._draw(self._until_new_s <= 0.0, state)
 
     def goal_obs(self, state: CharacterState) -> Tensor:
-        return _seen(to_heading_frame(state, self.place - state.root_pos[:, :2]))
+        return direction_and_distance(to_heading_frame(state, self.place - state.root_pos[:, :2]))
 
     def demo_goal(self, state: CharacterState) -> Tensor:
         """Return places in the clips' direction, at any distance."""
-        seen = _seen(to_heading_frame(state, state.root_vel[:, :2]))
+        seen = direction_and_distance(to_heading_frame(state, state.root_vel[:, :2]))
         low, high = self.settings.distance_m
         return torch.cat((seen[:, :2], self.uniform(low, high, len(seen)).unsqueeze(-1)), dim=-1)
 
@@ -122,12 +123,3 @@ class Location(PlaceTask):
     def _steer(self, values: Dict[str, float]) -> None:
         super()._steer(values)
         self._since_new_s, self._was_reached = torch.zeros_like(self._since_new_s), self._was_reached & False
-
-
-def _seen(offset: Tensor) -> Tensor:
-    """Return the observation of a place (n, 2) m in the heading frame: unit direction and distance, (n, 3)."""
-    distance = offset.norm(dim=-1, keepdim=True)
-    ahead = torch.zeros_like(offset)
-    ahead[:, 0] = 1.0
-    direction = torch.where(distance > NEAR_M, offset / distance.clamp(min=NEAR_M), ahead)
-    return torch.cat((direction, distance), dim=-1)

@@ -25,6 +25,7 @@ from amp_train.env.tasks.base import (
     TaskSetup,
     check_choice,
     check_range,
+    direction_and_distance,
     direction_of,
     to_heading_frame,
     unit,
@@ -64,9 +65,10 @@ class StrikeSettings:
 
 @register_task("HumanoidAMPStrike", StrikeSettings)
 class Strike(GoalTask):
-    """Goal: the target in the heading frame, its height above the ground, and how long ago it was hit, 0 to 1."""
+    """Goal: direction (2, heading frame) and horizontal distance of the target, its height above the ground, and how
+    long ago it was hit, 0 to 1."""
 
-    goal_size = 4
+    goal_size = 5
     failure = "target touched or lost"
     controls = {"x_m": (-1000.0, 1000.0), "y_m": (-1000.0, 1000.0), "z_m": (0.0, 3.0)}
 
@@ -160,7 +162,7 @@ class Strike(GoalTask):
     def goal_obs(self, state: CharacterState) -> Tensor:
         place = to_heading_frame(state, self.target[:, :2] - state.root_pos[:, :2])
         phase = (self._since_hit_s / self.settings.after_hit_s).clamp(0.0, 1.0)
-        return torch.cat((place, self.target[:, 2:], phase.unsqueeze(-1)), dim=-1)
+        return torch.cat((direction_and_distance(place), self.target[:, 2:], phase.unsqueeze(-1)), dim=-1)
 
     def demo_goal(self, state: CharacterState) -> Tensor:
         """Return targets in the clips' direction, near if standing and at any distance if walking."""
@@ -173,10 +175,10 @@ class Strike(GoalTask):
         ahead = torch.zeros_like(velocity)
         ahead[:, 0] = 1.0
         direction = torch.where(is_walking.unsqueeze(-1), unit(velocity), ahead)
-        place = direction * torch.where(is_walking, far_m, near_m).unsqueeze(-1)
+        distance = torch.where(is_walking, far_m, near_m).unsqueeze(-1)
         low, high = settings.height_m
         height = self.uniform(low, high, n).unsqueeze(-1)
-        return torch.cat((place, height, torch.zeros_like(height)), dim=-1)
+        return torch.cat((direction, distance, height, torch.zeros_like(height)), dim=-1)
 
     def metrics(self, state: CharacterState) -> Dict[str, Tensor]:
         """Return the share of the time in which the target is hit, of each whether it was within 10 s, and after how

@@ -69,7 +69,7 @@ def test_ball_and_place_are_seen_from_the_character(humanoid: CharacterSpec, kin
     simulator.objects.ang_vel[:] = torch.tensor([5.0, 0.0, 7.0])
     simulator.objects.rot[:] = rotations.yaw_quat(torch.tensor(math.pi / 2))
     task.step(state)
-    expected = [1, 0, 2, 2, -1, 0.3, 1, 0, 0, 0, 0, 1, 3, 0, 1, 0, -5, 7]
+    expected = [2 / 5**0.5, -1 / 5**0.5, 5**0.5, 1, 0, 2, 0.3, 1, 0, 0, 0, 0, 1, 3, 0, 1, 0, -5, 7]
     seen = task.goal_obs(state)
     torch.testing.assert_close(seen, torch.tensor([expected] * 4, dtype=torch.float32), atol=1e-5, rtol=0)
 
@@ -110,7 +110,7 @@ def env_of(seed: int = 3) -> AmpEnv:
 def test_a_moving_ball_is_seen_and_only_its_own_world_begins_with_a_new_one() -> None:
     env = env_of()
     obs = env.reset()
-    assert obs.shape == (6, 123)
+    assert obs.shape == (6, 124)
     objects = env.simulator.object_state().clone()
     objects.vel[:, 0] = torch.tensor([3.0, 0.0, 0.0])
     env.simulator.set_object_state_where(torch.ones(6, dtype=torch.bool), objects)
@@ -119,7 +119,7 @@ def test_a_moving_ball_is_seen_and_only_its_own_world_begins_with_a_new_one() ->
     assert bool(infos["terminate"][2])
     ball = env.simulator.object_state()
     assert bool((ball.pos[:, 0, 0] > objects.pos[:, 0, 0] + 0.05).all())
-    torch.testing.assert_close(seen[:, 117:120], rotations.rotate_to_heading(env.state.root_rot, ball.vel)[:, 0])
+    torch.testing.assert_close(seen[:, 118:121], rotations.rotate_to_heading(env.state.root_rot, ball.vel)[:, 0])
     env.reset_done()
     after = env.simulator.object_state().pos[:, 0]
     assert torch.equal((after != ball.pos[:, 0]).any(-1), done)
