@@ -162,4 +162,3 @@ class Dribble(PlaceTask):
             "distance_to_ball_m": to_ball.norm(dim=-1),
             "ball_there_share": (place_m < DONE_M).to(place_m.dtype),
         }
-
