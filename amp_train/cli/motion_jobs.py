@@ -14,7 +14,6 @@ from amp_train.cli.motion_view import view_clip
 from amp_train.config import compose
 from amp_train.config.compose import as_config_error
 from amp_train.config.overrides import parse_overrides
-from amp_train.config.resolve import LIVELY
 from amp_train.errors import ConfigError, unknown_choice
 from amp_train.motion import MotionClip, RetargetOptions, clip_facts, export_clip, find_motion, import_clip, save_clip
 from amp_train.motion.check import BAD, as_json, check_clip, table, verdict
@@ -157,7 +156,6 @@ def _info(job: Job) -> int:
         joint = max(facts.torque_share, key=lambda name: facts.torque_share[name])
         strong = "too weak" if facts.is_lively else "enough"
         rows.append(("strength", f"needs {facts.torque_share[joint]:.0%} of the torque limit at {joint} ({strong})"))
-    rows.append(("train", LIVELY if facts.is_lively else str(compose().train.name)))
     print("\n".join(f"{name:24s}{value}" for name, value in rows))
     return 0
 

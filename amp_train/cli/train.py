@@ -22,7 +22,7 @@ from amp_train.cli.play import checkpoint_config, describe, play_checkpoint
 from amp_train.cli.showing import path_or_reason
 from amp_train.cli.slurm_launcher import saved_before_requeue, sweep_errors
 from amp_train.config import Config, resolve
-from amp_train.config.resolve import name_motion_after_file, suited_to_clip
+from amp_train.config.resolve import name_motion_after_file
 from amp_train.config.schema import GROUPS, register_schema
 from amp_train.config.validate import check_paths, check_training
 from amp_train.errors import ConfigError, UserError
@@ -98,7 +98,6 @@ def train_job(cfg: Config) -> None:
 
     check_paths(cfg)
     name_motion_after_file(cfg, task_overrides())
-    cfg = suited_to_clip(cfg, task_overrides())
     with ExitStack() as held:
         stop = held.enter_context(StopRequest(cfg.max_time_s))
         ranks = join_ranks(cfg, held)

@@ -24,7 +24,6 @@ SAMPLES_PER_WARM_START_STEP = 100  # at least; a training of a few iterations be
 BUSY_SHARE = 0.4  # of the cores, before the training starts
 MIN_AUTO_ENVS, MAX_AUTO_ENVS = 256, 4096
 AGENT = "train.params.config"
-LIVELY = "HumanoidAMPCPU"  # the preset for lively clips
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 # torch, and modules that import it, are imported inside functions: Isaac Gym must be imported before it.
@@ -80,33 +79,6 @@ def name_motion_after_file(cfg: Config, overrides: Sequence[str]) -> None:
     if "motion.file" in keys and "motion.name" not in keys:
         name = printable(Path(cfg.motion.file).stem).strip()[:MAX_NAME]
         cfg.motion.name = name or cfg.motion.name
-
-
-def suited_to_clip(cfg: Config, overrides: Sequence[str]) -> Config:
-    """Return the configuration with the hyperparameters for lively clips, if `motion.file` needs more strength than the
-    character has and the command line chooses no preset.
-
-    Least squares follows a gait more closely, cross-entropy learns lively clips sooner
-    (docs/notes/discriminator_loss.md).
-
-    Raises:
-        UserError: the clip or the character cannot be used.
-    """
-    keys = _keys(overrides)
-    if "motion.file" not in keys or keys & {"motion", "task", "train", "recipe"} or cfg.checkpoint:
-        return cfg
-    from amp_train.character import configured_character
-    from amp_train.config.compose import compose
-    from amp_train.motion import clip_facts, load_motion
-
-    spec = configured_character(cfg.character)
-    if not clip_facts(load_motion(cfg.motion.file, spec).clips, spec).is_lively:
-        return cfg
-    cfg = cast(Config, cast(DictConfig, cfg).copy())
-    given = [text for text in overrides if text.lstrip("+").startswith("train.")]
-    cfg.train = compose([f"train={LIVELY}", *given]).train
-    logger.warning("%s is a lively clip: train=%s, unless you choose another.", cfg.motion.file, LIVELY)
-    return cfg
 
 
 def _keys(overrides: Sequence[str]) -> Set[str]:

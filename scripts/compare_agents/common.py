@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from amp_train.config import Config, compose, resolve
-from amp_train.config.resolve import suited_to_clip
 from amp_train.distributed.ranks import single_threaded
 from amp_train.env import AmpEnv, make_env
 from amp_train.errors import unknown_choice
@@ -32,7 +31,7 @@ def configuration(overrides: List[str]) -> Config:
     Raises:
         UserError: an unknown key, or a value out of range.
     """
-    return resolve(suited_to_clip(compose(overrides), overrides), overrides)
+    return resolve(compose(overrides), overrides)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from amp_train.config import compose, resolve, rl_games_params
-from amp_train.config.resolve import auto_num_envs, available_cores, suited_to_clip
+from amp_train.config.resolve import auto_num_envs, available_cores
 from amp_train.errors import ConfigError
 
 
@@ -141,25 +141,3 @@ def test_a_value_out_of_range_is_one_line_that_names_it(override, named):
 def test_sizes_are_bounded_together_and_not_each_alone(overrides, says):
     with pytest.raises(ConfigError, match=says):
         resolved(*overrides)
-
-
-@pytest.mark.parametrize(
-    "overrides, train",
-    [
-        (["motion.file=walk.npz"], "HumanoidAMPPaper"),
-        (["motion.file=spinkick.npz"], "HumanoidAMPCPU"),
-        (["motion.file=locomotion.yaml"], "HumanoidAMPCPU"),  # it contains the run
-        (["motion.file=spinkick.npz", "train=HumanoidAMPPaper"], "HumanoidAMPPaper"),
-        (["motion.file=spinkick.npz", "recipe=isaacgymenvs"], "HumanoidAMPPPO"),
-        (["motion=crawl", "motion.file=spinkick.npz"], "HumanoidAMPCPU"),  # the crawl's own
-        (["motion=walk"], "HumanoidAMPPaper"),
-    ],
-)
-def test_a_lively_clip_gets_its_hyperparameters(overrides, train):
-    assert suited_to_clip(compose(overrides), overrides).train.name == train
-
-
-def test_hyperparameters_of_the_command_line_stay_with_a_lively_clip():
-    overrides = ["motion.file=spinkick.npz", "train.params.config.gamma=0.9", "num_envs=64"]
-    suited = suited_to_clip(compose(overrides), overrides)
-    assert (suited.train.params.config.gamma, suited.train.params.config.disc_loss, suited.num_envs) == (0.9, "bce", 64)
