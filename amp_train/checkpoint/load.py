@@ -142,6 +142,13 @@ _SEE_GOAL = {
 _OBS_COUNT, MAX_OBS_COUNT = "running_mean_std.count", 2e6
 
 
+def task_named_in(described: Any) -> Any:
+    """Return the task in a checkpoint's `amp_train` entry, which a stranger may have written; None if it names none."""
+    for key in ("config", "task", "name"):
+        described = described.get(key) if isinstance(described, dict) else None
+    return described
+
+
 def for_other_task(state: Dict[str, Any], model: nn.Module) -> Dict[str, Any]:
     """Return the state dict of one task's policy as a start for another task, whose goal may have another size.
 

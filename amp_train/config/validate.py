@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from dataclasses import Field, fields, is_dataclass
-from typing import Any, Dict, List, Optional, Sequence, cast
+from typing import Any, Dict, List, Sequence, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -254,13 +254,13 @@ def check_training(cfg: Config) -> None:
         )
     check_params(params)
     if cfg.checkpoint is not None:
-        _check_can_continue(cfg.checkpoint, cfg.train.params.config.max_epochs, list(params["network"]["mlp"]["units"]))
+        _check_can_continue(cfg, cfg.checkpoint, list(params["network"]["mlp"]["units"]))
     if cfg.wandb_activate and importlib.util.find_spec("wandb") is None:
         raise MissingPackageError("wandb_activate=True needs wandb: pip install wandb.")
 
 
-def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
-    from amp_train.checkpoint.load import safe_load
+def _check_can_continue(cfg: Config, path: str, units: List[int]) -> None:
+    from amp_train.checkpoint.load import safe_load, task_named_in
 
     checkpoint = safe_load(path)
     missing: List[str] = sorted({"epoch", "frame"} - set(checkpoint))
@@ -274,8 +274,9 @@ def _check_can_continue(path: str, max_epochs: int, units: List[int]) -> None:
             f"train.params.network.mlp.units={its_units} and disc.units, or for a checkpoint of IsaacGymEnvs "
             "train=HumanoidAMPPPO."
         )
-    done: Optional[int] = checkpoint["epoch"]
-    if isinstance(done, int) and done >= max_epochs:
+    done, max_epochs = checkpoint["epoch"], cfg.train.params.config.max_epochs
+    counts_on = task_named_in(checkpoint.get("amp_train")) in (None, cfg.task.name)  # another task begins at 0
+    if counts_on and isinstance(done, int) and done >= max_epochs:
         raise ConfigError(
             f"Checkpoint {path} has done {done} of {max_epochs} iterations: set a larger max_iterations= to continue."
         )

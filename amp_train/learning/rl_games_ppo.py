@@ -14,7 +14,7 @@ from rl_games.common.common_losses import critic_loss
 from rl_games.common.schedulers import IdentityScheduler, RLScheduler
 from torch import Tensor, nn, optim
 
-from amp_train.checkpoint.load import for_other_task, load_model_state, safe_load
+from amp_train.checkpoint.load import for_other_task, load_model_state, safe_load, task_named_in
 from amp_train.checkpoint.store import POLICY_SUFFIX, save_file
 from amp_train.distributed.ranks import ALONE, Ranks, single_threaded, state_tensors
 from amp_train.errors import CheckpointError, ConfigError
@@ -306,7 +306,7 @@ class RLGamesPPO(A2CAgent):
         if missing:
             names = ", ".join(sorted(missing))
             raise CheckpointError(f"Training cannot continue from the checkpoint: it lacks {names}.")
-        if _task_name(weights.get("amp_train")) not in (None, _task_name(self.config.get("checkpoint_extra"))):
+        if task_named_in(weights.get("amp_train")) not in (None, task_named_in(self.config.get("checkpoint_extra"))):
             model = for_other_task(weights["model"], self.bare_model)
             weights = dict(weights, model=model, epoch=0, frame=0, last_mean_rewards=self.last_mean_rewards)
             weights.pop("optimizer", None)
@@ -328,13 +328,6 @@ class RLGamesPPO(A2CAgent):
         """Load the model and the statistics outside it."""
         load_model_state(self.bare_model, weights["model"])
         self.set_stats_weights(weights)
-
-
-def _task_name(extra: Any) -> Any:
-    """Return the task in a checkpoint's description, which a stranger may have written; None if it names none."""
-    for key in ("config", "task", "name"):
-        extra = extra.get(key) if isinstance(extra, dict) else None
-    return extra
 
 
 def two_rate_adam(

@@ -154,3 +154,16 @@ def test_a_policy_whose_layers_are_no_matrices_is_one_line(tmp_path):
     config = resolve(compose([f"checkpoint={path}", "num_envs=128"]))
     with pytest.raises(CheckpointError, match=r"has layers of \[0, 0\] units, this run"):
         check_training(config)
+
+
+@pytest.mark.parametrize(("task", "counts_on"), [("HumanoidAMP", True), ("HumanoidAMPHeading", False)])
+def test_the_iterations_of_another_tasks_policy_do_not_count(tmp_path, task, counts_on):
+    layers = {f"a2c_network.actor_mlp.{n}.weight": torch.zeros(size, 1) for n, size in ((0, 256), (2, 128))}
+    content = {"model": layers, "epoch": 50, "frame": 1, "amp_train": {"config": {"task": {"name": task}}}}
+    torch.save(content, tmp_path / "done.pth")
+    config = resolve(compose([f"checkpoint={tmp_path / 'done.pth'}", "num_envs=128", "max_iterations=50"]))
+    if counts_on:
+        with pytest.raises(ConfigError, match="has done 50 of 50 iterations"):
+            check_training(config)
+    else:
+        check_training(config)
