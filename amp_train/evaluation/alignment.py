@@ -1,6 +1,7 @@
 """Aligning whole episodes with a repeating clip, on all cores."""
 
 import contextlib
+import math
 import multiprocessing
 import signal
 from concurrent.futures import ProcessPoolExecutor
@@ -11,7 +12,7 @@ import torch
 
 from amp_train import rotations
 from amp_train.evaluation.episodes import ClipReference
-from amp_train.evaluation.metrics import dtw_path, pose_distances
+from amp_train.evaluation.metrics import dtw_path, heading_local, pose_distances
 
 SERIAL_CELLS = 10_000_000  # table cells that one core processes in the time that another process takes to start
 
@@ -68,13 +69,25 @@ def children_spared() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def world_job(body_pos: torch.Tensor, clip: ClipReference) -> Job:
-    """Return the costs of steps (T, B, 3), world, against a clip in world axes: each pass turned on from the last."""
+def world_job(body_pos: torch.Tensor, root_rot: torch.Tensor, clip: ClipReference) -> Job:
+    """Return the costs of steps (T, B, 3) and (T, 4), world, against a clip in world axes: each pass turned on from the
+    last."""
     if abs(clip.turn_rad) < 1e-3:
         return pose_distances(body_pos, clip.body_pos), len(clip)
+
+    def turned(k: int) -> torch.Tensor:
+        rot = rotations.yaw_quat(torch.tensor(k * clip.turn_rad)).expand(1, 1, 4)
+        return rotations.quat_rotate(rot, clip.body_pos)
+
     passes = -(-len(body_pos) // len(clip)) + 1
-    turned = [
-        rotations.quat_rotate(rotations.yaw_quat(torch.tensor(k * clip.turn_rad)).expand(1, 1, 4), clip.body_pos)
-        for k in range(passes)
-    ]
-    return np.concatenate([pose_distances(body_pos, reference) for reference in turned], axis=1), len(clip)
+    first = _first_pass(body_pos[:1], root_rot[:1], clip)
+    references = [turned(k) for k in range(first, first + passes)]
+    return np.concatenate([pose_distances(body_pos, reference) for reference in references], axis=1), len(clip)
+
+
+def _first_pass(body_pos: torch.Tensor, root_rot: torch.Tensor, clip: ClipReference) -> int:
+    """Return the pass of a clip that turns in which an episode begins, by the heading of its first step (1, ...)."""
+    frame = int(pose_distances(heading_local(body_pos, root_rot), clip.heading_pos).argmin())
+    ahead = rotations.heading(root_rot[0]) - rotations.heading(clip.root_rot[frame])
+    off = ahead - clip.turn_rad * torch.arange(math.ceil(2.0 * math.pi / abs(clip.turn_rad)))
+    return int((1.0 - torch.cos(off)).argmin())

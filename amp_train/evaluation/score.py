@@ -55,7 +55,8 @@ def score_episodes(
             scores.append(score)
             jobs.append(heading_job)
             if number < world_runs:
-                world_jobs.append(world_job(run.body_pos[: int(run.lengths[n]), n], clips[score.clip_id]))
+                rows = slice(int(run.lengths[n]))
+                world_jobs.append(world_job(run.body_pos[rows, n], run.root_rot[rows, n], clips[score.clip_id]))
     alignments = align_all(jobs + world_jobs, workers)
     for score, heading in zip(scores, alignments):
         score.heading = heading

@@ -261,7 +261,8 @@ def direction_and_distance(offset: Tensor) -> Tensor:
     The goals of heading, location, strike and dribble begin like this with where to go, so that the policy of one walks
     there in the others (`checkpoint=`)."""
     distance = offset.norm(dim=-1, keepdim=True)
-    ahead = torch.tensor([1.0, 0.0], device=offset.device).expand_as(offset)
+    ahead = torch.zeros_like(offset)
+    ahead[:, 0] = 1.0
     return torch.cat((torch.where(distance > LEAST_M, unit(offset), ahead), distance), dim=-1)
 
 

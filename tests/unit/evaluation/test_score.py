@@ -60,16 +60,18 @@ def test_an_alignment_is_the_pose_error_with_its_path():
     assert align(job).error_m == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_clip_that_turns_with_every_pass_is_followed_around_the_corner():
+@pytest.mark.parametrize("turn_rad", [math.pi / 2, 1.0, -1.0])
+def test_a_clip_that_turns_with_every_pass_is_followed_around_the_corner(turn_rad):
     turning = clip("turn", 0.3, num_frames=10)
-    turning.turn_rad = math.pi / 2
-    passes = [
-        rotations.quat_rotate(rotations.yaw_quat(torch.tensor(k * math.pi / 2)).expand(10, 1, 4), turning.body_pos)
-        for k in range(3)
-    ]
-    assert align(world_job(torch.cat(passes), turning)).error_m == pytest.approx(0.0, abs=TOLERANCE_M)
+    turning.turn_rad = turn_rad
+    turns = [rotations.yaw_quat(torch.tensor(k * turn_rad)) for k in range(9)]
+    passes = [rotations.quat_rotate(turn.expand(10, 1, 4), turning.body_pos) for turn in turns]
+    for first in range(7 if abs(turn_rad) == 1.0 else 4):  # an episode may begin in any pass
+        motion, root_rot = torch.cat(passes[first : first + 3]), torch.stack(turns[first : first + 3])
+        job = world_job(motion, root_rot.repeat_interleave(10, 0), turning)
+        assert align(job).error_m == pytest.approx(0.0, abs=TOLERANCE_M)
     turning.turn_rad = 0.0
-    assert align(world_job(torch.cat(passes), turning)).error_m > 0.03
+    assert align(world_job(motion, root_rot.repeat_interleave(10, 0), turning)).error_m > 0.03
 
 
 @pytest.mark.parametrize("speed_up", [2, 0.5])
