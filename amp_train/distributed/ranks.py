@@ -34,6 +34,7 @@ DEFAULT_TIMEOUT_S = 120.0
 PATIENCE_S = 1800.0
 BEAT_S = 1.0
 ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is lost
+STOP_S = 5.0
 EXIT_RANK_LOST = 3  # as for every failed training
 _FAILED = "failed"
 
@@ -232,6 +233,8 @@ class JoinedRanks(Ranks):
             return
         if not isinstance(error, RankLostError):
             self._watch.report_failure(" ".join(f"{type(error).__name__}: {error}".split()))
+        # A thread that is inside the store when the interpreter ends would abort the process.
+        self._watch.stop()
         # The connections close with the process; an orderly shutdown would need the other ranks.
 
 
@@ -273,10 +276,10 @@ class RankWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the heartbeat and the checks."""
+        """Stop the heartbeat and the checks; do not wait long for a store that does not respond."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_S)
 
     def report_failure(self, reason: str) -> None:
         """Store the reason why this rank ends; the first reason counts."""

@@ -242,7 +242,7 @@ def test_a_finished_training_is_left_as_it_is(crash_at, amp_train, uninterrupted
 def test_what_would_make_it_another_training_is_refused_or_allowed_by_name(uninterrupted, amp_train, tmp_path):
     folder = f"resume={uninterrupted}"
     error = amp_train(folder, "max_iterations=9", "train.params.config.gamma=0.5", exit_code=EXIT_USER_ERROR)
-    assert "train.params.config.gamma: 0.95 -> 0.5" in error
+    assert "train.params.config.gamma: 0.97 -> 0.5" in error
     assert "resume_allow=[train.params.config.gamma]" in error
     error = amp_train(folder, "num_envs=32", exit_code=EXIT_USER_ERROR)
     assert "num_envs: 16 -> 32" in error and "checkpoint=" in error
