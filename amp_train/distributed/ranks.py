@@ -34,7 +34,7 @@ DEFAULT_TIMEOUT_S = 120.0
 PATIENCE_S = 1800.0
 BEAT_S = 1.0
 ROLL_CALL_S = 4.0  # several beats: a rank that misses them all is lost
-STOP_S = 5.0
+STOP_S = 5.0  # for the heartbeat to end; longer only if the store does not respond
 EXIT_RANK_LOST = 3  # as for every failed training
 _FAILED = "failed"
 

@@ -90,4 +90,4 @@ def _first_pass(body_pos: torch.Tensor, root_rot: torch.Tensor, clip: ClipRefere
     frame = int(pose_distances(heading_local(body_pos, root_rot), clip.heading_pos).argmin())
     ahead = rotations.heading(root_rot[0]) - rotations.heading(clip.root_rot[frame])
     off = ahead - clip.turn_rad * torch.arange(math.ceil(2.0 * math.pi / abs(clip.turn_rad)))
-    return int((1.0 - torch.cos(off)).argmin())
+    return int(torch.cos(off).argmax())

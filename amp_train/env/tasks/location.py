@@ -16,13 +16,13 @@ from torch import Tensor
 
 from amp_train.character import CharacterState
 from amp_train.env.tasks.base import (
-    LEAST_M,
     PlaceTask,
     TaskSetup,
     check_choice,
     check_range,
     direction_and_distance,
     to_heading_frame,
+    unit,
 )
 from amp_train.env.tasks.registry import register_task
 
@@ -88,7 +88,7 @@ class Location(PlaceTask):
         distance = self._distance(state)
         near = torch.exp(-POS_SCALE * distance.square())
         to_place = self.place - self.centre[:, :2]
-        towards = (to_place * self.centre_vel).sum(-1) / to_place.norm(dim=-1).clamp(min=LEAST_M)
+        towards = (unit(to_place) * self.centre_vel).sum(-1)
         too_slow = (self.settings.speed_m_s - towards).clamp(min=0.0)
         if self.settings.reward == "paper":
             return 0.7 * near + 0.3 * torch.exp(-too_slow.square())

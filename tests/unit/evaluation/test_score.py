@@ -66,7 +66,7 @@ def test_a_clip_that_turns_with_every_pass_is_followed_around_the_corner(turn_ra
     turning.turn_rad = turn_rad
     turns = [rotations.yaw_quat(torch.tensor(k * turn_rad)) for k in range(9)]
     passes = [rotations.quat_rotate(turn.expand(10, 1, 4), turning.body_pos) for turn in turns]
-    for first in range(7 if abs(turn_rad) == 1.0 else 4):  # an episode may begin in any pass
+    for first in range(math.ceil(2 * math.pi / abs(turn_rad))):  # an episode may begin in any pass
         motion, root_rot = torch.cat(passes[first : first + 3]), torch.stack(turns[first : first + 3])
         job = world_job(motion, root_rot.repeat_interleave(10, 0), turning)
         assert align(job).error_m == pytest.approx(0.0, abs=TOLERANCE_M)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 import torch
@@ -23,6 +24,9 @@ def main(fault: str, timeout_s: float, join_timeout_s: float = 100.0) -> int:
                 if fault not in ("hang_where_others_are_patient", "first_works_alone"):
                     ranks.average_([torch.ones(4)])
                 ranks.wait()
+    except ValueError:
+        sys.stdout.write(f"threads at the end: {[thread.name for thread in threading.enumerate()]}\n")
+        raise
     except RankLostError as error:
         sys.stdout.write(str(error))
         return 3

@@ -13,6 +13,7 @@ def test_an_error_on_one_rank_is_told_to_the_others(tmp_path):
     processes = start_ranks([WORKER, "raise", "60"], 3, tmp_path)
     ended = wait_for(processes, START_S)
     assert [e.returncode for e in ended] == [3, 1, 3]
+    assert "threads at the end" in ended[1].output and "rank-watch" not in ended[1].output
     for survivor in (0, 2):
         expected = f"Rank {survivor} cannot continue: rank 1 ("
         assert ended[survivor].output.startswith(expected), ended[survivor].output
