@@ -37,6 +37,7 @@ class AmpEnv:
         frame_size: numbers in an observation frame of a character.
         obs_size: size of the policy's observation: a frame and the task's goal.
         amp_obs_size: size of the discriminator's observation: `num_amp_obs_steps` frames.
+        character: its configuration, with the torque limits derived from the clips.
         cause_names: what each code of `infos["fall_cause"]` means.
         task_metrics: the task's measures of success (N,) in the last control step, by name; NaN where there is none.
     """
@@ -55,6 +56,7 @@ class AmpEnv:
         env, spec, device = cfg.task.env, simulator.spec, simulator.device
         self.simulator, self.motion_library, self.spec, self.device = simulator, motion_library, spec, device
         self.num_envs, self.control_dt_s = simulator.num_envs, simulator.control_dt_s
+        self.character = cfg.character
         self.task = make_task(cfg.task, TaskSetup(simulator, generator))
         self.frame_size, self.num_actions = frame_size(spec), spec.num_dofs
         self.obs_size = self.frame_size + self.task.goal_size

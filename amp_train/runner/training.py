@@ -1,5 +1,6 @@
 """Running a training: combines rl_games' runner, the environment and the telemetry."""
 
+import copy
 import os
 import platform
 import re
@@ -117,7 +118,9 @@ def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
 
 
 def description(cfg: Config, env: AmpEnv) -> Dict[str, Any]:
-    """Return the information on the training in a policy's file."""
+    """Return the information on the training in a policy's file; the policy keeps its strength with other clips."""
+    cfg = copy.deepcopy(cfg)
+    cfg.character = copy.deepcopy(env.character)
     return {
         "config": stored_form(cfg),
         "versions": versions(),

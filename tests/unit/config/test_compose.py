@@ -277,14 +277,7 @@ def test_a_stored_configuration_survives_a_yaml_file(tmp_path):
     assert stored_form(with_overrides(reloaded, [])) == stored_form(config)
 
 
-def test_a_clip_that_takes_strength_brings_the_character_for_it_unless_another_is_given():
-    assert not compose([]).character.torque_limits
-    run = compose(["motion=run"]).character
-    assert (run.name, run.mjcf, run.torque_limits["right_hip"]) == ("humanoid_deepmimic", "humanoid.xml", 200.0)
-    assert compose(["motion=run", "character=humanoid"]).character.name == "humanoid"
-
-
 def test_torque_limits_are_stored_and_another_character_takes_their_place():
-    stored = stored_form(compose(["motion=run"]))
+    stored = stored_form(compose(["motion=run", "+character.torque_limits={neck: 50}"]))
     assert with_overrides(stored, []).character.torque_limits["neck"] == 50.0
     assert with_overrides(stored, ["character=humanoid"]).character.torque_limits == {}

@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 
 from amp_train import rotations
 from amp_train.character import CharacterSpec, configured_character
-from amp_train.config import Config, compose, with_overrides
+from amp_train.config import Config, compose, resolve, with_overrides
 from amp_train.config.validate import check_config
+from amp_train.env import make_env
 from amp_train.errors import ConfigError
 from amp_train.motion import clip_facts, fill_in, find_motion, load_clip, load_motion, place_on_ground
 from amp_train.motion.check import BAD, OK, WARNING, as_json, check_clip, table, verdict
@@ -20,7 +21,7 @@ from amp_train.motion.facts import standing_height
 from amp_train.motion.operations import crop, other_side
 from amp_train.motion.strength import torque_needed
 from amp_train.paths import PRETRAINED_DIR
-from amp_train.runner.training import stored_config
+from amp_train.runner.training import description, stored_config
 
 FEET = {"right_foot", "left_foot"}
 
@@ -95,7 +96,7 @@ def test_standing_height_is_that_of_the_legs(humanoid: CharacterSpec) -> None:
 
 def _config(**given: Any) -> "tuple[Any, Any]":
     """`cfg.motion` and `cfg.character` of a clip without presets, as they are composed."""
-    cfg = compose(["character=humanoid", "motion.file=mine.npz"])
+    cfg = compose(["motion.file=mine.npz"])
     for key, value in given.items():
         cfg.motion[key] = value
     return cfg.motion, cfg.character
@@ -129,15 +130,32 @@ def _filled_in(*overrides: str) -> "tuple[Config, list[str]]":
     return cfg, fill_in(cfg.motion, cfg.character, load_motion(cfg.motion.file, spec).clips, spec)
 
 
-@pytest.mark.parametrize("name", ["walk", "run", "spinkick", "locomotion", "dance", "kick", "punch", "heading"])
-def test_clips_on_the_feet_add_nothing(name: str) -> None:
-    assert _filled_in(f"motion={name}")[1] == []
+@pytest.mark.parametrize("name", ["walk", "crawl"])
+def test_a_calm_clip_adds_nothing(name: str) -> None:
+    cfg, said = _filled_in(f"motion={name}")
+    assert said == [] and not cfg.character.torque_limits
+
+
+@pytest.mark.parametrize("name", ["run", "spinkick", "locomotion", "dance", "kick", "punch", "heading", "spin"])
+def test_a_lively_clip_on_the_feet_adds_strength_alone(name: str) -> None:
+    cfg, said = _filled_in(f"motion={name}")
+    assert len(said) == 1 and said[0].startswith("torque limits 1.5 times the character's")
+    assert (cfg.character.torque_limits["right_hip"], cfg.character.torque_limits["right_knee"]) == (187.5, 150.0)
 
 
 @pytest.mark.parametrize("name", ["run", "spin", "backflip", "cartwheel", "roll"])
 def test_the_reference_takes_only_what_may_touch_the_ground(name: str) -> None:
     cfg, _ = _filled_in(f"motion={name}", "recipe=isaacgymenvs")
     assert (cfg.motion.rise_height, cfg.motion.max_low_s, dict(cfg.character.torque_limits)) == (None, None, {})
+
+
+def test_a_policy_keeps_the_strength_it_was_trained_with() -> None:
+    cfg = resolve(compose(["motion=run", "num_envs=1", "sim=mujoco"]))
+    env = make_env(cfg)
+    stored = description(cfg, env)["config"]
+    env.close()
+    playing, said = with_overrides(stored, ["motion=walk"]), with_overrides(stored, []).character.torque_limits
+    assert playing.character.torque_limits["left_hip"] == said["left_hip"] == 187.5
 
 
 def test_an_unknown_fact_is_told() -> None:
