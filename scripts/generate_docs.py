@@ -269,7 +269,7 @@ def results() -> str:
     """Return every shipped policy with its evaluation."""
     head = (
         "clip", "samples (M)", "minutes", "error, heading frame (m)", "error, world frame (m)", "paper, world (m)",
-        "falls, noise-free", "falls, noisy", "speed / clip (m/s)", "tempo", "frames covered",
+        "falls, noise-free", "falls, noisy", "falls, pushed", "speed / clip (m/s)", "tempo", "frames covered",
     )  # fmt: skip
     return markdown_table(head, [_result_row(name, result) for name, result in _shipped()])
 
@@ -285,6 +285,7 @@ def _result_row(name: str, result: Dict[str, Any]) -> Row:
         PAPER_ERROR_M.get(name, "-"),
         f"{found['fall_rate']:.0%}",
         f"{found['noisy']['fall_rate']:.0%}",
+        f"{found['pushed']['fall_rate']:.0%}" if "pushed" in found else "-",
         f"{found['root_speed_m_s']:.2f} / {found['clip_speed_m_s']:.2f}",
         "-" if found["tempo"] is None else f"{found['tempo']:.2f}",
         f"{min(found['clip_frames_covered'].values()):.0%}",
@@ -307,7 +308,7 @@ def results_tasks() -> str:
     """Return every shipped policy of a task with a goal."""
     head = (
         "task", "samples (M)", "minutes", "normalised return", "with noise", "paper", "falls, noise-free",
-        "falls, noisy", "measures, noise-free", "nearest clip frame (m)", "foot slide (m/s)",
+        "falls, noisy", "falls, pushed", "measures, noise-free", "nearest clip frame (m)", "foot slide (m/s)",
     )  # fmt: skip
     rows = []
     for name, result in _shipped(goals=True):
@@ -322,6 +323,7 @@ def results_tasks() -> str:
             PAPER_RETURN.get(name, "-"),
             f"{found['fall_rate']:.0%}",
             f"{noisy['fall_rate']:.0%}",
+            f"{found['pushed']['fall_rate']:.0%}" if "pushed" in found else "-",
             ", ".join(f"`{key}` {value:.2f}" for key, value in found["task"].items() if value is not None),
             f"{found['nearest_frame_m']:.3f}",
             f"{found['foot_slide_m_s']:.3f}",

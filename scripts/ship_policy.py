@@ -1,9 +1,10 @@
 """Ship a trained policy with the program: `python scripts/ship_policy.py runs/NAME/nn/FILE.pth [key=value ...]`.
 
 Writes amp_train/pretrained/NAME.pth, NAME being the clip or, with a goal, the task: networks and statistics, no
-optimizer, counting from 0 because a new training begins with it. Evaluates it with amp-eval (further arguments go
-there: seeds=11,12 episodes=32) and stores the figures, and how it was trained, in amp_train/pretrained/results.json.
-`python scripts/generate_docs.py` then writes the tables.
+optimizer, counting from 0 because a new training begins with it. Evaluates it with amp-eval and pushes of 300 N (further
+arguments go there: seeds=11,12 episodes=32) and stores the figures, and how it was trained, in
+amp_train/pretrained/results.json. A policy that is there already (amp_train/pretrained/NAME.pth) is only evaluated
+again. `python scripts/generate_docs.py` then writes the tables.
 """
 
 import csv
@@ -11,7 +12,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from amp_train.checkpoint.load import safe_load
 from amp_train.checkpoint.store import save_file
@@ -22,9 +23,10 @@ from amp_train.paths import PRETRAINED_DIR
 
 RESULTS = PRETRAINED_DIR / "results.json"
 IMITATION = "HumanoidAMP"
+PUSH_N = 300
 
 
-def ship(checkpoint: Path) -> Dict[str, Any]:
+def ship(checkpoint: Path) -> Tuple[str, Dict[str, Any]]:
     """Write the policy to be shipped; return its name and how it was trained."""
     content = safe_load(checkpoint)
     content.pop("optimizer", None)
@@ -39,7 +41,7 @@ def ship(checkpoint: Path) -> Dict[str, Any]:
     save_file(PRETRAINED_DIR / f"{name}.pth", {**content, "epoch": 0, "frame": 0, "last_mean_rewards": 0.0})
     minutes = training_minutes(checkpoint.parent.parent / "metrics.csv", frames)
     trained = {"samples": frames, "minutes": minutes, "seed": cfg["seed"], "threads": cfg["num_threads"]}
-    return {"name": name, "trained": {**trained, "versions": described["versions"]}}
+    return name, {**trained, "versions": described["versions"]}
 
 
 def policy_name(cfg: Dict[str, Any]) -> str:
@@ -86,10 +88,14 @@ def main() -> None:
     """Ship the given policy."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    policy, arguments = Path(sys.argv[1]).resolve(), [f"push={PUSH_N}", *sys.argv[2:]]
+    if policy.parent == PRETRAINED_DIR.resolve():
+        name, trained = policy.stem, None
+    else:
+        name, trained = ship(policy)
+    figures = evaluated(name, arguments)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    shipped = ship(Path(sys.argv[1]))
-    name = shipped.pop("name")
-    results[name] = {**shipped, "evaluation": evaluated(name, sys.argv[2:])}
+    results[name] = {"trained": trained or results[name]["trained"], "evaluation": figures}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 
