@@ -1,8 +1,8 @@
 """Ship a trained policy with the program: `python scripts/ship_policy.py runs/NAME/nn/FILE.pth [key=value ...]`.
 
 Writes amp_train/pretrained/NAME.pth, NAME being the clip or, with a goal, the task: networks and statistics, no
-optimizer, counting from 0 because a new training begins with it. Evaluates it with amp-eval and pushes of 300 N (further
-arguments go there: seeds=11,12 episodes=32) and stores the figures, and how it was trained, in
+optimizer, counting from 0 because a new training begins with it. Evaluates it with amp-eval and pushes of 300 N
+(further arguments go there: seeds=11,12 episodes=32) and stores the figures, and how it was trained, in
 amp_train/pretrained/results.json. A policy that is there already (amp_train/pretrained/NAME.pth) is only evaluated
 again. `python scripts/generate_docs.py` then writes the tables.
 """

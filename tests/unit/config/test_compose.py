@@ -38,13 +38,13 @@ def test_the_default_is_the_cpu_recipe():
     assert config.task.env.fall_height_ratio == 0.7
 
 
-def test_every_clip_is_learned_with_one_recipe_the_papers_discriminator_and_a_reward_for_staying_up():
+def test_every_clip_is_learned_with_one_recipe_and_the_references_discriminator():
     for overrides in ([], ["motion=backflip"], ["motion.file=mine.npz"]):
         config = compose(overrides)
         agent = config.train.params.config
         assert config.train.name == "HumanoidAMPCPU"
-        assert (agent.disc_loss, agent.gamma, agent.disc_grad_penalty) == ("lsgan", 0.97, 5.0)
-        assert (agent.task_reward_w, agent.disc_reward_w, agent.disc_reward_scale) == (1.0, 1.0, 2.0)
+        assert (agent.disc_loss, agent.gamma, agent.disc_grad_penalty) == ("bce", 0.97, 5.0)
+        assert (agent.task_reward_w, agent.disc_reward_w, agent.disc_reward_scale) == (0.0, 1.0, 2.0)
 
 
 def test_the_spin_brings_what_a_leap_needs_unless_another_is_asked_for():
