@@ -89,13 +89,12 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     policy, arguments = Path(sys.argv[1]).resolve(), [f"push={PUSH_N}", *sys.argv[2:]]
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if policy.parent == PRETRAINED_DIR.resolve():
-        name, trained = policy.stem, None
+        name, trained = policy.stem, results[policy.stem]["trained"]
     else:
         name, trained = ship(policy)
-    figures = evaluated(name, arguments)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results[name] = {"trained": trained or results[name]["trained"], "evaluation": figures}
+    results[name] = {"trained": trained, "evaluation": evaluated(name, arguments)}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 

@@ -180,6 +180,8 @@ def playing_config(args: PlayArgs, overrides: Sequence[str]) -> Config:
     keys = {override.key_or_group for override in parse_overrides(overrides)}
     cfg = checkpoint_config(args.checkpoint, overrides)
     set_up_playing(cfg.task.task, is_asked_for=bool(keys & ASKING_FOR_RANDOMIZATION))
+    if keys & {"motion", "motion.file", "task"}:  # the policy keeps the strength that it was trained with
+        cfg.motion.derive = [fact for fact in cfg.motion.derive if fact != "torque_limits"]
     is_one_enough = args.is_live or args.only_exports_policy
     num_envs = args.characters if is_one_enough else max(args.episodes, args.characters)
     cfg.num_envs = args.num_envs or min(num_envs, MAX_ENVS)

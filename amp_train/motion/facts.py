@@ -1,6 +1,7 @@
 """Training settings derived from a clip: bodies that may touch the ground, how long it stays low, how strong the
 character must be. Your own clip needs no preset for these."""
 
+import math
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import torch
@@ -22,8 +23,8 @@ _UPRIGHT = 0.75
 _LEAP, _LEAP_M, _LEAP_S = 1.06, 0.06, 0.15  # root above standing height, soles above the ground, and for how long
 _PATIENCE = 1.5  # of the clip's own longest time
 _PATIENCE_S = 0.2
-# Share of its limits beyond which a character is too weak: the bundled walk needs 0.7 of the humanoid's, clips that
-# only the stronger humanoid follows need 0.9 to 2.
+# Share of its limits beyond which a character is too weak: the bundled walk needs 0.7 of the humanoid's, the clips that
+# are learned sooner with stronger joints need 0.9 to 2 (docs/notes/derived_facts.md).
 STRONG_ENOUGH = 0.9
 _STRONGER = 1.5
 
@@ -36,7 +37,8 @@ class ClipFacts(NamedTuple):
         rise_height: m, a height that the root regularly exceeds in the clips; None: they are never low.
         low_s: s, the longest they stay below it; None with `rise_height`.
         max_low_s: s, an episode should end after this time below it.
-        torque_share: joint -> torque needed, as a share of the character's limit.
+        torque_share: joint -> torque needed, as a share of the character's limit; infinite for a joint, other than an
+            ankle, whose body touches the ground: what it needs cannot be derived.
         torque_limits: joint -> N m, raised for a character that is too weak for the clips; else {}.
         num_bodies: of the character.
     """
@@ -56,8 +58,17 @@ class ClipFacts(NamedTuple):
 
     @property
     def is_lively(self) -> bool:
-        """Whether the clips need more strength than the character has."""
+        """Whether the clips need more strength than the character has, or may need it."""
         return max(self.torque_share.values(), default=0.0) > STRONG_ENOUGH
+
+    @property
+    def strength(self) -> str:
+        """What the joint that needs most needs, in words."""
+        joint = max(self.torque_share, key=lambda name: self.torque_share[name])
+        share = self.torque_share[joint]
+        if math.isinf(share):
+            return f"what {joint} needs is unknown: its body carries weight"
+        return f"needs {share:.0%} of the torque limit at {joint}"
 
 
 def clip_facts(clips: Sequence[MotionClip], spec: CharacterSpec, with_strength: bool = True) -> ClipFacts:
@@ -134,10 +145,7 @@ def fill_in(
         said.append(f"motion.rise_height={facts.rise_height:g} motion.max_low_s={facts.max_low_s:g}")
     if asks_strength and facts.torque_limits:
         character.torque_limits = dict(facts.torque_limits)
-        joint = max(facts.torque_share, key=lambda j: facts.torque_share[j])
-        said.append(
-            f"torque limits {_STRONGER:g} times the character's (it needs {facts.torque_share[joint]:.1f} at {joint})"
-        )
+        said.append(f"torque limits {_STRONGER:g} times the character's ({facts.strength})")
     return said
 
 
@@ -190,13 +198,11 @@ def _longest_below(clip: MotionClip, height: float) -> float:
 
 def _torque_shares(clips: Sequence[MotionClip], spec: CharacterSpec) -> Dict[str, float]:
     shares: Dict[str, float] = {}
-    for clip in clips:
-        for joint, torque in torque_needed(clip, spec).items():
-            index = spec.joint_names.index(joint)
-            start = spec.dof_offsets[index]
-            limit = float(spec.dof_effort[start : start + spec.joint_sizes[index]].min())
-            if 0.0 < limit < float("inf"):
-                shares[joint] = max(shares.get(joint, 0.0), torque / limit)
+    for needed in filter(None, (torque_needed(clip, spec) for clip in clips)):
+        for joint, body, start, size in zip(spec.joint_names, spec.joint_body_ids, spec.dof_offsets, spec.joint_sizes):
+            limit = float(spec.dof_effort[start : start + size].min())
+            if 0.0 < limit < math.inf and (joint in needed or body not in spec.contact_body_ids):
+                shares[joint] = max(shares.get(joint, 0.0), needed.get(joint, math.inf) / limit)
     return shares
 
 

@@ -61,14 +61,15 @@ def train(
     """
     params = rl_games_params(cfg)
     params["seed"] = rank_seed(cfg.seed, ranks.rank)
-    params["config"]["checkpoint_extra"] = description(cfg, env)
+    described = description(cfg, env)
+    params["config"]["checkpoint_extra"] = described
     if ranks.is_first:
         clean_up(run_dir, resumption)
     watch = DivergenceWatch(env, run_dir, cfg.max_diverged_share)
     vec_env = AMPVecEnv(env, str(cfg.rl_device), watch.check, spread_episodes=True)
     evaluation = TrainingEvaluation(cfg, active=ranks.is_first)
     videos = TrainingVideos(cfg, run_dir, new_recorder if ranks.is_first else None)
-    wandb = _wandb_sink(cfg, run_dir, resumption is not None) if ranks.is_first else None
+    wandb = _wandb_sink(cfg, described["config"], run_dir, resumption is not None) if ranks.is_first else None
 
     def measure() -> Dict[str, Any]:
         videos.capture(observer.agent, wandb)
@@ -152,7 +153,7 @@ def versions() -> Dict[str, str]:
     return found
 
 
-def _wandb_sink(cfg: Config, run_dir: Path, resumed: bool) -> Optional[WandbSink]:
+def _wandb_sink(cfg: Config, stored: Dict[str, Any], run_dir: Path, resumed: bool) -> Optional[WandbSink]:
     if not cfg.wandb_activate:
         return None
     init_args: Dict[str, Any] = {
@@ -164,7 +165,7 @@ def _wandb_sink(cfg: Config, run_dir: Path, resumed: bool) -> Optional[WandbSink
         "name": cfg.wandb_name or cfg.experiment,
         "tags": list(cfg.wandb_tags),
         "dir": str(run_dir),
-        "config": stored_form(cfg),
+        "config": stored,
         "settings": {"console": "off"},  # it would wrap the streams that the progress bar writes to
     }
     return WandbSink(init_args)

@@ -1,9 +1,9 @@
 """This project's agent, trained as `amp-train` does with the same overrides.
 
 Its own, beyond what `Shared` names: behaviour cloning of the clip before the first rollout, an adaptive learning rate
-per mini epoch, least squares as the discriminator's loss on the walk, a learning rate of the discriminator's own, bf16
-for critic and discriminator. Behaviour cloning counts as training time. Checkpoints and the pose error during the
-training are off, as they are in the others; TensorBoard is on.
+per mini epoch, a learning rate of the discriminator's own, bf16 for critic and discriminator. Behaviour cloning counts
+as training time. Checkpoints and the pose error during the training are off, as they are in the others; TensorBoard is
+on.
 """
 
 import tempfile

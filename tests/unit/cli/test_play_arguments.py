@@ -55,6 +55,14 @@ def test_a_checkpoint_of_isaacgymenvs_is_played_with_its_settings(tmp_path):
     assert playing_config(PlayArgs(checkpoint=path), ["recipe=cpu"]).task.env.fall_height_ratio == 0.7
 
 
+def test_a_policy_plays_another_clip_with_the_strength_that_it_was_trained_with():
+    def facts(*overrides):
+        return list(playing_config(PlayArgs(checkpoint="pretrained/crawl"), overrides).motion.derive)
+
+    assert facts("motion=run") == facts("motion.file=run") == ["contact_bodies", "low_posture"]
+    assert facts("task=HumanoidAMPHeading") == ["contact_bodies", "low_posture"]
+
+
 def test_a_checkpoint_of_isaacgymenvs_is_continued_with_its_settings(tmp_path):
     path = str(tmp_path / "theirs.pth")
     torch.save({"model": {}}, path)

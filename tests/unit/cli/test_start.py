@@ -24,7 +24,7 @@ def test_help_lists_every_option_of_every_group(monkeypatch, capsys):
     for option in (
         "HumanoidAMP",
         "mujoco_warp",
-        "humanoid",
+        "character: humanoid",
         "spinkick",
         "HumanoidAMPPPOLowGP",
         "isaacgymenvs",

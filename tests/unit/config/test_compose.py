@@ -47,6 +47,12 @@ def test_every_clip_is_learned_with_one_recipe_and_the_references_discriminator(
         assert (agent.task_reward_w, agent.disc_reward_w, agent.disc_reward_scale) == (0.0, 1.0, 2.0)
 
 
+def test_a_goal_is_weighed_against_a_style_reward_that_is_bounded_as_its_own():
+    agent = compose(["task=HumanoidAMPHeading"]).train.params.config
+    assert (agent.disc_loss, agent.disc_reward_scale, agent.gamma) == ("lsgan", 1.0, 0.99)
+    assert (agent.task_reward_w, agent.disc_reward_w) == (0.5, 0.5)
+
+
 def test_the_spin_brings_what_a_leap_needs_unless_another_is_asked_for():
     config = compose(["motion=spin"])
     assert (config.train.name, config.motion.state_init, config.motion.retime_flights) == (
@@ -70,7 +76,7 @@ def test_the_isaacgymenvs_recipe_is_the_whole_reference():
 @pytest.mark.parametrize("motion", ["run", "spin", "backflip", "roll"])
 def test_the_isaacgymenvs_recipe_is_the_reference_for_a_clip_that_asks_for_more(motion):
     config = compose(["recipe=isaacgymenvs", "motion=" + motion])
-    assert (config.character.name, dict(config.character.torque_limits)) == ("humanoid", {})
+    assert (config.character.name, list(config.motion.derive)) == ("humanoid", ["contact_bodies"])
     assert config.character.limit_ball_joints is True
     assert config.train.name == "HumanoidAMPPPO" and config.task.env.fall_height_ratio == 0.0
     own = config.motion

@@ -62,15 +62,28 @@ def test_low_posture_is_about_that_of_the_hand_written_presets(
         assert facts.max_low_s == pytest.approx(max_low_s, abs=0.3)
 
 
-STRONG = {"run", "backflip", "cartwheel", "dance_a", "dance_b", "jump", "kick", "punch", "roll", "spin", "spinkick"}
+STRONG = {
+    "run",
+    "backflip",
+    "cartwheel",
+    "crawl",
+    "dance_a",
+    "dance_b",
+    "jump",
+    "kick",
+    "punch",
+    "roll",
+    "spin",
+    "spinkick",
+}
 
 
 @pytest.mark.parametrize("name", sorted(STRONG | {"walk"}))
-def test_the_stronger_humanoid_is_asked_for_where_the_presets_have_it(humanoid: CharacterSpec, name: str) -> None:
+def test_more_strength_is_asked_for_by_every_clip_but_the_walk(humanoid: CharacterSpec, name: str) -> None:
     limits = clip_facts(load_motion(name).clips, humanoid).torque_limits
     assert bool(limits) == (name in STRONG)
     if limits:
-        assert limits["left_knee"] == 150.0  # DeepMimic's
+        assert limits["left_knee"] == 150.0  # 1.5 times 100
 
 
 def test_a_bent_knee_holds_the_weight_above_it(humanoid: CharacterSpec) -> None:
@@ -130,10 +143,14 @@ def _filled_in(*overrides: str) -> "tuple[Config, list[str]]":
     return cfg, fill_in(cfg.motion, cfg.character, load_motion(cfg.motion.file, spec).clips, spec)
 
 
-@pytest.mark.parametrize("name", ["walk", "crawl"])
-def test_a_calm_clip_adds_nothing(name: str) -> None:
-    cfg, said = _filled_in(f"motion={name}")
+def test_a_calm_clip_adds_nothing() -> None:
+    cfg, said = _filled_in("motion=walk")
     assert said == [] and not cfg.character.torque_limits
+
+
+def test_joints_that_carry_weight_on_the_ground_may_need_more_strength() -> None:
+    cfg, said = _filled_in("motion=crawl")
+    assert cfg.character.torque_limits["left_hip"] == 187.5 and "unknown: its body carries weight" in said[0]
 
 
 @pytest.mark.parametrize("name", ["run", "spinkick", "locomotion", "dance", "kick", "punch", "heading", "spin"])
