@@ -126,7 +126,7 @@ def _train(
     """Train in a locked run directory; return it, and why the training stopped early, if it did."""
     from amp_train.env import make_env
     from amp_train.runner.ranks import of_this_rank
-    from amp_train.runner.training import description, train
+    from amp_train.runner.training import train, trained_config
 
     check_training(cfg)
     place = Path(cfg.train_dir) if resumption is None else resumption.run_dir
@@ -140,7 +140,7 @@ def _train(
         cfg.experiment = ranks.run_on_rank0(lambda: _new_run_dir(cfg, held))
         run_dir = Path(cfg.train_dir) / cfg.experiment
     if ranks.is_first:
-        OmegaConf.save(OmegaConf.create(description(cfg, env)["config"]), run_dir / "config.yaml")
+        OmegaConf.save(OmegaConf.create(trained_config(cfg, env)), run_dir / "config.yaml")
     print(_announcement(cfg, run_dir, ranks.world_size), flush=True)
     started_s = time.perf_counter()
     stopped_by = train(cfg, env, run_dir, stop, resumption, ranks, _new_recorder)

@@ -61,15 +61,14 @@ def train(
     """
     params = rl_games_params(cfg)
     params["seed"] = rank_seed(cfg.seed, ranks.rank)
-    described = description(cfg, env)
-    params["config"]["checkpoint_extra"] = described
+    params["config"]["checkpoint_extra"] = description(cfg, env)
     if ranks.is_first:
         clean_up(run_dir, resumption)
     watch = DivergenceWatch(env, run_dir, cfg.max_diverged_share)
     vec_env = AMPVecEnv(env, str(cfg.rl_device), watch.check, spread_episodes=True)
     evaluation = TrainingEvaluation(cfg, active=ranks.is_first)
     videos = TrainingVideos(cfg, run_dir, new_recorder if ranks.is_first else None)
-    wandb = _wandb_sink(cfg, described["config"], run_dir, resumption is not None) if ranks.is_first else None
+    wandb = _wandb_sink(cfg, env, run_dir, resumption is not None) if ranks.is_first else None
 
     def measure() -> Dict[str, Any]:
         videos.capture(observer.agent, wandb)
@@ -119,14 +118,20 @@ def clean_up(run_dir: Path, resumption: Optional[Resumption]) -> None:
 
 
 def description(cfg: Config, env: AmpEnv) -> Dict[str, Any]:
-    """Return the information on the training in a policy's file; the policy keeps its strength with other clips."""
-    cfg = copy.deepcopy(cfg)
-    cfg.character = copy.deepcopy(env.character)
+    """Return the information on the training in a policy's file."""
     return {
-        "config": stored_form(cfg),
+        "config": trained_config(cfg, env),
         "versions": versions(),
         "input_files": input_files(cfg, env.spec),
     }
+
+
+def trained_config(cfg: Config, env: AmpEnv) -> Dict[str, Any]:
+    """Return the configuration to be stored, with the environment's torque limits: a policy keeps them with other
+    clips."""
+    cfg = copy.deepcopy(cfg)
+    cfg.character = copy.deepcopy(env.character)
+    return stored_form(cfg)
 
 
 def newest_checkpoint(run_dir: Path) -> Optional[Path]:
@@ -153,7 +158,7 @@ def versions() -> Dict[str, str]:
     return found
 
 
-def _wandb_sink(cfg: Config, stored: Dict[str, Any], run_dir: Path, resumed: bool) -> Optional[WandbSink]:
+def _wandb_sink(cfg: Config, env: AmpEnv, run_dir: Path, resumed: bool) -> Optional[WandbSink]:
     if not cfg.wandb_activate:
         return None
     init_args: Dict[str, Any] = {
@@ -165,7 +170,7 @@ def _wandb_sink(cfg: Config, stored: Dict[str, Any], run_dir: Path, resumed: boo
         "name": cfg.wandb_name or cfg.experiment,
         "tags": list(cfg.wandb_tags),
         "dir": str(run_dir),
-        "config": stored,
+        "config": trained_config(cfg, env),
         "settings": {"console": "off"},  # it would wrap the streams that the progress bar writes to
     }
     return WandbSink(init_args)
