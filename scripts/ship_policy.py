@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from omegaconf import OmegaConf
+
 from amp_train.checkpoint.load import safe_load
 from amp_train.checkpoint.store import save_file
 from amp_train.cli.eval import evaluate_checkpoint
@@ -34,7 +36,7 @@ def ship(checkpoint: Path) -> Tuple[str, Dict[str, Any]]:
     described.pop("input_files", None)
     cfg = described["config"]
     name = policy_name(cfg)
-    forget_limits(cfg)
+    as_a_new_training(cfg)
     keep_facts(cfg)
     frames = int(content["frame"])
     PRETRAINED_DIR.mkdir(exist_ok=True)
@@ -50,12 +52,13 @@ def policy_name(cfg: Dict[str, Any]) -> str:
     return str(cfg["motion"]["name"] if task == IMITATION else task[len(IMITATION) :].lower())
 
 
-def forget_limits(cfg: Dict[str, Any]) -> None:
-    """Let a training that begins with the policy end where the recipe says, not where this one was told to."""
-    agent = cfg["train"]["params"]["config"]
-    recipe = compose([f"task={cfg['task']['name']}"]).train.params.config
+def as_a_new_training(cfg: Dict[str, Any]) -> None:
+    """Let a training that begins with the policy end where the recipe says, with the task's own goals."""
+    agent, preset = cfg["train"]["params"]["config"], compose([f"task={cfg['task']['name']}"])
+    recipe = preset.train.params.config
     cfg["max_iterations"], cfg["max_time_s"] = None, None
     agent["max_epochs"], agent["max_frames"] = recipe.max_epochs, recipe.max_frames
+    cfg["task"]["goal"] = OmegaConf.to_container(preset.task.goal)
 
 
 def keep_facts(cfg: Dict[str, Any]) -> None:
