@@ -83,7 +83,7 @@ def test_more_strength_is_asked_for_by_every_clip_but_the_walk(humanoid: Charact
     limits = clip_facts(load_motion(name).clips, humanoid).torque_limits
     assert bool(limits) == (name in STRONG)
     if limits:
-        assert limits["left_knee"] == 150.0  # 1.5 times 100
+        assert limits["left_knee"] == 200.0  # twice 100
 
 
 def test_a_bent_knee_holds_the_weight_above_it(humanoid: CharacterSpec) -> None:
@@ -119,7 +119,7 @@ def test_a_clip_sets_what_is_left_open(humanoid: CharacterSpec) -> None:
     motion, character = _config()
     said = fill_in(motion, character, load_motion("roll").clips, humanoid)
     assert list(motion.contact_bodies) == ["all"] and motion.max_low_s > 0.7
-    assert character.torque_limits["left_hip"] == 187.5
+    assert character.torque_limits["left_hip"] == 250.0
     assert len(said) == 3 and said[0] == "motion.contact_bodies=[all]"
 
 
@@ -150,14 +150,14 @@ def test_a_calm_clip_adds_nothing() -> None:
 
 def test_joints_that_carry_weight_on_the_ground_may_need_more_strength() -> None:
     cfg, said = _filled_in("motion=crawl")
-    assert cfg.character.torque_limits["left_hip"] == 187.5 and "unknown: its body carries weight" in said[0]
+    assert cfg.character.torque_limits["left_hip"] == 250.0 and "unknown: its body carries weight" in said[0]
 
 
 @pytest.mark.parametrize("name", ["run", "spinkick", "locomotion", "dance", "kick", "punch", "heading", "spin"])
 def test_a_lively_clip_on_the_feet_adds_strength_alone(name: str) -> None:
     cfg, said = _filled_in(f"motion={name}")
-    assert len(said) == 1 and said[0].startswith("torque limits 1.5 times the character's")
-    assert (cfg.character.torque_limits["right_hip"], cfg.character.torque_limits["right_knee"]) == (187.5, 150.0)
+    assert len(said) == 1 and said[0].startswith("torque limits 2 times the character's")
+    assert (cfg.character.torque_limits["right_hip"], cfg.character.torque_limits["right_knee"]) == (250.0, 200.0)
 
 
 @pytest.mark.parametrize("name", ["run", "spin", "backflip", "cartwheel", "roll"])
@@ -172,7 +172,7 @@ def test_a_policy_keeps_the_strength_it_was_trained_with() -> None:
     stored = description(cfg, env)["config"]
     env.close()
     playing, said = with_overrides(stored, ["motion=walk"]), with_overrides(stored, []).character.torque_limits
-    assert playing.character.torque_limits["left_hip"] == said["left_hip"] == 187.5
+    assert playing.character.torque_limits["left_hip"] == said["left_hip"] == 250.0
 
 
 def test_an_unknown_fact_is_told() -> None:
