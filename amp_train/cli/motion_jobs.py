@@ -153,7 +153,8 @@ def _info(job: Job) -> int:
         rows.append(("motion.rise_height", f"{facts.rise_height:g}   stays below for at most {facts.low_s:.1f} s"))
         rows.append(("motion.max_low_s", f"{facts.max_low_s:g}"))
     if facts.torque_share:
-        consequence = "training raises the limits" if facts.is_lively else "enough"
+        changed = "training raises the limits" if facts.torque_limits else "the limits stay"
+        consequence = changed if facts.is_lively else "enough"
         rows.append(("strength", f"{facts.strength} ({consequence})"))
     print("\n".join(f"{name:24s}{value}" for name, value in rows))
     return 0

@@ -87,6 +87,19 @@ def test_check_ends_with_a_code_and_writes_json(tmp_path, here, capfd) -> None:
 
 
 @pytest.mark.parametrize(
+    "clip, says",
+    [
+        ("walk", "(enough)"),
+        ("backflip", "needs 155% of the torque limit at right_knee (training raises the limits)"),
+        ("crawl", "is unknown: its body carries weight (training raises the limits)"),
+    ],
+)
+def test_info_says_whether_the_character_is_strong_enough(here, capfd, clip, says) -> None:
+    assert here("info", clip) == 0
+    assert says in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
     "argv, says",
     [
         (["imprt", "walk"], "Unknown command of amp-motion 'imprt'.*Did you mean 'import'"),

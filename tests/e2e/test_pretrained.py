@@ -9,6 +9,7 @@ from amp_train.checkpoint.find import find_checkpoint, pretrained_names
 from amp_train.checkpoint.load import safe_load
 from amp_train.cli import eval as evaluation
 from amp_train.cli import play, train
+from amp_train.config import compose
 from amp_train.paths import PRETRAINED_DIR
 
 RESULTS = json.loads((PRETRAINED_DIR / "results.json").read_text())
@@ -77,6 +78,7 @@ def test_a_shipped_policy_is_small_and_tells_how_it_was_trained(name):
     stored = content["amp_train"]["config"]
     assert name in (stored["motion"]["name"], stored["task"]["name"].replace("HumanoidAMP", "").lower())
     assert stored["max_iterations"] is None, "a training that begins with it is to end where the recipe says"
+    assert stored["task"].get("goal", {}) == compose(["task=" + stored["task"]["name"]]).task.goal, "as in the paper"
     assert RESULTS[name]["trained"]["samples"] > 1_000_000
 
 
