@@ -78,7 +78,7 @@ def test_a_shipped_policy_is_small_and_tells_how_it_was_trained(name):
     stored = content["amp_train"]["config"]
     assert name in (stored["motion"]["name"], stored["task"]["name"].replace("HumanoidAMP", "").lower())
     assert stored["max_iterations"] is None, "a training that begins with it is to end where the recipe says"
-    assert stored["task"].get("goal", {}) == compose(["task=" + stored["task"]["name"]]).task.goal, "as in the paper"
+    assert stored["task"].get("goal", {}) == compose(["task=" + stored["task"]["name"]]).task.goal, "the task's own"
     assert RESULTS[name]["trained"]["samples"] > 1_000_000
 
 

@@ -60,7 +60,7 @@ def test_the_spin_brings_what_a_leap_needs_unless_another_is_asked_for():
     )  # fmt: skip
     agent = config.train.params.config
     assert (agent.disc_loss, agent.gamma, agent.disc_grad_penalty) == ("bce", 0.97, 5.0), "one recipe"
-    assert agent.max_frames == 24_000_000, "at the walk's 8 M every episode ends in a fall"
+    assert agent.max_frames == 24_000_000, "at the walk's 8 M, 60 of 64 episodes end in a fall"
     assert compose(["motion=spin", "recipe=isaacgymenvs", "train=HumanoidAMPPPO"]).train.params.config.gamma == 0.99
     assert compose(["motion=jump"]).motion.state_init is None
 
